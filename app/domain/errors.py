@@ -1,0 +1,237 @@
+"""Every error this program raises on purpose.
+
+    AppError
+    ├── RequestError                 the caller can mend it by changing the request
+    │   ├── InvalidRequest           a value is wrong; `param` names it
+    │   │   └── UnsupportedParameter a field is understood, but ignoring it would change the answer's shape or bounds
+    │   ├── UnsupportedContent       the model can't take this kind of input (an image, audio, tools)
+    │   ├── ContextOverflow          prompt (and reserve) do not fit into the model's context
+    │   └── ModelNotFound            no installed model has this name
+    ├── EngineError
+    │   ├── ModelLoadFailed          a file can't be loaded; `reason` says why
+    │   ├── EngineBusy               the waiting queue is full; try again later
+    │   ├── EngineStopped            the model was unloaded, or the program is closing
+    │   ├── EngineCrashed            the worker process died
+    │   └── GenerationFailed         this request failed inside llama.cpp; others go on
+    ├── LibraryError
+    │   ├── NotAModel                the file is missing, truncated, or no GGUF
+    │   ├── NotRemovable             the file is not ours to delete
+    │   └── DownloadError
+    │       ├── HubUnreachable       no network, a proxy in the way, or the hub is down
+    │       ├── RepositoryNotFound   no such repository or file
+    │       ├── AccessDenied         gated or private: a token or a licence is missing
+    │       ├── NotEnoughSpace       the disk is too small
+    │       └── ChecksumMismatch     what arrived is not what the hub promised
+    ├── StoreError                   the conversation database can't be read or written
+    ├── SettingsError                the settings file, or a value for it, is wrong
+    └── AddressInUse                 another program listens on the port
+
+Errors carry data as attributes. The sentence for a person is chosen by the front end that shows it: `app.server.errors` for
+HTTP, `app.gui.errors` for the window; `str(error)` is a plain English sentence good enough for a log and a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = [
+    "AccessDenied",
+    "AddressInUse",
+    "AppError",
+    "ChecksumMismatch",
+    "ContextOverflow",
+    "DownloadError",
+    "EngineBusy",
+    "EngineCrashed",
+    "EngineError",
+    "EngineStopped",
+    "GenerationFailed",
+    "HubUnreachable",
+    "InvalidRequest",
+    "LibraryError",
+    "ModelLoadFailed",
+    "ModelNotFound",
+    "NotAModel",
+    "NotEnoughSpace",
+    "NotRemovable",
+    "RepositoryNotFound",
+    "RequestError",
+    "SettingsError",
+    "StoreError",
+    "UnsupportedContent",
+    "UnsupportedParameter",
+]
+
+
+class AppError(Exception):
+    """Base of every error this program raises on purpose."""
+
+    def __reduce__(self) -> tuple[Callable[..., AppError], tuple[object, ...]]:
+        # Errors cross the process border; the default would drop keyword-only arguments.
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+class RequestError(AppError):
+    """The caller can mend it by changing the request. `param` is the path of the offending field, or None."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class InvalidRequest(RequestError):
+    """A value is wrong, out of range, or contradicts another."""
+
+
+class UnsupportedParameter(InvalidRequest):
+    """Hearth does not do what this field asks for, and ignoring it would change the answer's shape or bounds."""
+
+
+class UnsupportedContent(RequestError):
+    """The model can't take this kind of input."""
+
+
+class ContextOverflow(RequestError):
+    """The prompt has `n_prompt` tokens, the model's context `n_ctx`."""
+
+    def __init__(self, *, n_prompt: int, n_ctx: int, param: str | None = "messages") -> None:
+        super().__init__(
+            f"This model's context is {n_ctx} tokens, but the prompt has {n_prompt}. "
+            f"Shorten the {'messages' if param == 'messages' else 'text'}, or load the model with a longer context.",
+            param=param,
+        )
+        self.n_prompt = n_prompt
+        self.n_ctx = n_ctx
+
+
+class ModelNotFound(RequestError):
+    """No installed model is called `model`; `near` lists similar names."""
+
+    def __init__(self, model: str, *, near: tuple[str, ...] = ()) -> None:
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"The model '{model}' is not installed.{hint}", param="model")
+        self.model = model
+        self.near = near
+
+
+class EngineError(AppError):
+    """Something below the request failed."""
+
+
+class ModelLoadFailed(EngineError):
+    """`model` can't be loaded. `reason` is a sentence; `log_tail` llama.cpp's last lines."""
+
+    def __init__(self, model: str, reason: str, *, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{model} can't be loaded: {reason}")
+        self.model = model
+        self.reason = reason
+        self.log_tail = log_tail
+
+
+class EngineBusy(EngineError):
+    """The waiting queue is full."""
+
+    def __init__(self, *, retry_after_s: float = 1.0) -> None:
+        super().__init__("Too many requests are waiting. Try again in a moment.")
+        self.retry_after_s = retry_after_s
+
+
+class EngineStopped(EngineError):
+    """The model was unloaded, or the program is closing."""
+
+    def __init__(self, message: str = "The model was unloaded before the answer was finished.") -> None:
+        super().__init__(message)
+
+
+class EngineCrashed(EngineError):
+    """The worker process ended by itself. A negative `exit_code` is the number of the signal that ended it."""
+
+    def __init__(self, *, exit_code: int | None, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__("The model's process stopped unexpectedly. Your request can be sent again.")
+        self.exit_code = exit_code
+        self.log_tail = log_tail
+
+
+class GenerationFailed(EngineError):
+    """This request failed inside llama.cpp; the engine and other requests go on."""
+
+
+class LibraryError(AppError):
+    """A model file, on this disk or on the hub."""
+
+
+class NotAModel(LibraryError):
+    """`path` can't be used as a model; `reason` is a sentence."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path.name} can't be used: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class NotRemovable(LibraryError):
+    """The model is built in, or belongs to another program or folder."""
+
+
+class DownloadError(LibraryError):
+    """A transfer from the hub."""
+
+
+class HubUnreachable(DownloadError):
+    """No network, a proxy in the way, or the hub is down."""
+
+
+class RepositoryNotFound(DownloadError):
+    """No such repository or file."""
+
+
+class AccessDenied(DownloadError):
+    """Gated or private: a token, or the acceptance of a licence, is missing."""
+
+
+class NotEnoughSpace(DownloadError):
+    """The disk is too small."""
+
+    def __init__(self, *, needed_bytes: int, free_bytes: int, folder: Path) -> None:
+        super().__init__(
+            f"{needed_bytes / 1e9:.1f} GB are needed in {folder}, but only {free_bytes / 1e9:.1f} GB are free. "
+            "Free some space or choose another models folder."
+        )
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+        self.folder = folder
+
+
+class ChecksumMismatch(DownloadError):
+    """What arrived is not what the hub promised."""
+
+
+class StoreError(AppError):
+    """The conversation database can't be read or written."""
+
+
+class SettingsError(AppError):
+    """The settings file, or a value for it, is wrong."""
+
+
+class AddressInUse(AppError):
+    """Another program listens on `host`:`port`; `free_port` is one that could be used instead."""
+
+    def __init__(self, *, host: str, port: int, free_port: int) -> None:
+        super().__init__(
+            f"Port {port} on {host} is taken by another program. "
+            f"Stop that program, or use another port (--port {free_port} is free)."
+        )
+        self.host = host
+        self.port = port
+        self.free_port = free_port
+
+
+def _rebuild(kind: type[AppError], args: tuple[object, ...], state: dict[str, object]) -> AppError:
+    """Make an error again on the other side of the process border without running its `__init__`."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,67 @@
+"""What a conversation is made of. Pure values: where a message is stored and how it is numbered is the store's concern."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+__all__ = ["ContentPart", "ImagePart", "Message", "Role", "TextPart", "ToolCall"]
+
+
+class Role(enum.StrEnum):
+    SYSTEM = "system"
+    DEVELOPER = "developer"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture as the file's bytes: PNG, JPEG, WebP, GIF (first frame) or BMP, checked by `app.engine.pictures` before use."""
+
+    data: bytes
+
+
+ContentPart: TypeAlias = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """`arguments` is the text the model wrote: a JSON object if the model kept to the format."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `tool_call_id` is set on tool results only, `tool_calls` and `reasoning` on assistant turns only."""
+
+    role: Role
+    parts: tuple[ContentPart, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> Message:
+        """A message of text alone."""
+        return cls(role, (TextPart(text),))

@@ -1,0 +1,152 @@
+"""Models: on this disk, on the hub, in memory."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+__all__ = [
+    "Capability",
+    "DownloadProgress",
+    "DownloadState",
+    "InstalledModel",
+    "LoadedModel",
+    "ModelSource",
+    "ModelState",
+    "RemoteFile",
+    "RemoteRepository",
+]
+
+
+class Capability(enum.StrEnum):
+    CHAT = "chat"
+    COMPLETION = "completion"
+    VISION = "vision"
+    AUDIO = "audio"
+    TOOLS = "tools"
+    REASONING = "reasoning"
+    EMBEDDING = "embedding"
+
+
+class ModelSource(enum.StrEnum):
+    """Where a file lives, and so whether it may be removed."""
+
+    BUILT_IN = "built-in"
+    LIBRARY = "library"
+    ADDED = "added"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A text or embedding model with what belongs to it.
+
+    `id` is what clients send as `model`. `files` are every file of it: shards first, then projectors. `problem` says why the
+    model can't be used, None if it can. `parameters` and `n_ctx_train` come from the header; 0 if it does not say.
+    """
+
+    id: str
+    name: str
+    path: Path
+    projector: Path | None
+    files: tuple[Path, ...]
+    size_bytes: int
+    architecture: str
+    quantization: str
+    parameters: int
+    n_ctx_train: int
+    capabilities: frozenset[Capability]
+    source: ModelSource
+    modified: datetime
+    license: str = ""
+    description: str = ""
+    problem: str | None = None
+
+    def can(self, capability: Capability) -> bool:
+        return capability in self.capabilities
+
+
+class ModelState(enum.StrEnum):
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model's place in memory at one moment. `progress` is 0 … 1 while loading; `n_ctx` 0 until it is ready."""
+
+    id: str
+    state: ModelState
+    progress: float = 0.0
+    n_ctx: int = 0
+    active_requests: int = 0
+    pid: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One model on the hub: a GGUF, or all shards of one.
+
+    `sha256` (None where the hub has none) and `sizes` are in the order of `names`; `sizes` may be left out for a single file.
+    """
+
+    names: tuple[str, ...]
+    size_bytes: int
+    quantization: str
+    sha256: tuple[str | None, ...]
+    is_projector: bool = False
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.names[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRepository:
+    """A repository on the hub. `revision` is the commit its listing was read from."""
+
+    id: str
+    revision: str
+    files: tuple[RemoteFile, ...]
+    gated: bool = False
+    license: str = ""
+    downloads: int = 0
+
+    @property
+    def models(self) -> tuple[RemoteFile, ...]:
+        return tuple(file for file in self.files if not file.is_projector)
+
+    @property
+    def projectors(self) -> tuple[RemoteFile, ...]:
+        return tuple(file for file in self.files if file.is_projector)
+
+
+class DownloadState(enum.StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgress:
+    """A download at one moment. `eta_s` None while it can't be told. `error` is a sentence, on FAILED only."""
+
+    id: str
+    repository: str
+    label: str
+    state: DownloadState
+    done_bytes: int
+    total_bytes: int
+    bytes_per_s: float = 0.0
+    eta_s: float | None = None
+    error: str | None = None

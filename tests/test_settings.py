@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import SettingsError
+from app.settings import Settings, SettingsStore
+
+
+def test_a_missing_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert SettingsStore(tmp_path / "settings.json").current == Settings()
+
+
+def test_a_change_survives_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "settings.json"
+    SettingsStore(file).update(port=9000, models_folders=(tmp_path,))
+    again = SettingsStore(file).current
+    assert again.port == 9000
+    assert again.models_folders == (tmp_path,)
+
+
+def test_a_wrong_value_names_the_field_and_changes_nothing(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path / "settings.json")
+    with pytest.raises(SettingsError, match="port"):
+        store.update(port=70000, theme="dark")
+    assert store.current == Settings()
+    assert not (tmp_path / "settings.json").exists()
+
+
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text("{")
+    with pytest.raises(SettingsError, match=r"settings\.json is not valid JSON"):
+        SettingsStore(file)
+    assert file.read_text() == "{"
+
+
+def test_overrides_win_but_are_never_saved(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    store = SettingsStore(file, overrides={"port": 0, "host": "::1"})
+    assert store.current.port == 0
+    store.update(theme="dark")
+    assert store.current.port == 0
+    assert "theme" in json.loads(file.read_text())
+    assert SettingsStore(file).current.port == Settings().port
+
+
+def test_changing_an_overridden_field_ends_the_override(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    store = SettingsStore(file, overrides={"port": 0})
+    store.update(port=9001)
+    assert store.current.port == 9001
+    assert SettingsStore(file).current.port == 9001
+
+
+def test_fields_of_a_newer_version_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"invented_later": 3}')
+    SettingsStore(file).update(port=9000)
+    assert json.loads(file.read_text())["invented_later"] == 3
+
+
+def test_listeners_hear_of_real_changes_only(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path / "settings.json")
+    heard: list[Settings] = []
+    store.changed.subscribe(heard.append)
+    store.update(theme="system")
+    store.update(theme="dark")
+    assert [settings.theme for settings in heard] == ["dark"]
