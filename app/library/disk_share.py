@@ -1,0 +1,55 @@
+"""What downloads that run at the same time share: the disk's free space, and files two of them want."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from app.domain.errors import NotEnoughSpace
+
+__all__ = ["DiskShare", "free_bytes"]
+
+# Room for the rest of the system to go on working.
+_RESERVE_BYTES: Final = 200_000_000
+
+
+def free_bytes(folder: Path) -> int:
+    """The space left on the disk that holds `folder`, which need not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+class DiskShare:
+    """Owned by the service loop."""
+
+    def __init__(self, free_bytes: Callable[[Path], int] = free_bytes) -> None:
+        self._free_bytes = free_bytes
+        self._locks: dict[Path, asyncio.Lock] = {}
+        self._reserved: dict[object, Callable[[], int]] = {}
+
+    def lock(self, target: Path) -> asyncio.Lock:
+        """Held by the one download that works on a file: two quantizations of a model share their projector."""
+        return self._locks.setdefault(target, asyncio.Lock())
+
+    @contextmanager
+    def reserve(self, folder: Path, needed_bytes: int, left_bytes: Callable[[], int]) -> Iterator[None]:
+        """Set aside space while a download runs; `left_bytes` says what it still needs. Raises NotEnoughSpace."""
+        needed_bytes += sum(left() for left in self._reserved.values())
+        free = self._free_bytes(folder)
+        if needed_bytes and needed_bytes + _RESERVE_BYTES > free:
+            raise NotEnoughSpace(needed_bytes=needed_bytes + _RESERVE_BYTES, free_bytes=free, folder=folder)
+        key = object()
+        self._reserved[key] = left_bytes
+        try:
+            yield
+        finally:
+            del self._reserved[key]
+
+    def is_full(self, folder: Path, needed_bytes: int) -> NotEnoughSpace:
+        """The error for a disk that filled up while a download ran."""
+        return NotEnoughSpace(needed_bytes=needed_bytes, free_bytes=self._free_bytes(folder), folder=folder)

@@ -1,0 +1,167 @@
+"""One download: all files of a model, arriving one after the other and installed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.domain.errors import ChecksumMismatch, DownloadError
+from app.domain.models import RemoteFile, RemoteRepository
+from app.library.disk_share import DiskShare
+from app.library.local_names import local_path
+from app.library.part_file import Expected, PartFile, already_there
+from app.library.undisturbed import undisturbed
+
+if TYPE_CHECKING:
+    from app.library.fetch import Fetcher
+
+__all__ = ["DownloadJob"]
+
+
+class DownloadJob:
+    """Runs once, on the service loop; `on_change` is called there when `done_bytes` or `verifying` changed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        repository: RemoteRepository,
+        files: Sequence[RemoteFile],
+        disk: DiskShare,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._folder = folder
+        self._repository = repository
+        self._expected = [promise for file in files for promise in _promises(repository, file)]
+        self._disk = disk
+        self._on_change = on_change
+        self._parts: list[PartFile] = []
+        self._finished_bytes = 0
+        self.total_bytes = sum(promise.size_bytes for promise in self._expected)
+        self.verifying = False
+        self.installed = False
+
+    @property
+    def done_bytes(self) -> int:
+        return self._finished_bytes + sum(part.have_bytes for part in self._parts)
+
+    async def run(self, fetcher: Fetcher) -> None:
+        """Fetch, verify and install every file, or none. Raises DownloadError; what has arrived stays on the disk."""
+        try:
+            needed_bytes = await asyncio.to_thread(self._missing_bytes)
+            with self._disk.reserve(self._folder, needed_bytes, self._left_bytes):
+                await self._run(fetcher)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._disk.is_full(self._folder, self._left_bytes()) from error
+            raise DownloadError(f"{self._folder} can't be written: {error.strerror or error}.") from error
+
+    async def discard(self) -> None:
+        """Delete what has arrived, in this run or an earlier one, but nothing that another download works on."""
+        for promise in self._expected:
+            target = self._target(promise)
+            lock = self._disk.lock(target)
+            if not lock.locked():
+                async with lock:
+                    await undisturbed(PartFile(target, promise).discard)
+                    await undisturbed(self._remove_empty, target.parent)
+        self._parts = []
+
+    async def _run(self, fetcher: Fetcher) -> None:
+        async with AsyncExitStack() as held:
+            try:
+                for promise in self._expected:
+                    target = self._target(promise)
+                    await held.enter_async_context(self._disk.lock(target))
+                    await self._get(fetcher, target, promise)
+                await undisturbed(self._install)
+            finally:
+                # Before the locks are let go: the next one may be waiting for the same file.
+                for part in self._parts:
+                    await undisturbed(self._let_go, part)
+
+    async def _get(self, fetcher: Fetcher, target: Path, promise: Expected) -> None:
+        if await asyncio.to_thread(_has_size, target, promise.size_bytes):
+            self._verify(True)
+            if await asyncio.to_thread(already_there, target, promise):
+                self._finished_bytes += promise.size_bytes
+                return
+        part = PartFile(target, promise)
+        self._parts.append(part)
+        try:
+            await self._arrive(fetcher, part)
+        except ChecksumMismatch:
+            was_taken_up = part.taken_up
+            await undisturbed(part.discard)
+            if not was_taken_up:
+                raise
+            # What an earlier run left may have been damaged by a power cut: once more, from the first byte.
+            await self._arrive(fetcher, part)
+
+    async def _arrive(self, fetcher: Fetcher, part: PartFile) -> None:
+        await undisturbed(part.open)
+        self._verify(part.taken_up)
+        while await undisturbed(part.rehash_step):
+            pass
+        self._verify(False)
+        await fetcher.fill(self._repository, part, self._on_change)
+        self._verify(True)
+        await undisturbed(part.verify)
+
+    def _install(self) -> None:
+        """All in one go, so that nobody cancels in between; the model's first file last: once it is there, all of it is."""
+        for part in reversed(self._parts):
+            part.install()
+        self.installed = True
+
+    def _let_go(self, part: PartFile) -> None:
+        """Keep what has arrived, but no empty files of a download that never began."""
+        if part.have_bytes:
+            part.close()
+        else:
+            part.discard()
+            self._remove_empty(part.target.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        with contextlib.suppress(OSError):
+            while folder != self._folder:
+                folder.rmdir()
+                folder = folder.parent
+
+    def _target(self, promise: Expected) -> Path:
+        return local_path(self._folder, self._repository.id, promise.name)
+
+    def _missing_bytes(self) -> int:
+        missing = 0
+        for promise in self._expected:
+            part = PartFile(self._target(promise), promise)
+            if not _has_size(part.target, promise.size_bytes):
+                missing += promise.size_bytes - part.on_disk_bytes()
+        return missing
+
+    def _left_bytes(self) -> int:
+        return max(0, self.total_bytes - self.done_bytes)
+
+    def _verify(self, verifying: bool) -> None:
+        if verifying != self.verifying:
+            self.verifying = verifying
+            self._on_change()
+
+
+def _has_size(target: Path, size_bytes: int) -> bool:
+    try:
+        return target.stat().st_size == size_bytes
+    except OSError:
+        return False
+
+
+def _promises(repository: RemoteRepository, file: RemoteFile) -> list[Expected]:
+    sizes = file.sizes or (file.size_bytes,)
+    return [
+        Expected(name, repository.revision, size, sha256)
+        for name, size, sha256 in zip(file.names, sizes, file.sha256, strict=True)
+    ]

@@ -1,0 +1,62 @@
+"""Reading what a person typed or pasted to name a repository on the hub."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from app.domain.errors import InvalidRequest
+
+__all__ = ["HubAddress", "parse_address"]
+
+_PART: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?"
+_REPOSITORY: Final = re.compile(rf"^({_PART})/({_PART})$")
+_HOSTS: Final = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_VIEWS: Final = frozenset({"resolve", "blob", "tree", "raw"})
+_OTHER_KINDS: Final = frozenset({"datasets", "spaces", "collections", "papers", "docs", "kernels"})
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """A repository, and what else the address named: a revision, a file, a quantization; "" where it did not."""
+
+    repository: str
+    revision: str = ""
+    file: str = ""
+    quantization: str = ""
+
+
+def parse_address(text: str, *, endpoint: str = "https://huggingface.co") -> HubAddress:
+    """Understand `org/name`, `org/name:Q4_K_M`, and addresses of pages and files of the hub. Raises InvalidRequest."""
+    text = text.strip().strip("<>\"'")
+    host = urlsplit(endpoint).netloc.casefold()
+    bare = re.sub(r"^hf://(models/)?", "", text)
+    is_address = "://" in bare or bare.casefold().split("/")[0] in _HOSTS | {host}
+    if not is_address:
+        name, _, quantization = bare.partition(":")
+        return HubAddress(_repository(name.strip("/"), text), quantization=quantization.strip())
+    url = urlsplit(bare if "://" in bare else f"https://{bare}")
+    if url.netloc.casefold() not in _HOSTS | {host}:
+        raise InvalidRequest(f"{url.netloc} is not the model hub. Enter a repository as owner/name.", param="repository")
+    parts = [unquote(part) for part in url.path.split("/") if part]
+    if parts and parts[0] in _OTHER_KINDS:
+        raise InvalidRequest(
+            f"This address leads to {parts[0]}, not to a model. Enter a repository as owner/name.", param="repository"
+        )
+    name, _, quantization = "/".join(parts[:2]).partition(":")
+    repository = _repository(name, text)
+    if len(parts) > 3 and parts[2] in _VIEWS:
+        return HubAddress(repository, revision=parts[3], file="/".join(parts[4:]))
+    return HubAddress(repository, quantization=quantization)
+
+
+def _repository(name: str, given: str) -> str:
+    if not _REPOSITORY.match(name) or ".." in name or "--" in name:
+        shown = given if len(given) <= 80 else f"{given[:77]}…"
+        raise InvalidRequest(
+            f"'{shown}' does not name a repository. Enter it as owner/name, such as ggml-org/gemma-3-4b-it-GGUF.",
+            param="repository",
+        )
+    return name

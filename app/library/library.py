@@ -1,0 +1,182 @@
+"""Every model on this machine that Hearth may use."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
+from app.domain.models import InstalledModel, ModelSource
+from app.domain.observable import Observable
+from app.library.gguf import GgufKind, read_header
+from app.library.headers import HeaderCache
+from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
+from app.library.names import ModelNames
+from app.library.removal import delete_files
+from app.library.undisturbed import undisturbed
+from app.paths import Paths, resource
+from app.settings import SettingsStore
+
+__all__ = ["ModelLibrary"]
+
+
+class ModelLibrary:
+    """The built-in model, every GGUF in the models folders, and files a person added. Owned by the service loop."""
+
+    def __init__(self, paths: Paths, settings: SettingsStore) -> None:
+        self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
+        self._paths = paths
+        self._settings = settings
+        self._headers = HeaderCache(paths.cache / "headers.json")
+        self._opened: tuple[Path, ...] = ()
+        self._models: tuple[InstalledModel, ...] = ()
+        self._names = ModelNames(())
+        # One scan at a time: the cache of headers is not made for two threads.
+        self._scanning = asyncio.Lock()
+
+    @property
+    def models(self) -> tuple[InstalledModel, ...]:
+        """As of the last `refresh`: the built-in model first, then by name."""
+        return self._models
+
+    async def refresh(self) -> tuple[InstalledModel, ...]:
+        """Read the folders again (on another thread) and tell of changes."""
+        async with self._scanning:
+            listing = await undisturbed(list_models, self._places(), self._headers)
+        self._take(listing)
+        return self._models
+
+    def resolve(self, name: str) -> InstalledModel:
+        """The model a client means by `name`: an id, or unambiguous in another case. Raises ModelNotFound.
+
+        Where only one model fits, its name without quantization, its repository, and either with `:QUANTIZATION` will do too.
+        """
+        return self._names.find(name)
+
+    async def find(self, name: str) -> InstalledModel:
+        """Like `resolve`, but never by an outdated list: another program may have put the model there, mended it or removed it.
+
+        Raises ModelNotFound.
+        """
+        try:
+            model = self.resolve(name)
+        except ModelNotFound:
+            model = None
+        if model is None or model.problem is not None or not await asyncio.to_thread(_all_there, model):
+            await self.refresh()
+            return self.resolve(name)
+        return model
+
+    async def add(self, path: Path, projector: Path | None = None) -> InstalledModel:
+        """Use a file where it is; it is listed from now on. Raises NotAModel."""
+        path = _absolute(path)
+        await asyncio.to_thread(_check, path, GgufKind.MODEL)
+        if projector is not None:
+            projector = _absolute(projector)
+            await asyncio.to_thread(_check, projector, GgufKind.PROJECTOR)
+        before = self._settings.current.added_files
+        known = self._with_file(path)
+        new = [file for file in (path if known is None or known.source is ModelSource.PATH else None, projector) if file]
+        self._settings.update(added_files=tuple(dict.fromkeys((*before, *new))))
+        await self.refresh()
+        try:
+            model = self._usable(path)
+            if projector is not None and model.projector != projector:
+                other = f"{model.name} uses {model.projector.name}, which lies beside it." if model.projector else ""
+                raise NotAModel(projector, other or f"it was not made for {model.name}.")
+        except NotAModel:
+            self._settings.update(added_files=before)
+            await self.refresh()
+            raise
+        return model
+
+    async def open_path(self, path: Path) -> InstalledModel:
+        """List a file for the life of this program only (`--model PATH`); its id is the file's stem. Raises NotAModel."""
+        path = _absolute(path)
+        await asyncio.to_thread(_check, path, GgufKind.MODEL)
+        before = self._opened
+        self._opened = tuple(dict.fromkeys((*before, path)))
+        await self.refresh()
+        try:
+            return self._usable(path)
+        except NotAModel:
+            self._opened = before
+            await self.refresh()
+            raise
+
+    async def remove(self, model_id: str) -> int:
+        """Delete our own files, or forget an added one; return the bytes freed. Raises ModelNotFound, NotRemovable."""
+        model = self.resolve(model_id)
+        freed = 0
+        match model.source:
+            case ModelSource.BUILT_IN:
+                raise NotRemovable(f"{model.name} is part of Hearth and can't be removed.")
+            case ModelSource.ADDED:
+                forgotten = self._forgotten(model)
+                self._settings.update(added_files=tuple(p for p in self._settings.current.added_files if p not in forgotten))
+            case ModelSource.PATH:
+                self._opened = tuple(path for path in self._opened if path not in model.files)
+            case ModelSource.LIBRARY:
+                kept = frozenset(file for other in self._models if other.id != model.id for file in other.files)
+                own = [file for file in model.files if file not in kept]
+                freed = await asyncio.to_thread(delete_files, model.name, own, self._paths.models)
+                self._opened = tuple(path for path in self._opened if path not in own)
+        await self.refresh()
+        return freed
+
+    def _places(self) -> Places:
+        settings = self._settings.current
+        return Places(
+            built_in=resource(BUILT_IN_ID, f"{BUILT_IN_ID}.gguf"),
+            folders=tuple(dict.fromkeys(_absolute(folder) for folder in (self._paths.models, *settings.models_folders))),
+            added=tuple(_absolute(file) for file in settings.added_files),
+            opened=self._opened,
+        )
+
+    def _take(self, listing: Listing) -> None:
+        if listing.models != self._models:
+            self._models = listing.models
+            self._names = ModelNames(zip(listing.models, listing.places, strict=True))
+            self.changed.notify(self._models)
+
+    def _with_file(self, path: Path) -> InstalledModel | None:
+        real = path.resolve()
+        return next((model for model in self._models if any(file.resolve() == real for file in model.files)), None)
+
+    def _usable(self, path: Path) -> InstalledModel:
+        model = self._with_file(path)
+        if model is None:
+            raise NotAModel(path, "it is gone.")
+        if model.problem is not None:
+            raise NotAModel(path, model.problem[:1].lower() + model.problem[1:])
+        return model
+
+    def _forgotten(self, model: InstalledModel) -> frozenset[Path]:
+        """The added files that are listed for this model's sake alone."""
+        kept = frozenset(file for other in self._models if other.id != model.id for file in other.files)
+        return frozenset(model.files) - kept
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _all_there(model: InstalledModel) -> bool:
+    return all(file.exists() for file in model.files)
+
+
+def _check(path: Path, wanted: GgufKind) -> None:
+    """Raise NotAModel, saying what the file is, if it is not of this kind."""
+    kind = read_header(path).kind
+    if kind is wanted or (kind is GgufKind.VOCABULARY and wanted is GgufKind.MODEL):
+        return
+    match kind:
+        case GgufKind.PROJECTOR:
+            reason = "it is a projector, the part of a model that sees. Choose the model itself; both are used together."
+        case GgufKind.ADAPTER:
+            reason = "it is an adapter (LoRA), which changes a model but is none."
+        case GgufKind.MODEL | GgufKind.VOCABULARY:
+            reason = "it is no projector."
+        case GgufKind.OTHER:
+            reason = "it is a GGUF file, but holds no model."
+    raise NotAModel(path, reason)

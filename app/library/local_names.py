@@ -1,0 +1,28 @@
+"""Where a file of the hub goes on this disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+__all__ = ["local_path"]
+
+_FORBIDDEN: Final = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
+_RESERVED: Final = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$", re.IGNORECASE)
+_MAX_NAME: Final = 200
+
+
+def local_path(folder: Path, repository: str, name: str) -> Path:
+    """`<folder>/<org>/<repo>/<path in the repository>`, made of names that every system allows; never outside `folder`."""
+    parts = [_safe(part) for part in f"{repository}/{name}".split("/") if part not in ("", ".")]
+    return folder.joinpath(*parts)
+
+
+def _safe(part: str) -> str:
+    # Windows drops dots and spaces at the end, so that ".." and "x." would become something else.
+    safe = _FORBIDDEN.sub("_", part).rstrip(". ") or "_"
+    if _RESERVED.match(safe):
+        safe = f"_{safe}"
+    # Not beginning with a dot: such folders are not listed. The end of a name holds its suffix and shard number.
+    return f"_{safe}"[-_MAX_NAME:] if safe.startswith(".") else safe[-_MAX_NAME:]

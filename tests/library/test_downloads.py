@@ -1,0 +1,445 @@
+"""Downloads from the hub on loopback: whole, resumed, refused, broken."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import (
+    AccessDenied,
+    ChecksumMismatch,
+    DownloadError,
+    HubUnreachable,
+    InvalidRequest,
+    NotEnoughSpace,
+    RepositoryNotFound,
+)
+from app.domain.models import Capability, DownloadProgress, DownloadState, RemoteFile, RemoteRepository
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.library import ModelLibrary
+from app.library.retry_policy import RetryPolicy
+from app.paths import Paths
+from app.settings import SettingsStore
+from tests.fake_hub import FakeHub
+
+pytestmark = pytest.mark.anyio
+
+MODEL = os.urandom(3_000_000)
+OTHER = os.urandom(2_000_000)
+PROJECTOR = os.urandom(400_000)
+AT_ONCE = RetryPolicy(tries=3, first_pause_s=0.0, stall_s=0.5, connect_s=2.0)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHub]:
+    with FakeHub() as hub:
+        hub.add("org/repo", {"m-Q4_K_M.gguf": MODEL, "m-Q8_0.gguf": OTHER, "mmproj-F16.gguf": PROJECTOR})
+        yield hub
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+async def manager(fake: FakeHub, folder: Path) -> AsyncIterator[DownloadManager]:
+    manager = new_manager(fake, folder)
+    yield manager
+    await manager.close()
+
+
+def new_manager(fake: FakeHub, folder: Path, *, token: str | None = None) -> DownloadManager:
+    return DownloadManager(Hub(endpoint=fake.endpoint, token=token), folder, policy=AT_ONCE, free_bytes=lambda _: 10**12)
+
+
+async def listing(fake: FakeHub, name: str = "org/repo") -> RemoteRepository:
+    return await Hub(endpoint=fake.endpoint).repository(name)
+
+
+def the(repository: RemoteRepository, label: str) -> RemoteFile:
+    return next(file for file in repository.files if file.label == label)
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def paused(fake: FakeHub) -> None:
+    """Until the hub has sent as much as `pause_after` says."""
+    assert await asyncio.to_thread(fake.paused.wait, 20)
+
+
+async def arrived(manager: DownloadManager, download_id: str, n_bytes: int) -> None:
+    """Until so many bytes are written."""
+    enough = asyncio.Event()
+
+    def look(progress: DownloadProgress) -> None:
+        if progress.id == download_id and progress.done_bytes >= n_bytes:
+            enough.set()
+
+    unsubscribe = manager.changed.subscribe(look)
+    for progress in manager.downloads:
+        look(progress)
+    await asyncio.wait_for(enough.wait(), 20)
+    unsubscribe()
+
+
+async def test_a_model_and_its_projector_arrive_whole(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    heard: list[DownloadProgress] = []
+    manager.changed.subscribe(heard.append)
+
+    download_id = manager.start(repository, the(repository, "m-Q4_K_M.gguf"), the(repository, "mmproj-F16.gguf"))
+    last = await manager.wait(download_id)
+
+    assert last.state is DownloadState.DONE
+    assert last.done_bytes == last.total_bytes == len(MODEL) + len(PROJECTOR)
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == MODEL
+    assert (folder / "org" / "repo" / "mmproj-F16.gguf").read_bytes() == PROJECTOR
+    assert files_below(folder) == ["org/repo/m-Q4_K_M.gguf", "org/repo/mmproj-F16.gguf"]
+    assert heard[0].state is DownloadState.QUEUED
+    assert heard[-1] == last
+    assert [progress.done_bytes for progress in heard] == sorted(progress.done_bytes for progress in heard)
+    assert manager.downloads == (last,)
+
+
+async def test_shards_arrive_as_one_download(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    parts = {f"Q8_0/big-0000{number}-of-00003.gguf": os.urandom(50_000 * number) for number in (1, 2, 3)}
+    fake.add("org/split", parts)
+    repository = await listing(fake, "org/split")
+
+    last = await manager.wait(manager.start(repository, repository.models[0]))
+
+    assert last.total_bytes == 300_000
+    for name, data in parts.items():
+        assert (folder / "org" / "split" / name).read_bytes() == data
+
+
+async def test_a_new_manager_asks_only_for_the_rest(fake: FakeHub, folder: Path) -> None:
+    repository = await listing(fake)
+    file = the(repository, "m-Q4_K_M.gguf")
+    fake.faults.pause_after = 1_500_000
+    first = new_manager(fake, folder)
+    download_id = first.start(repository, file)
+    await arrived(first, download_id, 1_000_000)
+    await first.close()
+    assert "org/repo/m-Q4_K_M.gguf.part" in files_below(folder)
+    left = (folder / "org" / "repo" / "m-Q4_K_M.gguf.part").stat().st_size
+    assert left >= 1_000_000
+
+    fake.faults.pause_after = None
+    fake.resume.set()
+    second = new_manager(fake, folder)
+    assert (await second.wait(second.start(repository, file))).state is DownloadState.DONE
+    await second.close()
+
+    assert fake.transfers[-1].headers["range"] == f"bytes={left}-"
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == MODEL
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+
+async def main():
+    hub = Hub(endpoint=sys.argv[1])
+    repository = await hub.repository("org/repo")
+    manager = DownloadManager(hub, Path(sys.argv[2]))
+    manager.changed.subscribe(lambda progress: print(progress.done_bytes, flush=True))
+    await manager.wait(manager.start(repository, repository.models[-1]))
+
+asyncio.run(main())
+"""
+
+
+def killed_after(n_bytes: int, fake: FakeHub, folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, fake.endpoint, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            next(line for line in process.stdout if int(line) >= n_bytes)
+        finally:
+            process.kill()
+
+
+async def test_a_killed_program_loses_nothing_that_was_written(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    fake.faults.pause_after = 2_500_000
+    await asyncio.to_thread(killed_after, 1_000_000, fake, folder)
+    left = (folder / "org" / "repo" / "m-Q4_K_M.gguf.part").stat().st_size
+    fake.faults.pause_after = None
+    fake.resume.set()
+
+    repository = await listing(fake)
+    await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+
+    assert left >= 1_000_000
+    assert fake.transfers[-1].headers["range"] == f"bytes={left}-"
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == MODEL
+
+
+async def test_a_file_that_changed_on_the_hub_is_fetched_from_the_first_byte(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
+    repository = await listing(fake)
+    fake.faults.drop_after = [1_000_000, 0, 0, 0]
+    with pytest.raises(HubUnreachable):
+        await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+    fake.faults.drop_after = []
+    changed = os.urandom(2_900_000)
+    fake.add("org/repo", {"m-Q4_K_M.gguf": changed})
+
+    repository = await listing(fake)
+    await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+
+    assert "range" not in fake.transfers[-1].headers
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == changed
+
+
+async def test_a_file_that_changes_midway_does_not_become_a_mixture(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
+    repository = await listing(fake)
+    fake.faults.drop_after = [1_000_000]
+    fake.faults.changes_after = 1
+
+    with pytest.raises(ChecksumMismatch):
+        await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+
+    # If-Range made the server send the new file from its first byte, which is not the one that was promised.
+    assert fake.transfers[-1].headers["range"] == "bytes=1000000-"
+    assert files_below(folder) == []
+
+
+async def test_damaged_bytes_are_not_installed(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    fake.faults.corrupt = True
+
+    download_id = manager.start(repository, the(repository, "m-Q4_K_M.gguf"), the(repository, "mmproj-F16.gguf"))
+    with pytest.raises(ChecksumMismatch, match="m-Q4_K_M"):
+        await manager.wait(download_id)
+
+    assert manager.downloads[0].state is DownloadState.FAILED
+    assert "damaged" in (manager.downloads[0].error or "")
+    assert files_below(folder) == []
+
+
+async def test_a_part_damaged_on_the_disk_is_fetched_anew(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    fake.faults.drop_after = [1_000_000, 0, 0, 0]
+    with pytest.raises(HubUnreachable):
+        await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+    fake.faults.drop_after = []
+    part = folder / "org" / "repo" / "m-Q4_K_M.gguf.part"
+    part.write_bytes(bytes(part.stat().st_size))
+
+    assert (await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))).state is DownloadState.DONE
+
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == MODEL
+
+
+async def test_a_projector_that_fails_keeps_the_model_from_being_installed(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
+    repository = await listing(fake)
+    fake.add("org/repo", {"m-Q4_K_M.gguf": MODEL})
+
+    with pytest.raises(RepositoryNotFound):
+        await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf"), the(repository, "mmproj-F16.gguf")))
+
+    assert not (folder / "org" / "repo" / "m-Q4_K_M.gguf").exists()
+    assert (folder / "org" / "repo" / "m-Q4_K_M.gguf.part").exists()
+
+
+async def test_a_full_disk_is_seen_before_a_byte_is_fetched(fake: FakeHub, folder: Path) -> None:
+    repository = await listing(fake)
+    manager = DownloadManager(Hub(endpoint=fake.endpoint), folder, free_bytes=lambda _: 1_000_000)
+
+    with pytest.raises(NotEnoughSpace) as caught:
+        await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
+    await manager.close()
+
+    assert caught.value.free_bytes == 1_000_000
+    assert caught.value.needed_bytes > len(MODEL)
+    assert fake.transfers == []
+    assert not exists(folder)
+
+
+async def test_space_that_another_download_will_need_is_not_given_away(fake: FakeHub, folder: Path) -> None:
+    repository = await listing(fake)
+    free = 200_000_000 + len(MODEL) + 1_000_000
+    manager = DownloadManager(Hub(endpoint=fake.endpoint), folder, policy=AT_ONCE, free_bytes=lambda _: free)
+    fake.faults.pause_after = 1
+
+    first = manager.start(repository, the(repository, "m-Q4_K_M.gguf"))
+    await paused(fake)
+    with pytest.raises(NotEnoughSpace):
+        await manager.wait(manager.start(repository, the(repository, "m-Q8_0.gguf")))
+    manager.cancel(first)
+    await manager.wait(first)
+    await manager.close()
+
+
+async def test_cancelling_deletes_what_has_arrived(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    fake.faults.pause_after = 1_500_000
+
+    download_id = manager.start(repository, the(repository, "m-Q4_K_M.gguf"), the(repository, "mmproj-F16.gguf"))
+    await arrived(manager, download_id, 1_000_000)
+    manager.cancel(download_id)
+    last = await manager.wait(download_id)
+
+    assert last.state is DownloadState.CANCELLED
+    assert not exists(folder / "org")
+
+
+async def test_cancelling_a_finished_or_unknown_download_does_nothing(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
+    repository = await listing(fake)
+    download_id = manager.start(repository, the(repository, "mmproj-F16.gguf"))
+    last = await manager.wait(download_id)
+
+    manager.cancel(download_id)
+    manager.cancel("none")
+
+    assert await manager.wait(download_id) == last
+    assert files_below(folder) == ["org/repo/mmproj-F16.gguf"]
+    with pytest.raises(InvalidRequest):
+        await manager.wait("none")
+
+
+async def test_two_run_and_the_third_waits_its_turn(fake: FakeHub, manager: DownloadManager) -> None:
+    fake.add("org/many", {f"m{number}.gguf": os.urandom(100_000) for number in range(3)})
+    repository = await listing(fake, "org/many")
+    fake.faults.pause_after = 1
+
+    ids = [manager.start(repository, file) for file in repository.models]
+    await paused(fake)
+    waiting = manager.downloads[2]
+    fake.faults.pause_after = None
+    fake.resume.set()
+    states = [(await manager.wait(download_id)).state for download_id in ids]
+
+    assert waiting.state is DownloadState.QUEUED
+    assert states == [DownloadState.DONE] * 3
+
+
+async def test_starting_a_download_twice_is_one_download(fake: FakeHub, manager: DownloadManager) -> None:
+    repository = await listing(fake)
+    file = the(repository, "m-Q4_K_M.gguf")
+
+    first, second = manager.start(repository, file), manager.start(repository, file)
+    await manager.wait(first)
+
+    assert first == second
+    assert len(manager.downloads) == 1
+    assert len(fake.transfers) == 1
+
+
+async def test_what_is_installed_already_is_checked_and_not_fetched_again(fake: FakeHub, manager: DownloadManager) -> None:
+    repository = await listing(fake)
+    file = the(repository, "m-Q4_K_M.gguf")
+    await manager.wait(manager.start(repository, file))
+
+    last = await manager.wait(manager.start(repository, file))
+
+    assert last.state is DownloadState.DONE
+    assert last.done_bytes == len(MODEL)
+    assert len(fake.transfers) == 1
+
+
+async def test_two_programs_do_not_write_one_file(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    file = the(repository, "m-Q4_K_M.gguf")
+    fake.faults.pause_after = 1_000_000
+    download_id = manager.start(repository, file)
+    await arrived(manager, download_id, 1)
+
+    other = new_manager(fake, folder)
+    with pytest.raises(DownloadError, match="another Hearth"):
+        await other.wait(other.start(repository, file))
+    await other.close()
+    fake.faults.pause_after = None
+    fake.resume.set()
+
+    assert (await manager.wait(download_id)).state is DownloadState.DONE
+
+
+@pytest.fixture
+def tiny(fake: FakeHub, ember_path: Path, ember_projector_path: Path) -> dict[str, bytes]:
+    """A repository with a real model and its real projector."""
+    files = {"tiny-F16.gguf": ember_path.read_bytes(), "mmproj-F16.gguf": ember_projector_path.read_bytes()}
+    fake.add("org/tiny-GGUF", files)
+    return files
+
+
+async def test_a_downloaded_model_is_in_the_library_with_its_projector(fake: FakeHub, tiny: dict[str, bytes]) -> None:
+    repository = await listing(fake, "org/tiny-GGUF")
+    paths = Paths.of()
+    library = ModelLibrary(paths, SettingsStore(paths.settings_file))
+    manager = new_manager(fake, paths.models)
+
+    await manager.wait(manager.start(repository, repository.models[0], Hub.best_projector(repository, repository.models[0])))
+    await manager.close()
+    await library.refresh()
+
+    model = library.resolve("org/tiny")
+    assert model.id == "tiny-F16"
+    assert model.can(Capability.VISION)
+    assert await library.remove(model.id) == sum(len(data) for data in tiny.values())
+    assert not exists(paths.models / "org")
+
+
+async def test_two_quantizations_share_one_projector(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+    repository = await listing(fake)
+    projector = the(repository, "mmproj-F16.gguf")
+
+    ids = [manager.start(repository, the(repository, label), projector) for label in ("m-Q4_K_M.gguf", "m-Q8_0.gguf")]
+    for download_id in ids:
+        assert (await manager.wait(download_id)).state is DownloadState.DONE
+
+    assert files_below(folder) == ["org/repo/m-Q4_K_M.gguf", "org/repo/m-Q8_0.gguf", "org/repo/mmproj-F16.gguf"]
+    assert len(fake.transfers) == 3
+
+
+async def test_a_gated_file_needs_the_token_and_says_where_to_get_it(fake: FakeHub, folder: Path) -> None:
+    fake.add("org/gated", {"m.gguf": MODEL}, gated=True)
+    repository = await listing(fake, "org/gated")
+    without, with_token = new_manager(fake, folder), new_manager(fake, folder, token="hf_secret")
+
+    with pytest.raises(AccessDenied, match=r"/org/gated"):
+        await without.wait(without.start(repository, repository.models[0]))
+    assert not exists(folder / "org")
+    last = await with_token.wait(with_token.start(repository, repository.models[0]))
+    await without.close()
+    await with_token.close()
+
+    assert last.state is DownloadState.DONE
+
+
+async def test_without_a_network_it_says_so(folder: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        hub = Hub(endpoint=f"http://127.0.0.1:{unused.getsockname()[1]}")
+        manager = DownloadManager(hub, folder, policy=AT_ONCE, free_bytes=lambda _: 10**12)
+        file = RemoteFile(("m.gguf",), 1000, "Q8_0", (None,))
+
+        with pytest.raises(HubUnreachable, match="connection was lost"):
+            await manager.wait(manager.start(RemoteRepository("org/repo", "main", (file,)), file))
+        await manager.close()

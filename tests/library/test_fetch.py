@@ -1,0 +1,245 @@
+"""One file over HTTP: what is asked for, and what is made of odd answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import AccessDenied, ChecksumMismatch, HubUnreachable, RepositoryNotFound
+from app.domain.models import RemoteRepository
+from app.library.fetch import Fetcher
+from app.library.hub import Hub
+from app.library.part_file import Expected, PartFile
+from app.library.retry_policy import RetryPolicy
+from tests.fake_hub import FakeHub
+
+pytestmark = pytest.mark.anyio
+
+DATA = os.urandom(1_500_000)
+EXPECTED = Expected("m.gguf", "main", len(DATA), hashlib.sha256(DATA).hexdigest())
+REPOSITORY = RemoteRepository("org/repo", "main", ())
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHub]:
+    with FakeHub() as hub:
+        hub.add("org/repo", {"m.gguf": DATA, "small.gguf": b"small"})
+        yield hub
+
+
+@pytest.fixture
+async def fetcher(fake: FakeHub) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(Hub(endpoint=fake.endpoint), RetryPolicy(tries=3, first_pause_s=0.0, max_pause_s=1.0, stall_s=5.0))
+    yield fetcher
+    await fetcher.close()
+
+
+@pytest.fixture
+def part_of(tmp_path: Path) -> Iterator[Callable[..., PartFile]]:
+    opened: list[PartFile] = []
+
+    def make(*, have: bytes = b"", etag: str = "", expected: Expected = EXPECTED) -> PartFile:
+        part = PartFile(tmp_path / "m.gguf", expected)
+        part.open()
+        part.begin_transfer(etag, start_over=False)
+        part.write(have)
+        opened.append(part)
+        return part
+
+    yield make
+    for part in opened:
+        part.close()
+
+
+async def test_a_file_arrives_and_each_piece_is_told(fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
+    part = part_of()
+    told: list[int] = []
+
+    await fetcher.fill(REPOSITORY, part, lambda: told.append(part.have_bytes))
+
+    part.verify()
+    assert told == sorted(set(told))
+    assert told[-1] == len(DATA)
+    asked = fake.transfers[0].headers
+    assert asked["accept-encoding"] == "identity"
+    assert asked["x-hf-download-counter"] == "1"
+    assert "range" not in asked
+
+
+async def test_the_token_stays_with_the_hub(fake: FakeHub, part_of: Callable[..., PartFile]) -> None:
+    fetcher = Fetcher(Hub(endpoint=fake.endpoint, token="hf_secret"), RetryPolicy())
+
+    await fetcher.fill(REPOSITORY, part_of(), lambda: None)
+    await fetcher.close()
+
+    assert [request.headers.get("authorization") for request in fake.requests] == ["Bearer hf_secret", None]
+    assert fake.requests[0].headers["host"].startswith("127.0.0.1:")
+    assert fake.transfers[0].headers["host"].startswith("localhost:")
+
+
+async def test_a_small_file_comes_without_a_redirect(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
+    part = part_of(expected=Expected("small.gguf", "main", 5, None))
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+
+
+async def test_only_the_rest_is_asked_for(fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
+    part = part_of(have=DATA[:700_000])
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+    assert [request.headers["range"] for request in fake.transfers] == ["bytes=700000-"]
+
+
+async def test_a_dropped_connection_goes_on_where_it_broke(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.drop_after = [400_000, 500_000]
+    part = part_of()
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+    etag = f'"{hashlib.md5(DATA).hexdigest()}"'
+    assert [request.headers.get("range") for request in fake.transfers] == [None, "bytes=400000-", "bytes=900000-"]
+    assert [request.headers.get("if-range") for request in fake.transfers] == [None, etag, etag]
+
+
+async def test_a_stalled_connection_is_given_up_and_taken_up_again(fake: FakeHub, part_of: Callable[..., PartFile]) -> None:
+    fake.faults.pause_after = 600_000
+    part = part_of()
+    fetcher = Fetcher(Hub(endpoint=fake.endpoint), RetryPolicy(tries=2, first_pause_s=0.0, stall_s=0.3))
+
+    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, lambda: None))
+    assert await asyncio.to_thread(fake.paused.wait, 20)
+    fake.faults.pause_after = None
+    await task
+    await fetcher.close()
+
+    part.verify()
+    assert fake.transfers[-1].headers["range"] == "bytes=600000-"
+
+
+async def test_a_server_that_ignores_ranges_sends_the_file_again(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.drop_after = [400_000]
+    fake.faults.ignore_ranges = True
+    part = part_of()
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+
+
+async def test_another_etag_means_from_the_first_byte(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
+    part = part_of(have=bytes(700_000), etag='"of another version"')
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+    assert part.etag == f'"{hashlib.md5(DATA).hexdigest()}"'
+
+
+async def test_a_range_beyond_the_end_means_from_the_first_byte(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.add("org/repo", {"m.gguf": DATA[:900_000]})
+    part = part_of(have=DATA[:1_000_000])
+
+    # The server has a shorter file now: it is asked for all of it, and that is not what was promised.
+    with pytest.raises(ChecksumMismatch, match="900000 bytes, the hub lists 1500000"):
+        await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    assert [request.headers.get("range") for request in fake.transfers] == ["bytes=1000000-", None]
+    assert part.have_bytes == 0
+
+
+async def test_the_rest_of_a_file_of_another_size_is_refused(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
+    part = part_of(have=DATA[:1000], expected=replace(EXPECTED, size_bytes=len(DATA) + 7))
+
+    with pytest.raises(ChecksumMismatch, match="changed on the server"):
+        await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    assert part.have_bytes == 1000
+
+
+@pytest.mark.parametrize("statuses", [[500], [503, 429], [408, 403], [502, 401]])
+async def test_passing_errors_are_waited_out(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile], statuses: list[int]
+) -> None:
+    fake.faults.statuses = statuses
+    part = part_of()
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+
+
+async def test_errors_without_end_are_told_and_what_arrived_stays(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.statuses = [500] * 9
+    part = part_of(have=DATA[:5000])
+
+    with pytest.raises(HubUnreachable, match=r"error 503.*taken up again later"):
+        await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    assert len(fake.transfers) == 3
+    assert part.have_bytes == 5000
+
+
+async def test_a_connection_that_brings_something_each_time_is_never_given_up(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.drop_after = [100_000] * 9
+    part = part_of()
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+    assert len(fake.transfers) == 10
+
+
+@pytest.mark.parametrize(
+    ("repository", "error"), [("org/gated", AccessDenied), ("org/none", AccessDenied), ("org/repo", RepositoryNotFound)]
+)
+async def test_a_refusal_is_final(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile], repository: str, error: type[Exception]
+) -> None:
+    fake.add("org/gated", {"m.gguf": DATA}, gated=True)
+    part = part_of(expected=replace(EXPECTED, name="none.gguf") if repository == "org/repo" else EXPECTED)
+
+    with pytest.raises(error):
+        await fetcher.fill(RemoteRepository(repository, "main", ()), part, lambda: None)
+
+    assert len([request for request in fake.requests if "/resolve/" in request.path]) == 1
+
+
+async def test_cancelling_while_bytes_arrive_leaves_a_part_that_can_be_taken_up(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.pause_after = 1_200_000
+    part = part_of()
+    begun = asyncio.Event()
+    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, begun.set))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    fake.faults.pause_after = None
+    fake.resume.set()
+
+    await fetcher.fill(REPOSITORY, part, lambda: None)
+
+    part.verify()
+    assert "range" in fake.transfers[-1].headers

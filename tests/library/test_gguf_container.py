@@ -1,0 +1,172 @@
+"""Files that are damaged, foreign or hostile."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import NotAModel
+from app.library.gguf import GgufHeader, read_header
+from app.library.gguf_container import read_container
+from tests.library.gguf_maker import write_model
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(NotAModel) as caught:
+        read_container(path)
+    return caught.value.reason
+
+
+def header(*, version: int = 3, n_tensors: int = 0, n_metadata: int = 0, rest: bytes = b"") -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_metadata) + rest
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"PK\x03\x04rest", "ZIP"),
+        (b"lmgg\x01\0\0\0", "GGML"),
+        (struct.pack("<Q", 90) + b'{"a":{}}', "safetensors"),
+        (bytes(4096), "never finished"),
+        (b"hello", "not a GGUF"),
+        (b"GGUF\x03\0\0", "incomplete"),
+        (header(version=1), "version 1"),
+        (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "byte order"),
+        (header(n_tensors=1 << 60), "damaged"),
+        (header(n_metadata=1 << 40), "damaged"),
+        (header(n_metadata=1, rest=struct.pack("<Q", 1 << 50)), "damaged"),
+        (header(n_metadata=1, rest=text(b"key") + struct.pack("<I", 99)), "unknown value type"),
+        (header(n_metadata=1, rest=text(b"key") + struct.pack("<IIQ", 9, 8, 1 << 50)), "damaged"),
+        (header(n_metadata=1, rest=text(b"key") + struct.pack("<IIQ", 9, 9, 4)), "unsupported type"),
+        (header(n_metadata=1, rest=text(b"key") + struct.pack("<IIQ", 9, 4, 500_000)), "ends within its header"),
+        (header(n_metadata=2, rest=(text(b"key") + struct.pack("<II", 4, 1)) * 2), "twice"),
+        (header(n_metadata=1, rest=text(b"general.alignment") + struct.pack("<II", 4, 7)), "power of two"),
+        (header(n_tensors=1, rest=text(b"t") + struct.pack("<I", 9)), "9 dimensions"),
+        (header(n_tensors=1, rest=text(b"t") + struct.pack("<IQIQ", 1, 32, 4000, 0)), "tensor type 4000"),
+        (header(n_tensors=1, rest=text(b"t") + struct.pack("<IQIQ", 1, 31, 8, 0)), "impossible"),
+        (header(n_tensors=1, rest=text(b"t") + struct.pack("<IQQIQ", 2, 1 << 62, 1 << 62, 0, 0)), "impossible"),
+        (header(n_tensors=2, rest=(text(b"t") + struct.pack("<IQIQ", 1, 32, 0, 0)) * 2), "same name"),
+    ],
+)
+def test_a_bad_file_is_refused_with_a_plain_reason(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(content)
+
+    assert says in reason(path)
+
+
+def test_a_missing_file_a_folder_and_an_impossible_name_are_told_apart(tmp_path: Path) -> None:
+    assert "no such file" in reason(tmp_path / "none.gguf")
+    assert "not a file" in reason(tmp_path)
+    assert "not a file name" in reason(Path("a\0b"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+
+    assert "not a file" in reason(tmp_path / "pipe.gguf")
+
+
+def test_version_2_is_read_like_version_3(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf")
+    content = bytearray(path.read_bytes())
+    before = read_container(path)
+    content[4:8] = struct.pack("<I", 2)
+    path.write_bytes(content)
+
+    after = read_container(path)
+
+    assert after.version == 2
+    assert (after.metadata, after.tensors, after.end) == (before.metadata, before.tensors, before.end)
+
+
+def test_a_file_cut_at_any_place_of_its_header_is_called_incomplete(tmp_path: Path) -> None:
+    content = write_model(tmp_path / "m.gguf").read_bytes()
+    data_start = read_container(tmp_path / "m.gguf").data_start
+    cut = tmp_path / "cut.gguf"
+    for length in range(24, data_start - 32, 7):
+        cut.write_bytes(content[:length])
+        assert "incomplete" in reason(cut)
+
+
+def test_the_end_of_the_last_tensor_tells_a_cut_file_from_a_whole_one(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf")
+
+    assert 0 <= path.stat().st_size - read_container(path).end < 32
+
+
+def test_an_array_of_millions_of_empty_strings_ends_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "hostile.gguf"
+    with path.open("wb") as file:
+        file.write(header(n_metadata=60_000, rest=text(b"key") + struct.pack("<IIQ", 9, 8, 4_000_000)))
+        # A sparse file: strings without a letter for as long as anyone reads.
+        file.truncate(1 << 30)
+
+    start = time.process_time()
+    assert "twice" in reason(path) or "damaged" in reason(path)
+
+    assert time.process_time() - start < 20
+
+
+def test_a_long_vocabulary_is_not_kept_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.gguf"
+    strings = text(b"x" * 200) * 100_000
+    path.write_bytes(header(n_metadata=1, rest=text(b"key") + struct.pack("<IIQ", 9, 8, 100_000) + strings))
+    size_bytes = path.stat().st_size
+    del strings
+
+    tracemalloc.start()
+    assert read_container(path).metadata == {}
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert size_bytes > 20_000_000
+    assert peak_bytes < 5_000_000
+
+
+def test_2000_mutated_headers_give_a_result_or_a_reason(tmp_path: Path, ember_path: Path) -> None:
+    data_start = read_container(ember_path).data_start
+    original = ember_path.read_bytes()[: data_start + 4096]
+    mutated = tmp_path / "mutated.gguf"
+    dice = random.Random(20)
+    # Most of the header is vocabulary; half of the changes go to the structure before and after it.
+    structure = [*range(2000), *range(data_start - 5000, data_start)]
+    results = 0
+    reasons: list[str] = []
+    for _ in range(2000):
+        content = bytearray(original)
+        for _ in range(dice.choice((1, 1, 2, 8, 64))):
+            place = dice.choice(structure) if dice.random() < 0.5 else dice.randrange(data_start)
+            match dice.randrange(4):
+                case 0:
+                    content[place] ^= 1 << dice.randrange(8)
+                case 1:
+                    content[place] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
+                case 2:
+                    content[place : place + 8] = struct.pack("<Q", dice.choice((0, 1, 2**31, 2**32, 2**63 - 1, 2**64 - 1)))
+                case _:
+                    del content[place : place + dice.randrange(1, 64)]
+        mutated.write_bytes(content)
+        try:
+            assert isinstance(read_header(mutated), GgufHeader)
+            results += 1
+        except NotAModel as error:
+            reasons.append(error.reason)
+
+    assert results > 100
+    assert len(reasons) > 100
+    assert all(reason.endswith(".") for reason in reasons)

@@ -1,0 +1,355 @@
+"""The list of models, through everything that changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
+from app.domain.models import Capability, InstalledModel, ModelSource
+from app.library.headers import HeaderCache
+from app.library.library import ModelLibrary
+from app.library.listing import Listing, Places, list_models
+from app.paths import Paths
+from app.settings import SettingsStore
+from tests.library.gguf_maker import write_model, write_projector
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def paths() -> Paths:
+    return Paths.of()
+
+
+@pytest.fixture
+def settings(paths: Paths) -> SettingsStore:
+    return SettingsStore(paths.settings_file)
+
+
+@pytest.fixture
+def library(paths: Paths, settings: SettingsStore) -> ModelLibrary:
+    return ModelLibrary(paths, settings)
+
+
+def ids(library: ModelLibrary) -> list[str]:
+    return [model.id for model in library.models]
+
+
+async def test_ember_is_there_and_sees_before_anything_is_installed(library: ModelLibrary) -> None:
+    assert library.models == ()
+
+    (ember,) = await library.refresh()
+
+    assert ember.id == "ember"
+    assert ember.source is ModelSource.BUILT_IN
+    assert ember.problem is None
+    assert ember.can(Capability.CHAT)
+    assert ember.can(Capability.VISION)
+    assert library.resolve("EMBER") is ember
+
+
+async def test_models_appear_and_vanish_with_their_files_and_listeners_hear_of_it(library: ModelLibrary, paths: Paths) -> None:
+    heard: list[tuple[InstalledModel, ...]] = []
+    library.changed.subscribe(heard.append)
+    await library.refresh()
+    path = write_model(paths.models / "org" / "repo" / "Zebra-Q8_0.gguf", name="Zebra")
+    await library.refresh()
+    await library.refresh()
+    path.unlink()
+    await library.refresh()
+
+    assert [[model.id for model in models] for models in heard] == [["ember"], ["ember", "Zebra-Q8_0"], ["ember"]]
+
+
+async def test_the_built_in_model_comes_first_then_names_in_order(library: ModelLibrary, paths: Paths) -> None:
+    for name in ("beta", "Alpha", "zulu"):
+        write_model(paths.models / f"{name}.gguf", name=f"{name} model")
+
+    await library.refresh()
+
+    assert ids(library) == ["ember", "Alpha", "beta", "zulu"]
+
+
+async def test_folders_of_the_settings_are_listed_too_each_file_once(
+    library: ModelLibrary, settings: SettingsStore, tmp_path: Path
+) -> None:
+    write_model(tmp_path / "more" / "sub" / "m.gguf")
+    settings.update(models_folders=(tmp_path / "more", tmp_path / "more" / "sub", tmp_path / "none"))
+
+    await library.refresh()
+
+    assert ids(library) == ["ember", "m"]
+
+
+async def test_hidden_folders_parts_and_other_files_are_left_out(library: ModelLibrary, paths: Paths) -> None:
+    write_model(paths.models / ".cache" / "hidden.gguf")
+    write_model(paths.models / ".hidden.gguf")
+    write_model(paths.models / "coming.gguf").rename(paths.models / "coming.gguf.part")
+    (paths.models / "readme.txt").write_text("hello")
+
+    await library.refresh()
+
+    assert ids(library) == ["ember"]
+
+
+async def test_a_folder_linked_into_itself_is_read_once(library: ModelLibrary, paths: Paths) -> None:
+    write_model(paths.models / "m.gguf")
+    (paths.models / "loop").symlink_to(paths.models, target_is_directory=True)
+
+    await library.refresh()
+
+    assert ids(library) == ["ember", "m"]
+
+
+async def test_a_broken_file_is_listed_with_its_problem(library: ModelLibrary, paths: Paths) -> None:
+    paths.models.mkdir(parents=True)
+    (paths.models / "page.gguf").write_bytes(b"<html>404</html>")
+
+    await library.refresh()
+
+    broken = library.resolve("page")
+    assert broken.problem is not None
+    assert "web page" in broken.problem
+    assert broken.capabilities == frozenset()
+
+
+async def test_of_two_files_with_one_stem_the_older_keeps_the_short_id(library: ModelLibrary, paths: Paths) -> None:
+    first = write_model(paths.models / "z-org" / "repo" / "m.gguf")
+    await library.refresh()
+    second = write_model(paths.models / "a-org" / "repo" / "M.gguf")
+    os.utime(second, (first.stat().st_mtime + 10,) * 2)
+    await library.refresh()
+
+    assert library.resolve("m").path == first
+    assert library.resolve("a-org/repo/M").path == second
+
+
+async def test_an_added_file_is_used_in_place_and_stays_after_a_restart(
+    library: ModelLibrary, paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "elsewhere" / "mine.gguf")
+    write_model(tmp_path / "elsewhere" / "other.gguf")
+
+    model = await library.add(path)
+
+    assert model.source is ModelSource.ADDED
+    assert model.path == path
+    assert settings.current.added_files == (path,)
+    again = ModelLibrary(paths, SettingsStore(paths.settings_file))
+    await again.refresh()
+    assert ids(again) == ["ember", "mine"]
+
+
+async def test_an_added_file_takes_a_projector_from_another_folder(
+    library: ModelLibrary, settings: SettingsStore, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "a" / "mine.gguf")
+    projector = write_projector(tmp_path / "b" / "eyes.gguf")
+
+    model = await library.add(path, projector)
+
+    assert model.projector == projector
+    assert model.can(Capability.VISION)
+    await library.remove("mine")
+    assert settings.current.added_files == ()
+    assert projector.exists()
+
+
+async def test_of_several_projectors_beside_a_model_the_named_one_is_taken(library: ModelLibrary, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf")
+    write_projector(tmp_path / "mmproj-F16.gguf")
+    named = write_projector(tmp_path / "mmproj-Q8_0.gguf")
+
+    assert (await library.add(path)).projector == tmp_path / "mmproj-F16.gguf"
+    assert (await library.add(path, named)).projector == named
+
+
+async def test_a_projector_of_another_model_is_refused_and_nothing_is_added(
+    library: ModelLibrary, settings: SettingsStore, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "mine.gguf")
+    projector = write_projector(tmp_path / "b" / "eyes.gguf", width=128)
+
+    with pytest.raises(NotAModel) as caught:
+        await library.add(path, projector)
+
+    assert caught.value.path == projector
+    assert settings.current.added_files == ()
+    assert ids(library) == ["ember"]
+
+
+async def test_what_is_no_model_is_not_added(library: ModelLibrary, settings: SettingsStore, tmp_path: Path) -> None:
+    (tmp_path / "text.gguf").write_text("hello")
+    cut = write_model(tmp_path / "cut.gguf")
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    projector = write_projector(tmp_path / "eyes.gguf")
+
+    for path, says in [
+        (tmp_path / "none.gguf", "no such file"),
+        (tmp_path / "text.gguf", "not a GGUF"),
+        (cut, "incomplete"),
+        (projector, "projector"),
+    ]:
+        with pytest.raises(NotAModel, match=says):
+            await library.add(path)
+        with pytest.raises(NotAModel, match=says):
+            await library.open_path(path)
+
+    assert settings.current.added_files == ()
+    await library.refresh()
+    assert ids(library) == ["ember"]
+
+
+async def test_a_file_of_a_models_folder_is_not_added_a_second_time(
+    library: ModelLibrary, paths: Paths, settings: SettingsStore
+) -> None:
+    path = write_model(paths.models / "m.gguf")
+    await library.refresh()
+
+    model = await library.add(path)
+
+    assert model.source is ModelSource.LIBRARY
+    assert settings.current.added_files == ()
+
+
+async def test_an_added_file_that_is_gone_stays_listed_with_its_problem(library: ModelLibrary, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "mine.gguf")
+    await library.add(path)
+    path.unlink()
+
+    await library.refresh()
+
+    assert library.resolve("mine").problem == "The file is gone. Put it back, or remove it from the list."
+    await library.remove("mine")
+    assert ids(library) == ["ember"]
+
+
+async def test_a_file_given_by_path_is_called_by_its_stem_for_this_run_only(
+    library: ModelLibrary, paths: Paths, settings: SettingsStore, tmp_path: Path, ember_path: Path
+) -> None:
+    path = Path(shutil.copy(ember_path, tmp_path / "ember.gguf"))
+
+    model = await library.open_path(path)
+
+    assert model.id == "ember"
+    assert model.source is ModelSource.PATH
+    assert library.resolve("ember").path == path
+    assert library.resolve("ember/ember").source is ModelSource.BUILT_IN
+    assert settings.current.added_files == ()
+    again = ModelLibrary(paths, settings)
+    await again.refresh()
+    assert ids(again) == ["ember"]
+
+
+async def test_any_part_of_a_split_model_opens_it_whole(library: ModelLibrary, tmp_path: Path) -> None:
+    for number in range(2):
+        write_model(tmp_path / f"big-0000{number + 1}-of-00002.gguf", split=(number, 2, 0))
+
+    model = await library.open_path(tmp_path / "big-00002-of-00002.gguf")
+
+    assert model.id == "big"
+    assert model.path == tmp_path / "big-00001-of-00002.gguf"
+    assert len(model.files) == 2
+
+
+async def test_removing_deletes_our_files_and_the_folders_this_empties(library: ModelLibrary, paths: Paths) -> None:
+    folder = paths.models / "org" / "repo"
+    size_bytes = sum(path.stat().st_size for path in (write_model(folder / "m.gguf"), write_projector(folder / "mmproj.gguf")))
+    await library.refresh()
+
+    assert await library.remove("m") == size_bytes
+
+    assert ids(library) == ["ember"]
+    assert list(paths.models.iterdir()) == []
+
+
+async def test_removing_keeps_a_projector_another_model_uses(library: ModelLibrary, paths: Paths) -> None:
+    folder = paths.models / "org" / "repo"
+    write_model(folder / "m-Q4_0.gguf")
+    write_model(folder / "m-Q8_0.gguf")
+    projector = write_projector(folder / "mmproj.gguf")
+    await library.refresh()
+
+    await library.remove("m-Q4_0")
+
+    assert projector.exists()
+    assert library.resolve("m-Q8_0").projector == projector
+
+
+async def test_what_is_not_ours_is_not_deleted(
+    library: ModelLibrary, paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    theirs = write_model(tmp_path / "theirs" / "their.gguf")
+    linked = write_model(tmp_path / "linked" / "far.gguf")
+    paths.models.mkdir(parents=True)
+    (paths.models / "link").symlink_to(linked.parent, target_is_directory=True)
+    settings.update(models_folders=(theirs.parent,))
+    await library.refresh()
+
+    for model_id in ("ember", "their", "far"):
+        with pytest.raises(NotRemovable):
+            await library.remove(model_id)
+    with pytest.raises(ModelNotFound):
+        await library.remove("none")
+
+    assert theirs.exists()
+    assert linked.exists()
+
+
+async def test_removing_a_linked_file_leaves_its_target(library: ModelLibrary, paths: Paths, tmp_path: Path) -> None:
+    target = write_model(tmp_path / "target.gguf")
+    paths.models.mkdir(parents=True)
+    (paths.models / "m.gguf").symlink_to(target)
+    await library.refresh()
+
+    await library.remove("m")
+
+    assert target.exists()
+    assert ids(library) == ["ember"]
+
+
+async def test_removing_a_file_given_by_path_only_forgets_it(library: ModelLibrary, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf")
+    await library.open_path(path)
+
+    assert await library.remove("m") == 0
+
+    assert path.exists()
+    assert ids(library) == ["ember"]
+
+
+async def test_a_scan_that_is_cancelled_ends_before_another_begins(
+    paths: Paths, settings: SettingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = 0
+    most = 0
+    scan, begun, gate = list_models, threading.Event(), threading.Event()
+
+    def slow_scan(places: Places, headers: HeaderCache) -> Listing:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        begun.set()
+        gate.wait(5)
+        under_way -= 1
+        return scan(places, headers)
+
+    monkeypatch.setattr("app.library.library.list_models", slow_scan)
+    library = ModelLibrary(paths, settings)
+    first = asyncio.ensure_future(library.refresh())
+    await asyncio.to_thread(begun.wait, 5)
+    second = asyncio.ensure_future(library.refresh())
+    first.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait({first, second})
+
+    assert first.cancelled()
+    assert most == 1

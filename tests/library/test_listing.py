@@ -1,0 +1,87 @@
+"""Ids are short, readable and never given twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.library.headers import HeaderCache
+from app.library.listing import Listing, Places, list_models
+from tests.library.gguf_maker import write_model
+
+
+@pytest.fixture
+def listed(tmp_path: Path, ember_path: Path) -> Callable[..., Listing]:
+    def run(*, folders: tuple[Path, ...] = (), added: tuple[Path, ...] = (), opened: tuple[Path, ...] = ()) -> Listing:
+        return list_models(Places(ember_path, folders, added, opened), HeaderCache(tmp_path / "headers.json"))
+
+    return run
+
+
+def model_at(path: Path, *, age_s: int) -> Path:
+    write_model(path)
+    os.utime(path, (1_700_000_000 - age_s,) * 2)
+    return path
+
+
+def by_id(listing: Listing) -> dict[str, Path]:
+    return {model.id: model.path for model in listing.models}
+
+
+def test_places_are_folders_and_stem(tmp_path: Path, listed: Callable[..., Listing]) -> None:
+    write_model(tmp_path / "models" / "org" / "repo" / "m-Q8_0.gguf")
+
+    listing = listed(folders=(tmp_path / "models",))
+
+    assert listing.places == ("ember/ember", "org/repo/m-Q8_0")
+    assert [model.id for model in listing.models] == ["ember", "m-Q8_0"]
+
+
+def test_whoever_has_the_short_id_is_decided_by_kind_and_age(tmp_path: Path, listed: Callable[..., Listing]) -> None:
+    young = model_at(tmp_path / "models" / "a" / "m.gguf", age_s=1)
+    old = model_at(tmp_path / "models" / "b" / "M.gguf", age_s=9)
+    added = model_at(tmp_path / "added" / "m.gguf", age_s=99)
+    opened = model_at(tmp_path / "opened" / "m.gguf", age_s=0)
+
+    without = by_id(listed(folders=(tmp_path / "models",), added=(added,)))
+    ids = by_id(listed(folders=(tmp_path / "models",), added=(added,), opened=(opened,)))
+
+    assert without["M"] == old
+    assert {key: path for key, path in ids.items() if key != "ember"} == {
+        "m": opened,
+        "b/M": old,
+        "a/m": young,
+        "added/m": added,
+    }
+
+
+def test_ids_differ_even_where_folders_are_called_alike(tmp_path: Path, listed: Callable[..., Listing]) -> None:
+    added = tuple(model_at(tmp_path / str(number) / "same" / "m.gguf", age_s=number) for number in range(4))
+
+    assert sorted(by_id(listed(added=added))) == ["ember", "m", "same/m", "same/m-2", "same/m-3"]
+
+
+def test_a_model_may_not_take_the_name_of_the_built_in_one(
+    tmp_path: Path, listed: Callable[..., Listing], ember_path: Path
+) -> None:
+    model_at(tmp_path / "models" / "org" / "Ember.gguf", age_s=10**9)
+
+    ids = by_id(listed(folders=(tmp_path / "models",)))
+
+    assert ids["ember"] == ember_path
+    assert "org/Ember" in ids
+
+
+def test_a_file_of_a_models_folder_that_is_opened_by_path_gets_the_short_id(
+    tmp_path: Path, listed: Callable[..., Listing]
+) -> None:
+    old = model_at(tmp_path / "models" / "a" / "m.gguf", age_s=9)
+    young = model_at(tmp_path / "models" / "b" / "m.gguf", age_s=1)
+
+    ids = by_id(listed(folders=(tmp_path / "models",), opened=(young,)))
+
+    assert (ids["m"], ids["a/m"]) == (young, old)
+    assert len(ids) == 3
