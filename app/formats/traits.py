@@ -1,0 +1,139 @@
+"""What shapes of conversation a template takes, found out by rendering small ones."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.domain.errors import InvalidRequest
+from app.formats.sandbox import TemplateLimit
+from app.formats.template import BrokenTemplate, ChatTemplate, reason_of
+
+__all__ = ["ARGUMENTS", "FUNCTION", "QUESTION", "TOOL", "TemplateTraits", "probe", "tool_call_turn", "traits_of"]
+
+# Words that no template contains.
+QUESTION = "Qzxq4"
+SYSTEM = "Szxs4"
+FUNCTION = "Fzxf4"
+ARGUMENTS: Mapping[str, Any] = {"azxa4": "Vzxv4"}
+
+USER: Mapping[str, Any] = {"role": "user", "content": QUESTION}
+TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": FUNCTION,
+        "description": "d",
+        "parameters": {
+            "type": "object",
+            "properties": {"azxa4": {"type": "string", "description": "d"}},
+            "required": ["azxa4"],
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTraits:
+    """What a template takes.
+
+    `strings` and `parts`: content as one string, as a list of typed parts. `calls`: tool calls of earlier turns are rendered;
+    their arguments as an object where `argument_objects` is set, else as JSON text. `null_content`: an assistant turn of tool
+    calls alone has `content: null`, else "". `empty_tools`: no tools are an empty list, not null.
+    """
+
+    strings: bool = True
+    parts: bool = False
+    system: bool = True
+    developer: bool = False
+    tools: bool = False
+    calls: bool = False
+    argument_objects: bool = False
+    null_content: bool = False
+    empty_tools: bool = False
+
+    @property
+    def no_tools(self) -> list[Any] | None:
+        return [] if self.empty_tools else None
+
+    def turn(self, role: str, words: str) -> dict[str, Any]:
+        """A message of words alone in the shape that the template takes."""
+        return {"role": role, "content": words if self.strings else [{"type": "text", "text": words}]}
+
+
+def probe(template: ChatTemplate, messages: Sequence[Mapping[str, Any]], **options: Any) -> str | None:
+    """The rendered text, or None where the template refuses."""
+    try:
+        return template.render(messages, **options)
+    except InvalidRequest:
+        return None
+
+
+def tool_call_turn(count: int = 1, *, traits: TemplateTraits) -> dict[str, Any]:
+    """An assistant turn of `count` calls in the shape that the template wants."""
+    arguments: Any = dict(ARGUMENTS) if traits.argument_objects else json.dumps(ARGUMENTS)
+    calls = [
+        {"id": f"call0000{index}", "type": "function", "function": {"name": FUNCTION, "arguments": arguments}}
+        for index in range(1, count + 1)
+    ]
+    return {"role": "assistant", "content": None if traits.null_content else "", "tool_calls": calls}
+
+
+def traits_of(template: ChatTemplate) -> TemplateTraits:
+    """Raises BrokenTemplate for a template that can't even render one question."""
+    problem: InvalidRequest | None = None
+    for empty_tools in (False, True):
+        try:
+            template.render([USER], tools=[] if empty_tools else None)
+        except InvalidRequest as error:
+            problem = problem or error
+            if isinstance(error.__cause__, TemplateLimit):
+                break
+        if traits := _traits(template, empty_tools):
+            return traits
+    if problem and problem.__cause__:
+        raise BrokenTemplate(reason_of(problem.__cause__)) from problem
+    raise BrokenTemplate("it leaves out what the user says")
+
+
+def _traits(template: ChatTemplate, empty_tools: bool) -> TemplateTraits | None:
+    found = TemplateTraits(empty_tools=empty_tools)
+
+    def shows(words: str, *turns: Mapping[str, Any], tools: Any = found.no_tools) -> bool:
+        return words in (probe(template, turns, tools=tools) or "")
+
+    as_parts = probe(template, [replace(found, strings=False).turn("user", QUESTION)], tools=found.no_tools) or ""
+    # A template that knows only strings prints the list as Python or JSON would.
+    parts = QUESTION in as_parts and "'text'" not in as_parts and '"text"' not in as_parts
+    found = replace(found, strings=shows(QUESTION, USER), parts=parts)
+    if not found.strings and not found.parts:
+        return None
+    user, developer = found.turn("user", QUESTION), found.turn("developer", SYSTEM)
+    found = replace(
+        found,
+        system=shows(SYSTEM, found.turn("system", SYSTEM), user),
+        developer="developer" in template.source and shows(SYSTEM, developer, user),
+        tools=shows(FUNCTION, user, tools=[TOOL]),
+    )
+    return _with_call_shape(template, found)
+
+
+def _with_call_shape(template: ChatTemplate, traits: TemplateTraits) -> TemplateTraits:
+    """The shape of tool calls that puts name and arguments into the text as they are.
+
+    Arguments as the text the model wrote are preferred: what was generated is then repeated to the letter, so that the next
+    turn's prompt shares its beginning.
+    """
+    usable: list[TemplateTraits] = []
+    user = traits.turn("user", QUESTION)
+    for objects, null in itertools.product((False, True), repeat=2):
+        shape = replace(traits, calls=True, argument_objects=objects, null_content=null)
+        text = probe(template, [user, tool_call_turn(traits=shape)], tools=[TOOL], add_generation_prompt=False) or ""
+        turn = text[text.find(QUESTION) :]
+        if json.dumps(ARGUMENTS) in turn and FUNCTION in turn:
+            return shape
+        if all(word in turn for word in (FUNCTION, *ARGUMENTS, *ARGUMENTS.values())) and "\\" not in turn:
+            usable.append(shape)
+    return usable[0] if usable else traits

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import llguidance
+import pytest
+
+from app.domain.errors import InvalidRequest, UnsupportedContent
+from app.domain.generation import AutoToolChoice, ChatRequest, JsonObjectFormat, JsonSchemaFormat, NamedToolChoice, Tool
+from app.domain.prompt import Constraint
+from app.formats.chat_format import ChatFormat
+from tests.formats import templates
+from tests.formats.talks import WEATHER, Answer, ask, formatted, pieces
+
+CLOCK = Tool("get_time", "Tells the time.", "{}")
+BOTH = (WEATHER, CLOCK)
+WEATHER_CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+CLOCK_CALL = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
+REQUIRED = {"tools": BOTH, "tool_choice": AutoToolChoice.REQUIRED}
+
+
+class Bytes:
+    """A vocabulary of single bytes."""
+
+    eos_token_id = 256
+    bos_token_id = None
+    tokens: Sequence[bytes] = (*(bytes([byte]) for byte in range(256)), b"<end>")
+    special_token_ids = (256,)
+
+    def __call__(self, text: str) -> list[int]:
+        return list(text.encode())
+
+
+def takes(constraint: Constraint | None, text: str) -> bool:
+    """Whether the grammar allows `text` as a whole answer."""
+    assert constraint is not None
+    matcher_type = llguidance.LLMatcher
+    if constraint.lark is not None:
+        grammar = matcher_type.grammar_from_lark(constraint.lark)
+    else:
+        grammar = matcher_type.grammar_from_json_schema(constraint.json_schema or "")
+    tokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(Bytes()))
+    matcher = matcher_type(tokenizer, grammar, log_level=0)
+    assert not matcher.is_error(), matcher.get_error()
+    data = list(text.encode())
+    return bool(matcher.validate_tokens(data) == len(data) and matcher.consume_tokens(data) and matcher.is_accepting())
+
+
+def test_free_text_has_no_grammar(ember: ChatFormat) -> None:
+    assert ember.constraint(ask("Hi")) is None
+    assert ember.constraint(ask("Hi", tools=BOTH)) is None
+
+
+def test_a_json_object_is_an_object(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", output=JsonObjectFormat()))
+    assert takes(constraint, '{"a": [1]}')
+    assert not takes(constraint, "[1]")
+
+
+def test_a_schema_is_passed_on_as_it_is(ember: ChatFormat) -> None:
+    schema = '{"type": "array", "items": {"type": "integer"}}'
+    assert ember.constraint(ask("Hi", output=JsonSchemaFormat(schema))) == Constraint(json_schema=schema)
+
+
+@pytest.mark.parametrize(
+    "schema", ["{", "[]", '{"type": "nothing"}', '{"$ref": "#/nowhere"}', '{"properties": 1}', "[" * 100_000]
+)
+def test_a_schema_that_can_not_be_used_is_an_invalid_request(ember: ChatFormat, schema: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        ember.constraint(ask("Hi", output=JsonSchemaFormat(schema)))
+    assert caught.value.param == "response_format"
+
+
+def test_a_tool_with_a_broken_schema_is_named(ember: ChatFormat) -> None:
+    with pytest.raises(InvalidRequest, match="'broken'") as caught:
+        ember.constraint(ask("Hi", tools=(Tool("broken", "", '{"type": 3}'),), tool_choice=AutoToolChoice.REQUIRED))
+    assert caught.value.param == "tools"
+
+
+def test_a_required_call_is_one_of_the_tools_with_arguments_of_its_schema(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", **REQUIRED))
+    assert takes(constraint, WEATHER_CALL)
+    assert takes(constraint, f"{CLOCK_CALL}\n{WEATHER_CALL}")
+    assert not takes(constraint, "It is sunny.")
+    assert not takes(constraint, WEATHER_CALL.replace("city", "town"))
+    assert not takes(constraint, WEATHER_CALL.replace("get_weather", "get_rich"))
+
+
+def test_one_call_alone_where_they_may_not_be_parallel(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", **REQUIRED, parallel_tool_calls=False))
+    assert takes(constraint, CLOCK_CALL)
+    assert not takes(constraint, f"{CLOCK_CALL}\n{WEATHER_CALL}")
+
+
+def test_a_named_function_is_the_only_choice(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", tools=BOTH, tool_choice=NamedToolChoice("get_time")))
+    assert takes(constraint, CLOCK_CALL)
+    assert not takes(constraint, WEATHER_CALL)
+
+
+def test_json_and_tools_together_leave_the_choice_to_the_model(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", tools=BOTH, output=JsonObjectFormat()))
+    assert takes(constraint, WEATHER_CALL)
+    assert takes(constraint, '{"a": 1}')
+    assert not takes(constraint, "Hello")
+
+
+def test_a_listed_format_writes_lists_with_ids() -> None:
+    request = ask("Hi", **REQUIRED)
+    chat_format = formatted(templates.LISTED)
+    text = '[TOOL_CALLS] [{"name": "get_time", "arguments": {}, "id": "a1B2c3D4e"}, '
+    text += '{"name": "get_weather", "arguments": {"city": "x"}, "id": "a1B2c3D4f"}]'
+    assert takes(chat_format.constraint(request), text)
+    parser = chat_format.parser(request)
+    answer = Answer([delta for piece in pieces(text) for delta in parser.feed(piece)])
+    assert answer.names == ["get_time", "get_weather"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "tools"), [(NamedToolChoice("other"), BOTH), (NamedToolChoice("other"), ()), (AutoToolChoice.REQUIRED, ())]
+)
+def test_a_choice_without_its_tool_is_an_invalid_request(
+    ember: ChatFormat, choice: AutoToolChoice | NamedToolChoice, tools: tuple[Tool, ...]
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        ember.constraint(ask("Hi", tools=tools, tool_choice=choice))
+    assert caught.value.param == "tool_choice"
+
+
+def test_a_required_call_of_a_model_without_calls_is_unsupported() -> None:
+    with pytest.raises(UnsupportedContent):
+        formatted(None).constraint(ask("Hi", **REQUIRED))
+
+
+def thinking(**args: bool) -> ChatRequest:
+    return ask("Hi", output=JsonObjectFormat(), template_args=args)
+
+
+def test_the_grammar_waits_for_the_end_of_the_reasoning(ember: ChatFormat) -> None:
+    for chat_format, request in (
+        (ember, thinking(enable_thinking=True)),
+        (formatted(templates.THINKS_BY_DEFAULT), thinking()),
+        (formatted(templates.OPENS_THINKING), thinking()),
+    ):
+        constraint = chat_format.constraint(request)
+        assert constraint is not None
+        assert constraint.after == "</think>"
+
+
+def test_the_grammar_binds_at_once_where_the_model_does_not_think(ember: ChatFormat) -> None:
+    for chat_format, request in (
+        (ember, thinking()),
+        (formatted(templates.THINKS_BY_DEFAULT), thinking(enable_thinking=False)),
+        (formatted(templates.PLAIN), thinking()),
+    ):
+        constraint = chat_format.constraint(request)
+        assert constraint is not None
+        assert constraint.after == ""
+
+
+def test_a_vocabulary_puts_its_special_tokens_in_place_of_markers(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", **REQUIRED))
+    assert constraint is not None
+    lark = constraint.lark_for({"<tool_call>": 2044}.get)
+    assert "marker_0: <[2044]>" in lark
+    assert 'marker_1: "</tool_call>"' in lark
+    assert llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark(lark)) == ""
+
+
+def test_a_marker_of_several_tags_has_a_rule_for_each() -> None:
+    source = templates.CHATML_TOOLS.replace("<tool_call>\\n", "<|sep|>\\ncall<|role|>")
+    constraint = formatted(source).constraint(ask("Hi", **REQUIRED))
+    assert constraint is not None
+    assert constraint.markers == ("<|sep|>", "<|role|>", "</tool_call>")
+    assert takes(constraint, CLOCK_CALL.replace("<tool_call>\n", "<|sep|>\ncall<|role|>"))
+
+
+def test_whatever_a_function_is_called_its_grammar_is_valid(ember: ChatFormat) -> None:
+    tool = Tool('a"b\\c/%é\n', "", json.dumps({"type": "object", "description": "x\n%llguidance {}\n\"'"}))
+    constraint = ember.constraint(ask("Hi", tools=(tool,), tool_choice=AutoToolChoice.REQUIRED))
+    call = json.dumps({"name": tool.name, "arguments": {}})
+    assert takes(constraint, f"<tool_call>\n{call}\n</tool_call>")
