@@ -1,0 +1,74 @@
+"""The one door to a loaded model. Above it nothing knows whether the engine is a process or a thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol, TypeAlias
+
+from app.domain.generation import EmbeddingResult
+from app.domain.prompt import PromptSegment
+from app.engine.protocol import (
+    Done,
+    EngineConfig,
+    GenerateJob,
+    ModelInfo,
+    PromptProgress,
+    Tokens,
+)
+
+__all__ = ["EngineClient", "EngineLauncher", "EngineOutput"]
+
+EngineOutput: TypeAlias = PromptProgress | Tokens | Done
+
+
+class EngineClient(Protocol):
+    """A loaded model. Owned by the service loop: every method is called there."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id; None when the engine runs on a thread."""
+        ...
+
+    def generate(self, job: GenerateJob) -> AsyncGenerator[EngineOutput, None]:
+        """Run a job; the last event is `Done`. Closing the generator early cancels the job in the engine.
+
+        Raises RequestError for a job that can't be run, EngineBusy, GenerationFailed, EngineCrashed or EngineStopped.
+        """
+        ...
+
+    def finish(self, job_id: str) -> None:
+        """End a running job as if the model had stopped there; its `Done` still comes. Nothing happens if it has ended."""
+        ...
+
+    async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult: ...
+
+    async def tokenize(self, prompt: tuple[PromptSegment, ...], *, add_special: bool = False) -> tuple[int, ...]: ...
+
+    async def detokenize(self, ids: tuple[int, ...]) -> str: ...
+
+    async def wait_closed(self) -> None:
+        """Return once the engine has ended, by `close` or by itself."""
+        ...
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by itself."""
+        ...
+
+    async def close(self) -> None:
+        """Fail what runs with EngineStopped and free everything. Safe to call twice."""
+        ...
+
+
+class EngineLauncher(Protocol):
+    """Loads models."""
+
+    async def launch(self, config: EngineConfig, *, on_progress: Callable[[float], None]) -> EngineClient:
+        """Load a model. `on_progress` is called on the service loop with 0 … 1. Cancelling the call stops the loading.
+
+        Raises ModelLoadFailed.
+        """
+        ...

@@ -1,0 +1,180 @@
+"""A loaded model that answers jobs: the one object a worker or an engine thread drives."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TypeAlias
+
+from app.domain.errors import AppError, ContextOverflow, GenerationFailed, InvalidRequest, UnsupportedContent
+from app.domain.generation import SamplingParams
+from app.domain.prompt import PromptSegment
+from app.engine.constraint import ConstraintCompiler
+from app.engine.decoder import Vocabulary
+from app.engine.embedding import EmbeddingScheduler, PreparedEmbedding
+from app.engine.generation import PreparedGeneration
+from app.engine.prompt import PromptTokenizer
+from app.engine.protocol import EmbedJob, GenerateJob, JobEvent, ModelInfo
+from app.engine.scheduler import Scheduler
+
+__all__ = ["Engine", "PreparedJob"]
+
+PreparedJob: TypeAlias = PreparedGeneration | PreparedEmbedding
+
+_LOG = logging.getLogger(__name__)
+_MAX_STOPS = 64
+
+
+class Engine:
+    """Two threads may use it: one calls `prepare`, `tokenize` and `detokenize`, the other everything else.
+
+    `resources` frees the native objects when the engine is closed.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        *,
+        vocabulary: Vocabulary,
+        prompts: PromptTokenizer,
+        constraints: ConstraintCompiler,
+        scheduler: Scheduler | EmbeddingScheduler,
+        limit: int,
+        resources: ExitStack,
+    ) -> None:
+        self.info = info
+        self._vocabulary = vocabulary
+        self._prompts = prompts
+        self._constraints = constraints
+        self._scheduler = scheduler
+        self._limit = limit
+        self._resources = resources
+
+    # ------------------------------------------------------------------------------------------------ preparing thread
+    def prepare(self, job: GenerateJob | EmbedJob) -> PreparedJob:
+        """Tokenize and check a job. Raises RequestError kinds."""
+        match job:
+            case GenerateJob():
+                return self._prepare_generation(job)
+            case EmbedJob():
+                return self._prepare_embedding(job)
+
+    def tokenize(self, prompt: Iterable[PromptSegment], *, add_special: bool) -> tuple[int, ...]:
+        """The ids of a prompt; -1 for each token of a picture. Raises RequestError kinds."""
+        ids = self._prompts.tokenize(prompt, add_special=add_special).ids
+        return tuple(max(-1, token) for token in ids.tolist())
+
+    def detokenize(self, ids: Iterable[int]) -> str:
+        """Raises InvalidRequest for an id the model does not have."""
+        checked = tuple(ids)
+        for token in checked:
+            self._check_token(token, "tokens")
+        return self._vocabulary.detokenize(checked)
+
+    def _prepare_generation(self, job: GenerateJob) -> PreparedGeneration:
+        if self.info.embedding:
+            raise UnsupportedContent(
+                f"{self.info.name} makes embeddings; it can't write text. Choose another model.", param="model"
+            )
+        _check_sampling(job.sampling)
+        for token, _ in job.sampling.logit_bias:
+            self._check_token(token, "logit_bias")
+        if job.max_tokens is not None and job.max_tokens < 1:
+            raise InvalidRequest("max_tokens must be at least 1.", param="max_tokens")
+        if len(job.stop) > _MAX_STOPS:
+            raise InvalidRequest(f"At most {_MAX_STOPS} stop strings can be given.", param="stop")
+        prompt = self._prompts.tokenize(job.prompt, add_special=job.add_special)
+        if not len(prompt.ids):
+            raise InvalidRequest("The prompt is empty. Send at least one token.", param="prompt")
+        if prompt.ids[-1] < 0:
+            raise InvalidRequest("The prompt must not end with a picture; put text after it.", param="messages")
+        if len(prompt.ids) >= self._limit:
+            raise ContextOverflow(n_prompt=len(prompt.ids), n_ctx=self._limit)
+        constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None
+        return PreparedGeneration(job, prompt, constraint, self._limit)
+
+    def _prepare_embedding(self, job: EmbedJob) -> PreparedEmbedding:
+        if not self.info.embedding:
+            raise UnsupportedContent(f"{self.info.name} can't make embeddings. Choose an embedding model.", param="model")
+        return PreparedEmbedding(job.id, tuple(self._embedding_input(text, i) for i, text in enumerate(job.inputs)))
+
+    def _embedding_input(self, text: str | tuple[int, ...], index: int) -> tuple[int, ...]:
+        param = f"input[{index}]"
+        if isinstance(text, str):
+            ids = tuple(self._vocabulary.tokenize(text, parse_special=False, add_special=True))
+        else:
+            for token in text:
+                self._check_token(token, param)
+            ids = text
+        if not ids:
+            raise InvalidRequest("An input is empty.", param=param)
+        if len(ids) > self._limit:
+            raise ContextOverflow(n_prompt=len(ids), n_ctx=self._limit, param=param)
+        return ids
+
+    def _check_token(self, token: int, param: str) -> None:
+        if not 0 <= token < self._vocabulary.n_tokens:
+            last = self._vocabulary.n_tokens - 1
+            raise InvalidRequest(f"{token} is not a token of this model; its ids go from 0 to {last}.", param=param)
+
+    def interrupt(self, job: str) -> None:
+        """Cut a job's long computation short if it runs alone. Any thread; `cancel` still has to follow."""
+        if isinstance(self._scheduler, Scheduler):
+            self._scheduler.interrupt(job)
+
+    # --------------------------------------------------------------------------------------------------- engine thread
+    @property
+    def busy(self) -> bool:
+        """Whether `step` has something to do."""
+        return self._scheduler.busy
+
+    def submit(self, prepared: object) -> None:
+        """Queue a job that `prepare` returned. Raises EngineBusy when too many wait."""
+        match prepared, self._scheduler:
+            case PreparedGeneration(), Scheduler() as scheduler:
+                scheduler.submit(prepared)
+            case PreparedEmbedding(), EmbeddingScheduler() as scheduler:
+                scheduler.submit(prepared)
+            case _:
+                raise UnsupportedContent(f"{self.info.name} can't do that.", param="model")
+
+    def cancel(self, job: str) -> None:
+        """Drop a job; no event follows. Unknown ids are ignored."""
+        self._scheduler.cancel(job)
+
+    def finish(self, job: str) -> None:
+        """End an answer where it is; its Done comes with the next step. Unknown ids are ignored."""
+        if isinstance(self._scheduler, Scheduler):
+            self._scheduler.finish(job)
+
+    def step(self) -> list[JobEvent]:
+        """Compute one batch for everybody. Never raises: what fails ends the jobs concerned with JobFailed."""
+        try:
+            return self._scheduler.step()
+        except Exception as error:  # noqa: BLE001 -- the edge: whatever happened must not end the engine thread
+            _LOG.exception("A step of the engine failed")
+            reason = error if isinstance(error, AppError) else GenerationFailed(f"The engine failed: {error}")
+            return self._scheduler.fail_all(reason)
+
+    def close(self) -> None:
+        """Free everything. Safe to call twice."""
+        self._scheduler.close()
+        self._resources.close()
+
+
+def _check_sampling(params: SamplingParams) -> None:
+    checks = (
+        ("temperature", params.temperature, params.temperature >= 0),
+        ("top_p", params.top_p, 0 <= params.top_p <= 1),
+        ("min_p", params.min_p, 0 <= params.min_p <= 1),
+        ("repeat_penalty", params.repeat_penalty, params.repeat_penalty > 0),
+        ("frequency_penalty", params.frequency_penalty, True),
+        ("presence_penalty", params.presence_penalty, True),
+    )
+    for name, value, in_range in checks:
+        if not math.isfinite(value) or not in_range:
+            raise InvalidRequest(f"{name} can't be {value}.", param=name)
+    if not all(bias < math.inf for _, bias in params.logit_bias):
+        raise InvalidRequest("A bias must be a number below infinity.", param="logit_bias")

@@ -1,0 +1,191 @@
+"""One answer being written: its tokens, its text, and when it ends."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.domain.generation import FinishReason, Timings, TokenLogprob, Usage
+from app.domain.prompt import Piece
+from app.engine.constraint import AnswerConstraint
+from app.engine.decoder import Decoder, FloatArray, Vocabulary
+from app.engine.prompt_cache import Sequence
+from app.engine.protocol import Done, GenerateJob
+from app.engine.sampling import Sampler, logprobs
+from app.engine.text_stream import TextStream
+from app.engine.tokens import TokenizedPrompt, TokenRow
+
+__all__ = ["Generation", "PreparedGeneration"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedGeneration:
+    """A job that has been checked. `limit` is how many tokens prompt and answer may have together."""
+
+    job: GenerateJob
+    prompt: TokenizedPrompt
+    constraint: AnswerConstraint | None
+    limit: int
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+
+class Generation:
+    """A prepared job on its way through the engine. Engine thread only."""
+
+    def __init__(
+        self,
+        prepared: PreparedGeneration,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises GenerationFailed if the constraint can't be kept from its first token on."""
+        job = prepared.job
+        self.id = job.id
+        self.prompt = prepared.prompt
+        self.row = TokenRow(prepared.prompt.ids)
+        self.sequence: Sequence | None = None
+        self.finished: FinishReason | None = None
+        self.cached_tokens = 0
+        self._job = job
+        self._limit = prepared.limit
+        self._constraint = prepared.constraint
+        self._vocabulary = vocabulary
+        self._clock = clock
+        seed = job.sampling.seed if job.sampling.seed is not None else secrets.randbits(32)
+        chain = decoder.chain(job.sampling, seed=seed % 2**32) if job.sampling.temperature > 0 else None
+        self._sampler = Sampler(job.sampling, chain=chain, history=prepared.prompt.ids)
+        self._text = TextStream(job.stop, strip_first_space=_starts_text(vocabulary, prepared.prompt))
+        self._n_generated = 0
+        self._queued_at = clock()
+        self._started_at: float | None = None
+        self._first_token_at: float | None = None
+        try:
+            self._take_forced()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n_prompt(self) -> int:
+        return len(self.prompt.ids)
+
+    @property
+    def reading(self) -> bool:
+        """Whether the prompt has not been computed to its end."""
+        return self._first_token_at is None
+
+    def start(self, sequence: Sequence) -> None:
+        """Put it on a sequence; again after it has been preempted."""
+        self.sequence = sequence
+        if self._started_at is None:
+            self._started_at = self._clock()
+            self.cached_tokens = min(sequence.n_past, self.n_prompt)
+
+    def advance(self, row: FloatArray) -> None:
+        """Choose the next token from its logits, and take those that must follow. Raises GenerationFailed."""
+        if self._first_token_at is None:
+            self._first_token_at = self._clock()
+        wanted = self._job.top_logprobs
+        original = row.copy() if wanted is not None else row
+        self._sampler.edit(row)
+        token = self._choose(row)
+        if self._vocabulary.is_eog(token):
+            self._end(FinishReason.STOP)
+            return
+        self._take(token, None if wanted is None else logprobs(original, token, wanted, self._vocabulary))
+        self._take_forced()
+
+    def stop(self) -> None:
+        """End the answer where it is, as if the model had."""
+        if self.finished is None:
+            self._end(FinishReason.STOP)
+
+    def take_pieces(self) -> tuple[Piece, ...]:
+        return self._text.take()
+
+    def done(self) -> Done:
+        assert self.finished is not None
+        now = self._clock()
+        started = self._started_at if self._started_at is not None else now
+        first = self._first_token_at if self._first_token_at is not None else now
+        return Done(
+            self.id,
+            self.finished,
+            Usage(self.n_prompt, self._n_generated, self.cached_tokens),
+            Timings(started - self._queued_at, first - started, now - first),
+            self._text.stopped_by,
+        )
+
+    def close(self) -> None:
+        self._sampler.close()
+
+    # ------------------------------------------------------------------------------------------------------- choosing
+    def _choose(self, row: FloatArray) -> int:
+        token = self._sampler.pick(row)
+        if self._constraint is None or self._constraint.allows(token):
+            return self._closing(token)
+        # The free choice was not legal: choose again among the legal ones.
+        allowed = self._constraint.allowed()
+        token = self._sampler.pick_among(row, allowed)
+        for _ in range(32):
+            if self._constraint.allows(token):
+                break
+            allowed = allowed[allowed != token]
+            token = self._sampler.pick_among(row, allowed)
+        return self._closing(token)
+
+    def _closing(self, token: int) -> int:
+        """The token to take: where the free part of a constrained answer would end unclosed, what closes it."""
+        if self._constraint is None or not self._vocabulary.is_eog(token):
+            return token
+        closing = self._constraint.instead_of_ending()
+        if not closing:
+            return token
+        for forced in closing[:-1]:
+            self._take(forced, None)
+        return closing[-1]
+
+    def _take_forced(self) -> None:
+        # Without a row of logits there are no log probabilities: who wants them gets every token sampled.
+        if self._constraint is None or self._job.top_logprobs is not None:
+            return
+        for token in self._constraint.forced():
+            if self.finished is not None:
+                return
+            if self._vocabulary.is_eog(token):
+                self._end(FinishReason.STOP)
+            else:
+                self._take(token, None)
+
+    def _take(self, token: int, logprob: TokenLogprob | None) -> None:
+        if self.finished is not None:
+            return
+        self._n_generated += 1
+        self.row.append(token)
+        self._sampler.accept(token)
+        self._text.feed(token, self._vocabulary.piece(token), control=self._vocabulary.is_control(token), logprob=logprob)
+        if self._constraint is not None:
+            self._constraint.accept(token)
+        if self._text.stopped_by is not None or (self._constraint is not None and self._constraint.finished):
+            self._end(FinishReason.STOP)
+        elif self._n_generated == self._job.max_tokens or len(self.row) >= self._limit:
+            self._end(FinishReason.LENGTH)
+
+    def _end(self, reason: FinishReason) -> None:
+        self.finished = reason
+        self._text.finish()
+
+
+def _starts_text(vocabulary: Vocabulary, prompt: TokenizedPrompt) -> bool:
+    """Whether the answer begins where the tokenizer would have put a space of its own in front."""
+    if not vocabulary.adds_space:
+        return False
+    last = int(prompt.ids[-1]) if len(prompt.ids) else -1
+    return last < 0 or vocabulary.is_control(last)

@@ -1,0 +1,168 @@
+"""The engine's main loop: the same in a worker process and on a thread of this process."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from app.domain.errors import AppError, GenerationFailed
+from app.domain.prompt import PromptSegment
+from app.engine.protocol import (
+    Cancel,
+    Command,
+    Detokenized,
+    DetokenizeJob,
+    EmbedJob,
+    EngineConfig,
+    EngineEvent,
+    Finish,
+    GenerateJob,
+    Job,
+    JobEvent,
+    JobFailed,
+    ModelInfo,
+    Shutdown,
+    Tokenized,
+    TokenizeJob,
+)
+
+__all__ = ["EngineCore", "EngineLoader", "EngineLoop", "Frame"]
+
+_log = logging.getLogger(__name__)
+
+Frame: TypeAlias = tuple[EngineEvent, ...]
+"""What crosses at once: all events of one step, of all sequences."""
+
+
+class EngineCore(Protocol):
+    """What the loop needs of an engine; `app.engine.engine.Engine` in life."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def prepare(self, job: GenerateJob | EmbedJob, /) -> object: ...
+
+    def tokenize(self, prompt: tuple[PromptSegment, ...], /, *, add_special: bool) -> tuple[int, ...]: ...
+
+    def detokenize(self, ids: tuple[int, ...], /) -> str: ...
+
+    def interrupt(self, job: str, /) -> None: ...
+
+    def submit(self, prepared: object, /) -> None: ...
+
+    def cancel(self, job: str, /) -> None: ...
+
+    def finish(self, job: str, /) -> None: ...
+
+    @property
+    def busy(self) -> bool: ...
+
+    def step(self) -> Sequence[JobEvent]: ...
+
+    def close(self) -> None: ...
+
+
+class EngineLoader(Protocol):
+    """Loads a model on the calling thread. `on_progress` gets 0 … 1; where it returns False the loading ends.
+
+    Raises ModelLoadFailed.
+    """
+
+    def __call__(self, config: EngineConfig, *, on_progress: Callable[[float], bool]) -> EngineCore: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Submit:
+    """A prepared job on its way to the engine thread."""
+
+    id: str
+    prepared: object
+
+
+class EngineLoop:
+    """Carries jobs into one engine and its events out.
+
+    Three threads use it: `hasten` belongs to the one that receives commands; `handle` to the preparing thread, where jobs are
+    tokenized and pictures decoded; `run` to the engine thread, which alone touches the model's context. `emit` is called on the
+    latter two and must not raise.
+    """
+
+    def __init__(self, engine: EngineCore, emit: Callable[[Frame], None]) -> None:
+        self._engine = engine
+        self._emit = emit
+        self._inbox: queue.SimpleQueue[_Submit | Cancel | Finish | Shutdown] = queue.SimpleQueue()
+
+    def hasten(self, command: Command) -> None:
+        """Let what ends a job take effect now, though others wait to be prepared. `handle` still has to get the command: the
+        job may be one of those. Any thread.
+        """
+        match command:
+            case Cancel(id):
+                # A long prompt is not read to its end for nobody.
+                self._engine.interrupt(id)
+                self._inbox.put(command)
+            case Finish():
+                self._inbox.put(command)
+
+    def handle(self, command: Job | Cancel | Finish | Shutdown) -> None:
+        """Carry one command out, in its turn. A job that can't be done is answered with `JobFailed`."""
+        match command:
+            case Cancel() | Finish() | Shutdown():
+                self._inbox.put(command)
+            case _:
+                self._prepare(command)
+
+    def run(self) -> None:
+        """Step until `Shutdown`, then close the engine. The engine rests while it has nothing to do."""
+        try:
+            while self._take_commands():
+                events = self._engine.step()
+                if events:
+                    self._emit(tuple(events))
+        finally:
+            self._engine.close()
+
+    def _prepare(self, job: Job) -> None:
+        try:
+            match job:
+                case GenerateJob() | EmbedJob():
+                    self._inbox.put(_Submit(job.id, self._engine.prepare(job)))
+                case TokenizeJob():
+                    ids = self._engine.tokenize(job.prompt, add_special=job.add_special)
+                    self._emit((Tokenized(job.id, ids),))
+                case DetokenizeJob():
+                    self._emit((Detokenized(job.id, self._engine.detokenize(job.ids)),))
+        except AppError as error:
+            self._emit((JobFailed(job.id, error),))
+        except Exception as error:  # noqa: BLE001 - part of the engine's edge: a bug costs the job that met it, not the others
+            _log.exception("A job could not be prepared")
+            self._emit((JobFailed(job.id, GenerationFailed(f"The request could not be prepared: {error!r}")),))
+
+    def _take_commands(self) -> bool:
+        """Take over all commands that wait, or wait for one while there is nothing to compute. False: shut down."""
+        while True:
+            try:
+                command = self._inbox.get(block=not self._engine.busy)
+            except queue.Empty:
+                return True
+            match command:
+                case Shutdown():
+                    return False
+                case Cancel(id):
+                    self._engine.cancel(id)
+                case Finish(id):
+                    self._engine.finish(id)
+                case _Submit():
+                    self._submit(command)
+
+    def _submit(self, command: _Submit) -> None:
+        try:
+            self._engine.submit(command.prepared)
+        except AppError as error:
+            self._emit((JobFailed(command.id, error),))
+        except Exception as error:  # noqa: BLE001 - part of the engine's edge: a bug costs the job that met it, not the others
+            _log.exception("A job could not be begun")
+            self._emit((JobFailed(command.id, GenerationFailed(f"The request could not be begun: {error!r}")),))

@@ -1,0 +1,130 @@
+"""Prompt segments to tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from app.domain.errors import InvalidRequest, UnsupportedContent
+from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, TokenIds
+from app.engine.decoder import PictureTokens, Projector, Vocabulary
+from app.engine.pictures import read_picture
+from app.engine.tokens import PlacedPicture, TokenizedPrompt, pseudo_ids
+
+__all__ = ["PromptTokenizer"]
+
+_PICTURES_KEPT = 16
+
+
+class PromptTokenizer:
+    """Turns prompts into tokens for one model. One thread, beside the engine thread.
+
+    Neighbouring texts are tokenized as one, as they were in training, unless a person's text spells a control token: then that
+    text is tokenized by itself, cut inside the marker, so that it stays text.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, projector: Projector | None, *, model_name: str) -> None:
+        self._vocabulary = vocabulary
+        self._projector = projector
+        self._model_name = model_name
+        self._pictures: OrderedDict[bytes, tuple[tuple[int, ...] | PictureTokens, ...]] = OrderedDict()
+
+    def tokenize(self, segments: Iterable[PromptSegment], *, add_special: bool) -> TokenizedPrompt:
+        """Raises InvalidRequest (an id or picture that can't be used) and UnsupportedContent (pictures for a blind model)."""
+        ids: list[int] = []
+        pictures: list[PlacedPicture] = []
+        texts: list[ControlText | PlainText] = []
+        for segment in segments:
+            match segment:
+                case ControlText() | PlainText():
+                    texts.append(segment)
+                    continue
+                case TokenIds():
+                    ids += self._texts(texts) + self._checked(segment.ids)
+                case Picture():
+                    ids += self._texts(texts)
+                    self._add_picture(segment.data, ids, pictures)
+            texts.clear()
+        ids += self._texts(texts)
+        return self._with_bos(ids, pictures) if add_special else _prompt(ids, pictures)
+
+    def _with_bos(self, ids: list[int], pictures: list[PlacedPicture]) -> TokenizedPrompt:
+        bos = self._vocabulary.bos
+        if bos is None or not self._vocabulary.adds_bos:
+            return _prompt(ids, pictures)
+        extra = 0
+        while extra < len(ids) and ids[extra] == bos:
+            extra += 1
+        shift = 1 - extra
+        return _prompt([bos, *ids[extra:]], [PlacedPicture(p.start + shift, p.tokens) for p in pictures])
+
+    def _texts(self, texts: Sequence[ControlText | PlainText]) -> list[int]:
+        markers = self._vocabulary.markers
+        ids: list[int] = []
+        group: list[ControlText | PlainText] = []
+        for text in texts:
+            if markers is not None and isinstance(text, PlainText) and markers.search(text.text):
+                ids += self._joined(group, markers) + self._as_plain(text.text, markers)
+                group = []
+            else:
+                group.append(text)
+        return ids + self._joined(group, markers)
+
+    def _joined(self, texts: Sequence[ControlText | PlainText], markers: re.Pattern[str] | None) -> list[int]:
+        """Tokens of several texts as one; one by one if a marker would arise across their borders."""
+        whole = "".join(text.text for text in texts)
+        if not whole:
+            return []
+        if markers is None or len(markers.findall(whole)) == sum(len(markers.findall(text.text)) for text in texts):
+            parse_special = any(isinstance(text, ControlText) for text in texts)
+            return self._vocabulary.tokenize(whole, parse_special=parse_special)
+        ids: list[int] = []
+        for text in texts:
+            ids += self._vocabulary.tokenize(text.text, parse_special=isinstance(text, ControlText))
+        return ids
+
+    def _as_plain(self, text: str, markers: re.Pattern[str]) -> list[int]:
+        """Tokens of a text that spells markers, each cut after its first character."""
+        ids: list[int] = []
+        while found := markers.search(text):
+            cut = found.start() + 1
+            ids += self._vocabulary.tokenize(text[:cut], parse_special=False)
+            text = text[cut:]
+        return ids + self._vocabulary.tokenize(text, parse_special=False)
+
+    def _checked(self, ids: tuple[int, ...]) -> list[int]:
+        n_tokens = self._vocabulary.n_tokens
+        for token in ids:
+            if not 0 <= token < n_tokens:
+                raise InvalidRequest(
+                    f"{token} is not a token of this model; its ids go from 0 to {n_tokens - 1}.", param="prompt"
+                )
+        return list(ids)
+
+    def _add_picture(self, data: bytes, ids: list[int], pictures: list[PlacedPicture]) -> None:
+        for part in self._picture(data):
+            if isinstance(part, PictureTokens):
+                pictures.append(PlacedPicture(len(ids), part))
+                ids += pseudo_ids(part.key, part.n_tokens).tolist()
+            else:
+                ids += part
+
+    def _picture(self, data: bytes) -> tuple[tuple[int, ...] | PictureTokens, ...]:
+        if self._projector is None:
+            raise UnsupportedContent(f"{self._model_name} can't see pictures. Choose a model with vision.", param="messages")
+        digest = hashlib.sha256(data).digest()
+        known = self._pictures.get(digest)
+        if known is None:
+            known = self._pictures[digest] = self._projector.tokenize(read_picture(data))
+            if len(self._pictures) > _PICTURES_KEPT:
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(digest)
+        return known
+
+
+def _prompt(ids: list[int], pictures: list[PlacedPicture]) -> TokenizedPrompt:
+    return TokenizedPrompt(np.asarray(ids, np.int32), tuple(pictures))

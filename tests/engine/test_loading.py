@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import ModelLoadFailed
+from app.engine.loading import load_engine
+from app.engine.protocol import EngineConfig
+from tests.engine.fakes import run, say
+from tests.engine.tiny_models import write_bert, write_llama
+
+
+def _yes(_fraction: float) -> bool:
+    return True
+
+
+def _refusal(config: EngineConfig) -> ModelLoadFailed:
+    with pytest.raises(ModelLoadFailed) as caught:
+        load_engine(config, on_progress=_yes)
+    return caught.value
+
+
+def test_embers_own_words_about_itself(ember_path: Path, ember_projector_path: Path) -> None:
+    fractions: list[float] = []
+
+    def note(fraction: float) -> bool:
+        fractions.append(fraction)
+        return True
+
+    engine = load_engine(EngineConfig(ember_path, ember_projector_path), on_progress=note)
+    info = engine.info
+    engine.close()
+    engine.close()
+    assert (info.name, info.n_ctx_train, info.n_ctx, info.n_vocab) == ("Ember", 2048, 2048, 2048)
+    assert info.sees_pictures
+    assert not info.embedding
+    assert info.chat_template is not None
+    assert info.eos_text == "<|im_end|>"
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "does not exist" in _refusal(EngineConfig(tmp_path / "none.gguf")).reason
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    assert "is not a file" in _refusal(EngineConfig(tmp_path)).reason
+
+
+@pytest.mark.parametrize("content", [b"", b"GG", b"Hello, I am a text.", b"\x89PNG\r\n\x1a\n", bytes(4096)])
+def test_another_kind_of_file_is_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    assert "not a GGUF file" in _refusal(EngineConfig(path)).reason
+
+
+@pytest.mark.parametrize("part", [0.001, 0.01, 0.5, 0.99])
+def test_a_truncated_model_says_so(tmp_path: Path, ember_path: Path, part: float) -> None:
+    path = tmp_path / "half.gguf"
+    data = ember_path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    error = _refusal(EngineConfig(path))
+    assert error.model == "half.gguf"
+    assert error.reason
+    assert error.log_tail
+
+
+def test_an_architecture_nobody_knows_is_named(tmp_path: Path, ember_path: Path) -> None:
+    path = tmp_path / "new.gguf"
+    path.write_bytes(ember_path.read_bytes().replace(b"qwen3", b"qwenX"))
+    assert "qwenX" in _refusal(EngineConfig(path)).reason
+
+
+def test_a_projector_of_another_model_is_refused(tmp_path: Path, ember_path: Path, ember_projector_path: Path) -> None:
+    tiny = write_llama(tmp_path / "tiny.gguf", ember_path)
+    assert "mismatch" in _refusal(EngineConfig(tiny, ember_projector_path)).reason
+
+
+def test_a_model_is_no_projector(ember_path: Path) -> None:
+    assert _refusal(EngineConfig(ember_path, ember_path)).reason
+
+
+def test_a_projector_is_no_model(ember_projector_path: Path) -> None:
+    assert "CLIP" in _refusal(EngineConfig(ember_projector_path)).reason
+
+
+def test_loading_can_be_stopped(ember_path: Path) -> None:
+    with pytest.raises(ModelLoadFailed, match="stopped"):
+        load_engine(EngineConfig(ember_path), on_progress=lambda _fraction: False)
+
+
+def test_llama_cpp_writes_nothing_to_the_terminal(ember_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_engine(EngineConfig(ember_path), on_progress=_yes).close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_log_handler_is_left_behind(ember_path: Path) -> None:
+    before = logging.getLogger("app.engine.llama.native").handlers.copy()
+    load_engine(EngineConfig(ember_path), on_progress=_yes).close()
+    assert logging.getLogger("app.engine.llama.native").handlers == before
+
+
+def test_a_chosen_context_bounds_a_request(ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(ember_path, n_ctx=256, n_parallel=1), on_progress=_yes)
+    try:
+        assert engine.info.n_ctx == 256
+        done = run(engine, say("a", "hello " * 20, max_tokens=None)).done("a")
+        assert done.usage.prompt_tokens + done.usage.completion_tokens <= 256
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("n_ctx", [100_000_000, 10**12])
+def test_a_context_beyond_all_memory_is_refused_by_its_size(ember_path: Path, n_ctx: int) -> None:
+    assert str(n_ctx) in _refusal(EngineConfig(ember_path, n_ctx=n_ctx)).reason
+
+
+def test_an_absurd_number_of_places_is_brought_down(ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(ember_path, n_ctx=512, n_parallel=1000), on_progress=_yes)
+    try:
+        assert run(engine, say("a", "Hello")).texts["a"]
+    finally:
+        engine.close()
+
+
+def test_a_model_that_can_only_embed_is_loaded_for_that(tmp_path: Path, ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(write_bert(tmp_path / "bert.gguf", ember_path)), on_progress=_yes)
+    assert engine.info.embedding
+    engine.close()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Sequence as Ids
+
+import numpy as np
+
+from app.engine.decoder import MemoryKind
+from app.engine.prompt_cache import PromptCache, Sequence
+from app.engine.tokens import TokenizedPrompt, TokenRow
+from tests.engine.fakes import FakeDecoder
+
+
+class _Computer:
+    """Attaches prompts and computes them at once."""
+
+    def __init__(self, decoder: FakeDecoder) -> None:
+        self.decoder = decoder
+        self.cache = PromptCache(decoder)
+
+    def attach(self, ids: Ids[int], *, reserve: int = 0) -> Sequence | None:
+        row = np.array(ids, np.int32)
+        return self.cache.attach(TokenRow(row), TokenizedPrompt(row), reserve=reserve)
+
+    def compute(self, ids: Ids[int], n: int | None = None) -> Sequence:
+        sequence = self.attach(ids)
+        assert sequence is not None
+        left = sequence.n_left if n is None else n
+        batch = self.decoder.batch
+        batch.clear()
+        tokens = sequence.row.ids[sequence.n_past : sequence.n_past + left]
+        batch.add_chunk(tokens, position=sequence.position, sequence=sequence.id, output=False)
+        self.decoder.decode()
+        self.cache.advance(sequence, left)
+        return sequence
+
+    def park(self, ids: Ids[int]) -> None:
+        self.cache.park(self.compute(ids))
+
+
+def test_the_longest_beginning_in_common_is_taken_over() -> None:
+    computer = _Computer(FakeDecoder())
+    computer.park([1, 2, 3, 4])
+    computer.park([5, 2, 3, 4, 6, 7])
+    sequence = computer.attach([5, 2, 3, 4, 6, 9])
+    assert sequence is not None
+    assert sequence.n_past == 5
+    assert len(computer.cache.parked) == 1
+
+
+def test_a_short_beginning_is_shared_and_the_long_conversation_stays() -> None:
+    computer = _Computer(FakeDecoder())
+    computer.park([1, 2, 3, *range(10, 30)])
+    sequence = computer.compute([1, 2, 3, 4, 5])
+    assert len(computer.cache.parked) == 1
+    assert computer.cache.free_cells == 1024 - 23 - 2 == computer.decoder.n_cells - computer.decoder.used_cells
+    computer.cache.park(sequence)
+    again = computer.attach([1, 2, 3, *range(10, 31)])
+    assert again is not None
+    assert again.n_past == 23
+
+
+def test_a_running_sequence_shares_what_it_has_computed() -> None:
+    computer = _Computer(FakeDecoder())
+    computer.compute([1, 2, 3, 4, 5, 6], n=4)
+    sequence = computer.attach([1, 2, 3, 4, 5, 9])
+    assert sequence is not None
+    assert sequence.n_past == 4
+
+
+def test_a_prompt_waits_for_a_long_beginning_that_is_being_computed() -> None:
+    computer = _Computer(FakeDecoder())
+    long = list(range(100))
+    computer.compute(long, n=10)
+    row = np.array([*long[:90], 200], np.int32)
+    assert computer.cache.worth_waiting(TokenRow(row), TokenizedPrompt(row))
+    other = np.array([7, 8, 9], np.int32)
+    assert not computer.cache.worth_waiting(TokenRow(other), TokenizedPrompt(other))
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    computer = _Computer(FakeDecoder(n_cells=30))
+    computer.park([1] * 10)
+    computer.park([2] * 10)
+    computer.park([1] * 10)
+    sequence = computer.attach([3] * 15)
+    assert sequence is not None
+    assert [int(parked.row.ids[0]) for parked in computer.cache.parked] == [1]
+
+
+def test_a_prompt_that_does_not_fit_now_gets_nothing_and_disturbs_nobody() -> None:
+    computer = _Computer(FakeDecoder(n_cells=30))
+    running = computer.compute([1] * 20)
+    assert computer.attach([2] * 10, reserve=1) is None
+    assert (running.n_past, computer.cache.free_cells) == (20, 10)
+    assert computer.attach([2] * 9, reserve=1) is not None
+
+
+def test_numbers_of_sequences_are_used_again() -> None:
+    computer = _Computer(FakeDecoder(n_sequences=3))
+    for i in range(10):
+        computer.park([i, i, i])
+    assert len(computer.cache.parked) == 3
+    computer.cache.drop(computer.compute([50, 51]))
+    assert len({parked.id for parked in computer.cache.parked}) == 2
+
+
+def test_a_computed_token_can_be_taken_back_where_the_model_allows_it() -> None:
+    computer = _Computer(FakeDecoder())
+    sequence = computer.compute([1, 2, 3])
+    assert computer.cache.step_back(sequence)
+    assert (sequence.n_past, computer.cache.free_cells) == (2, 1022)
+    recurrent = _Computer(FakeDecoder(memory=MemoryKind.RECURRENT))
+    assert not recurrent.cache.step_back(recurrent.compute([1, 2, 3]))
+
+
+def test_a_window_may_be_cut_only_while_it_is_still_there() -> None:
+    computer = _Computer(FakeDecoder(memory=MemoryKind.WINDOWED, n_window=8))
+    computer.park(list(range(40)))
+    near = computer.attach([*range(36), 99])
+    assert near is not None
+    assert near.n_past == 36
+    computer = _Computer(FakeDecoder(memory=MemoryKind.WINDOWED, n_window=8))
+    computer.park(list(range(40)))
+    far = computer.attach([*range(28), 99])
+    assert far is not None
+    assert far.n_past == 0
+
+
+def test_clearing_forgets_everything() -> None:
+    computer = _Computer(FakeDecoder())
+    computer.park([1, 2, 3])
+    computer.cache.clear()
+    assert computer.cache.parked == ()
+    assert computer.cache.free_cells == 1024
+    sequence = computer.attach([1, 2, 3])
+    assert sequence is not None
+    assert sequence.n_past == 0

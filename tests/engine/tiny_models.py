@@ -1,0 +1,173 @@
+"""Tiny models with random weights, one per kind of memory, that carry Ember's tokenizer. Made in a few milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+__all__ = ["write_bert", "write_gemma3", "write_lfm2", "write_llama"]
+
+_WIDTH, _HEADS, _FF = 64, 4, 128
+_WINDOW = 32
+
+
+def write_llama(path: Path, tokenizer_of: Path, *, n_ctx_train: int = 2048, floats: dict[str, float] | None = None) -> Path:
+    """Plain attention: every position is kept. `floats` are more values for the header."""
+    model = _Writer(path, "llama", n_layers=2, n_heads_kv=2, n_ctx_train=n_ctx_train)
+    for key, value in (floats or {}).items():
+        model.file.add_float32(key, value)
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
+    model.ones("output_norm")
+    for i in range(2):
+        model.attention(i, head=_WIDTH // _HEADS, n_heads_kv=2)
+        model.feed_forward(i)
+    return model.save()
+
+
+def write_gemma3(path: Path, tokenizer_of: Path) -> Path:
+    """Sliding windows: most layers forget all but the last 32 positions."""
+    head = 32
+    model = _Writer(path, "gemma3", n_layers=6, n_heads_kv=2, n_ctx_train=2048)
+    model.file.add_key_length(head)
+    model.file.add_value_length(head)
+    model.file.add_sliding_window(_WINDOW)
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.ones("output_norm")
+    for i in range(6):
+        model.attention(i, head=head, n_heads_kv=2)
+        model.feed_forward(i)
+        for name in ("post_attention_norm", "post_ffw_norm"):
+            model.ones(f"blk.{i}.{name}")
+        for name in ("attn_k_norm", "attn_q_norm"):
+            model.ones(f"blk.{i}.{name}", head)
+    return model.save()
+
+
+def write_lfm2(path: Path, tokenizer_of: Path) -> Path:
+    """Hybrid: convolution layers with a running state between attention layers."""
+    head = _WIDTH // _HEADS
+    kinds = (0, 2, 0, 2)
+    model = _Writer(path, "lfm2", n_layers=4, n_heads_kv=kinds, n_ctx_train=2048)
+    model.file.add_shortconv_l_cache(3)
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.ones("token_embd_norm")
+    for i, n_heads_kv in enumerate(kinds):
+        if n_heads_kv:
+            model.attention(i, head=head, n_heads_kv=n_heads_kv)
+            model.ones(f"blk.{i}.attn_k_norm", head)
+            model.ones(f"blk.{i}.attn_q_norm", head)
+        else:
+            model.ones(f"blk.{i}.attn_norm")
+            model.random(f"blk.{i}.shortconv.conv", _WIDTH, 3)
+            model.random(f"blk.{i}.shortconv.in_proj", 3 * _WIDTH, _WIDTH)
+            model.random(f"blk.{i}.shortconv.out_proj", _WIDTH, _WIDTH)
+        model.feed_forward(i)
+    return model.save()
+
+
+def write_bert(path: Path, tokenizer_of: Path) -> Path:
+    """Encoder only: turns a text into vectors, and can't write."""
+    model = _Writer(path, "bert", n_layers=2, n_heads_kv=_HEADS, n_ctx_train=128)
+    model.file.add_layer_norm_eps(1e-12)
+    model.file.add_causal_attention(False)
+    model.file.add_pooling_type(gguf.PoolingType.MEAN)
+    model.copy_tokenizer(tokenizer_of)
+    model.file.add_token_type_count(2)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("position_embd", 128, _WIDTH)
+    model.random("token_types", 2, _WIDTH)
+    model.norm("token_embd_norm")
+    for i in range(2):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            model.linear(f"blk.{i}.{name}", _WIDTH, _WIDTH)
+        model.norm(f"blk.{i}.attn_output_norm")
+        model.linear(f"blk.{i}.ffn_up", _FF, _WIDTH)
+        model.linear(f"blk.{i}.ffn_down", _WIDTH, _FF)
+        model.norm(f"blk.{i}.layer_output_norm")
+    return model.save()
+
+
+@dataclass
+class _Writer:
+    path: Path
+    architecture: str
+    n_layers: int
+    n_heads_kv: int | tuple[int, ...]
+    n_ctx_train: int
+    n_vocab: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(7)
+        self.file = gguf.GGUFWriter(self.path, self.architecture)
+        self.file.add_name(f"Tiny {self.architecture}")
+        self.file.add_context_length(self.n_ctx_train)
+        self.file.add_embedding_length(_WIDTH)
+        self.file.add_block_count(self.n_layers)
+        self.file.add_feed_forward_length(_FF)
+        self.file.add_head_count(_HEADS)
+        self.file.add_head_count_kv(self.n_heads_kv if isinstance(self.n_heads_kv, int) else list(self.n_heads_kv))
+        self.file.add_layer_norm_rms_eps(1e-6)
+        self.file.add_rope_freq_base(10000.0)
+        self.file.add_file_type(0)
+
+    def copy_tokenizer(self, source: Path) -> None:
+        for key, field in gguf.GGUFReader(source).fields.items():
+            if not key.startswith("tokenizer."):
+                continue
+            values: Any = field.contents()
+            if field.types[0] is gguf.GGUFValueType.ARRAY:
+                self.file.add_key_value(key, values, gguf.GGUFValueType.ARRAY, sub_type=field.types[-1])
+            else:
+                self.file.add_key_value(key, values, field.types[0])
+            if key == "tokenizer.ggml.tokens":
+                self.n_vocab = len(values)
+        self.file.add_vocab_size(self.n_vocab)
+
+    def random(self, name: str, *shape: int, scale: float = 0.15) -> None:
+        self._add(f"{name}.weight", self._random.standard_normal(shape) * scale)
+
+    def linear(self, name: str, *shape: int) -> None:
+        self.random(name, *shape)
+        self._add(f"{name}.bias", self._random.standard_normal(shape[0]) * 0.1)
+
+    def ones(self, name: str, size: int = _WIDTH) -> None:
+        self._add(f"{name}.weight", np.ones(size))
+
+    def norm(self, name: str) -> None:
+        self.ones(name)
+        self._add(f"{name}.bias", np.zeros(_WIDTH))
+
+    def attention(self, layer: int, *, head: int, n_heads_kv: int) -> None:
+        self.ones(f"blk.{layer}.attn_norm")
+        self.random(f"blk.{layer}.attn_q", _HEADS * head, _WIDTH)
+        self.random(f"blk.{layer}.attn_k", n_heads_kv * head, _WIDTH)
+        self.random(f"blk.{layer}.attn_v", n_heads_kv * head, _WIDTH)
+        self.random(f"blk.{layer}.attn_output", _WIDTH, _HEADS * head)
+
+    def feed_forward(self, layer: int) -> None:
+        self.ones(f"blk.{layer}.ffn_norm")
+        self.random(f"blk.{layer}.ffn_gate", _FF, _WIDTH)
+        self.random(f"blk.{layer}.ffn_up", _FF, _WIDTH)
+        self.random(f"blk.{layer}.ffn_down", _WIDTH, _FF)
+
+    def save(self) -> Path:
+        self.file.write_header_to_file()
+        self.file.write_kv_data_to_file()
+        self.file.write_tensors_to_file()
+        self.file.close()
+        return self.path
+
+    def _add(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        self.file.add_tensor(name, values.astype(np.float32))
+
+
+WRITERS: dict[str, Callable[[Path, Path], Path]] = {"llama": write_llama, "gemma3": write_gemma3, "lfm2": write_lfm2}
