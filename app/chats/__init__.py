@@ -1,0 +1,8 @@
+"""Conversations, kept in one SQLite file."""
+
+from __future__ import annotations
+
+from app.chats.records import Attachment, Conversation, MessageState, NewPicture, StoredMessage
+from app.chats.store import ChatStore
+
+__all__ = ["Attachment", "ChatStore", "Conversation", "MessageState", "NewPicture", "StoredMessage"]
