@@ -1,0 +1,142 @@
+"""Answers: what both front ends call."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.domain.errors import ContextOverflow, UnsupportedContent
+from app.domain.generation import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    EmbeddingResult,
+    GenerationEvent,
+)
+from app.domain.models import Capability, InstalledModel
+from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
+from app.engine.protocol import GenerateJob, ModelInfo
+from app.formats import OutputParser
+from app.formats.constraint import schema_of
+from app.service.answer import AnswerParser, PlainParser, answer_events
+from app.service.models import ModelInUse, ModelManager
+
+__all__ = ["ChatService", "EmbeddingService"]
+
+
+class ChatService:
+    """Owned by the service loop."""
+
+    def __init__(self, models: ModelManager) -> None:
+        self._models = models
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """Answer a conversation. The last event is `Finished`; closing the generator cancels the answer.
+
+        Raises RequestError and EngineError kinds. Errors of the request are raised before the first event.
+        """
+        _require_text(await self._models.find(request.model))
+        async with self._models.use(request.model) as used:
+            job, parser = await asyncio.to_thread(_chat_job, used, request)
+            async with aclosing(_answer(used, job, parser)) as events:
+                async for event in events:
+                    yield event
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """Continue a text. Control tokens written in it are control tokens, as no template stands between."""
+        _require_text(await self._models.find(request.model))
+        async with self._models.use(request.model) as used:
+            schema = await asyncio.to_thread(schema_of, request.output)
+            job = GenerateJob(
+                id=_new_id(),
+                prompt=_completion_prompt(used.client.info, request),
+                sampling=request.sampling.over(used.client.info.sampling),
+                max_tokens=request.max_tokens,
+                stop=request.stop,
+                constraint=Constraint(json_schema=schema) if schema is not None else None,
+                top_logprobs=request.top_logprobs,
+                # Token ids are what the client wants the model to read, no more.
+                add_special=isinstance(request.prompt, str),
+            )
+            try:
+                async with aclosing(_answer(used, job, PlainParser())) as events:
+                    async for event in events:
+                        yield event
+            except ContextOverflow as error:
+                # The engine does not know what the client calls its prompt.
+                raise ContextOverflow(n_prompt=error.n_prompt, n_ctx=error.n_ctx, param="prompt") from error
+
+    async def count_prompt_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the conversation would occupy, pictures included."""
+        _require_text(await self._models.find(request.model))
+        async with self._models.use(request.model) as used:
+            prompt = await asyncio.to_thread(_chat_prompt, used, request)
+            return len(await used.client.tokenize(prompt, add_special=True))
+
+
+class EmbeddingService:
+    """Owned by the service loop."""
+
+    def __init__(self, models: ModelManager) -> None:
+        self._models = models
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
+        """Raises UnsupportedContent for a model that makes no embeddings."""
+        model = await self._models.find(request.model)
+        if not model.can(Capability.EMBEDDING):
+            raise UnsupportedContent(f"The model '{model.id}' makes no embeddings. Use an embedding model.", param="model")
+        async with self._models.use(request.model) as used:
+            return await used.client.embed(request.inputs)
+
+
+def _require_text(model: InstalledModel) -> None:
+    """Refuse before a load: an embedding model can't write."""
+    if model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT):
+        message = f"The model '{model.id}' makes embeddings and can't write text. Use it with /v1/embeddings."
+        raise UnsupportedContent(message, param="model")
+
+
+def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGenerator[GenerationEvent, None]:
+    return answer_events(used.client.generate(job), parser, finish=lambda: used.client.finish(job.id))
+
+
+def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, OutputParser]:
+    """On another thread: rendering a template several times, and compiling a schema, may take long."""
+    job = GenerateJob(
+        id=_new_id(),
+        prompt=_chat_prompt(used, request),
+        sampling=request.sampling.over(used.client.info.sampling),
+        max_tokens=request.max_tokens,
+        stop=request.stop,
+        constraint=used.format.constraint(request),
+        top_logprobs=request.top_logprobs,
+    )
+    return job, used.format.parser(request)
+
+
+def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:
+    if not used.client.info.sees_pictures and any(message.images for message in request.messages):
+        message = f"The model '{used.model.id}' can't read pictures. Use a model with vision, or leave the picture out."
+        raise UnsupportedContent(message, param="messages")
+    return used.format.prompt(request)
+
+
+def _completion_prompt(info: ModelInfo, request: CompletionRequest) -> tuple[PromptSegment, ...]:
+    prompt, suffix = request.prompt, request.suffix
+    if not suffix:
+        return (ControlText(prompt) if isinstance(prompt, str) else TokenIds(prompt),)
+    if not (info.fim_prefix and info.fim_suffix and info.fim_middle):
+        raise UnsupportedContent("This model can't fill in between a prompt and a suffix.", param="suffix")
+    return (
+        ControlText(info.fim_prefix),
+        PlainText(prompt) if isinstance(prompt, str) else TokenIds(prompt),
+        ControlText(info.fim_suffix),
+        PlainText(suffix),
+        ControlText(info.fim_middle),
+    )
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex

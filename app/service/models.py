@@ -1,0 +1,359 @@
+"""Which models are in memory, and getting them there."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.domain.errors import EngineStopped, ModelLoadFailed
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
+from app.domain.observable import Observable
+from app.engine.client import EngineClient, EngineLauncher
+from app.engine.protocol import EngineConfig, ModelInfo
+from app.formats.chat_format import ChatFormat
+from app.library.library import ModelLibrary
+from app.service.crashes import CrashRecord
+from app.settings import Settings, SettingsStore
+
+__all__ = ["ModelInUse", "ModelManager"]
+
+_log = logging.getLogger(__name__)
+
+# Progress of less than this is not worth telling.
+_PROGRESS_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """A model that stays loaded for as long as it is held."""
+
+    model: InstalledModel
+    client: EngineClient
+    format: ChatFormat
+
+
+class ModelManager:
+    """Loads on demand, one load at a time per model; unloads the least recently used idle model beyond `max_loaded_models`.
+
+    A load ends when nobody waits for it any more. A model that crashed is loaded again with the next request, unless it keeps
+    crashing; then only `load` tries again. An idle model whose settings or files have changed is loaded anew at its next use.
+
+    Owned by the service loop.
+    """
+
+    def __init__(
+        self,
+        library: ModelLibrary,
+        launcher: EngineLauncher,
+        settings: SettingsStore,
+        *,
+        make_format: Callable[[ModelInfo], ChatFormat] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`make_format` is called on another thread."""
+        self.changed: Observable[LoadedModel] = Observable()
+        self._library = library
+        self._launcher = launcher
+        self._settings = settings
+        self._make_format = make_format or _format_of
+        self._residents: dict[str, _Resident] = {}
+        self._failures: dict[str, LoadedModel] = {}
+        self._crashes = CrashRecord(clock)
+        self._uses = itertools.count(1)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        library.changed.subscribe(self._unload_removed)
+
+    @property
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """Models that are not UNLOADED."""
+        return (*(resident.snapshot for resident in self._residents.values()), *self._failures.values())
+
+    def state(self, model_id: str) -> LoadedModel:
+        resident = self._residents.get(model_id)
+        if resident is not None:
+            return resident.snapshot
+        return self._failures.get(model_id) or LoadedModel(model_id, ModelState.UNLOADED)
+
+    async def find(self, name: str) -> InstalledModel:
+        """What `use` would load for `name`, to look at before it is loaded. Raises ModelNotFound."""
+        return await self._library.find(name)
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncGenerator[ModelInUse, None]:
+        """Hold a model, loading it first if need be. Raises ModelNotFound, ModelLoadFailed."""
+        resident = await self._acquire(await self._library.find(name))
+        try:
+            yield resident.in_use
+        finally:
+            self._release(resident)
+
+    async def load(self, name: str) -> LoadedModel:
+        """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed."""
+        model = await self._library.find(name)
+        self._crashes.forgive(model.id)
+        self._release(await self._acquire(model))
+        return self.state(model.id)
+
+    async def unload(self, model_id: str) -> None:
+        """End its process; running answers fail with EngineStopped. A load under way is stopped."""
+        if self._failures.pop(model_id, None) is not None:
+            self.changed.notify(self.state(model_id))
+        resident = self._residents.get(model_id)
+        if resident is not None:
+            await self._end(resident)
+
+    async def close(self) -> None:
+        """Unload everything and load nothing more."""
+        self._closed = True
+        await asyncio.gather(*(self._end(resident) for resident in tuple(self._residents.values())))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------------------------------------------------ held and let go
+    async def _acquire(self, model: InstalledModel) -> _Resident:
+        resident = await self._resident(model)
+        resident.users += 1
+        resident.last_used = next(self._uses)
+        self._tell(resident)
+        try:
+            # Shielded: the load is shared, and one who leaves must not end it for the others.
+            await asyncio.shield(resident.ready)
+        except BaseException:
+            self._release(resident)
+            raise
+        return resident
+
+    async def _resident(self, model: InstalledModel) -> _Resident:
+        """The model's place in memory, begun if there is none that can be used."""
+        while True:
+            self._check(model)
+            config = _config(model, self._settings.current)
+            resident = self._residents.get(model.id)
+            if resident is None:
+                return self._begin(model, config)
+            if resident.crashed:
+                self._on_crash(resident)
+            elif resident.state is ModelState.UNLOADING or (resident.idle and not resident.is_of(model, config)):
+                await self._end(resident)
+            else:
+                return resident
+
+    def _check(self, model: InstalledModel) -> None:
+        if self._closed:
+            raise EngineStopped("The program is closing.")
+        if model.problem is not None:
+            raise ModelLoadFailed(model.id, model.problem)
+        if self._crashes.is_down(model.id):
+            raise ModelLoadFailed(model.id, self._crashes.reason(model.id))
+
+    def _release(self, resident: _Resident) -> None:
+        resident.users -= 1
+        if resident.users == 0 and resident.state is ModelState.LOADING:
+            resident.stop_loading()
+        if self._residents.get(resident.model.id) is resident:
+            self._tell(resident)
+        limit = self._settings.current.max_loaded_models
+        if len(self._residents) > limit:
+            self._spawn(self._make_room(limit))
+
+    # -------------------------------------------------------------------------------------------------------- in and out
+    def _begin(self, model: InstalledModel, config: EngineConfig) -> _Resident:
+        self._failures.pop(model.id, None)
+        resident = _Resident(model, config)
+        self._residents[model.id] = resident
+        resident.loading = self._spawn(self._load(resident))
+        resident.loading.add_done_callback(partial(self._on_loaded, resident))
+        return resident
+
+    async def _load(self, resident: _Resident) -> ModelInUse:
+        await self._make_room(self._settings.current.max_loaded_models, but_not=resident)
+        try:
+            client = await self._launcher.launch(resident.config, on_progress=partial(self._on_progress, resident))
+        except ModelLoadFailed as error:
+            raise ModelLoadFailed(resident.model.id, error.reason, log_tail=error.log_tail) from error
+        try:
+            # Half a second for some templates: not on the loop.
+            chat_format = await asyncio.to_thread(self._make_format, client.info)
+            if chat_format.problem is not None:
+                _log.warning("%s: %s", resident.model.id, chat_format.problem)
+            return ModelInUse(resident.model, client, chat_format)
+        except BaseException:
+            await client.close()
+            raise
+
+    def _on_progress(self, resident: _Resident, fraction: float) -> None:
+        if fraction - resident.progress >= _PROGRESS_STEP:
+            resident.progress = fraction
+            self._tell(resident)
+
+    def _on_loaded(self, resident: _Resident, loading: asyncio.Task[ModelInUse]) -> None:
+        """However the loading ended, everyone who waits for it hears of it here."""
+        error = EngineStopped("The loading was stopped.") if loading.cancelled() else loading.exception()
+        if error is None:
+            resident.become_ready(loading.result())
+            self._tell(resident)
+            self._spawn(self._watch(resident))
+            return
+        resident.ready.set_exception(error)
+        # Marks it as seen: perhaps nobody waits any more.
+        resident.ready.exception()
+        if isinstance(error, EngineStopped):
+            self._forget(resident)
+        else:
+            reason = error.reason if isinstance(error, ModelLoadFailed) else str(error)
+            _log.warning("%s can't be loaded: %s", resident.model.id, reason, exc_info=error)
+            self._forget(resident, _failure(resident, reason))
+
+    async def _watch(self, resident: _Resident) -> None:
+        """Notice the end of an engine that ends by itself."""
+        client = resident.in_use.client
+        await client.wait_closed()
+        if client.crashed:
+            self._on_crash(resident)
+            await client.close()
+
+    def _on_crash(self, resident: _Resident) -> None:
+        if self._residents.get(resident.model.id) is not resident:
+            return
+        self._crashes.add(resident.model.id)
+        reason = self._crashes.reason(resident.model.id)
+        _log.error("The process of %s stopped unexpectedly", resident.model.id)
+        self._forget(resident, _failure(resident, reason))
+
+    def _unload_removed(self, models: tuple[InstalledModel, ...]) -> None:
+        """What is gone from the list can't be asked for any more: once idle, it must not keep memory and disk."""
+        listed = {model.id for model in models}
+        for resident in self._residents.values():
+            if resident.idle and resident.model.id not in listed:
+                self._spawn(self._end(resident))
+
+    async def _make_room(self, limit: int, *, but_not: _Resident | None = None) -> None:
+        """Unload idle models, least recently used first, until no more than `limit` are in memory, or none is idle."""
+        while len(self._residents) > limit:
+            others = [one for one in self._residents.values() if one is not but_not]
+            leaving = [one for one in others if one.state is ModelState.UNLOADING]
+            idle = [one for one in others if one.idle]
+            if not leaving and not idle:
+                return
+            await self._end(leaving[0] if leaving else min(idle, key=lambda one: one.last_used))
+
+    async def _end(self, resident: _Resident) -> None:
+        """Stop the loading, or unload; return when it is gone. Whoever is cancelled here does not stop it."""
+        match resident.state:
+            case ModelState.LOADING:
+                if resident.stop_loading():
+                    self._tell(resident)
+                else:
+                    # It has just ended: `_on_loaded` comes next, then what is ready can be unloaded.
+                    await asyncio.sleep(0)
+                    await self._end(resident)
+            case ModelState.READY:
+                resident.state = ModelState.UNLOADING
+                self._tell(resident)
+                self._spawn(self._unload(resident))
+        await resident.gone.wait()
+
+    async def _unload(self, resident: _Resident) -> None:
+        try:
+            await resident.in_use.client.close()
+        finally:
+            self._forget(resident)
+
+    def _forget(self, resident: _Resident, failure: LoadedModel | None = None) -> None:
+        model_id = resident.model.id
+        resident.gone.set()
+        if self._residents.get(model_id) is resident:
+            del self._residents[model_id]
+            if failure is not None:
+                self._failures[model_id] = failure
+            self.changed.notify(self.state(model_id))
+
+    def _tell(self, resident: _Resident) -> None:
+        self.changed.notify(resident.snapshot)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class _Resident:
+    """A model on its way into memory, in it, or on its way out."""
+
+    loading: asyncio.Task[ModelInUse]
+
+    def __init__(self, model: InstalledModel, config: EngineConfig) -> None:
+        self.model = model
+        self.config = config
+        self.state = ModelState.LOADING
+        self.progress = 0.0
+        self.users = 0
+        self.last_used = 0
+        self.ready: asyncio.Future[ModelInUse] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+
+    @property
+    def in_use(self) -> ModelInUse:
+        """Only once it is ready."""
+        return self.ready.result()
+
+    @property
+    def idle(self) -> bool:
+        return self.state is ModelState.READY and self.users == 0
+
+    @property
+    def crashed(self) -> bool:
+        return self.state is ModelState.READY and self.in_use.client.crashed
+
+    def is_of(self, model: InstalledModel, config: EngineConfig) -> bool:
+        """Whether it would be loaded the same way again, from files that have not changed."""
+        return self.config == config and (self.model.modified, self.model.size_bytes) == (model.modified, model.size_bytes)
+
+    @property
+    def snapshot(self) -> LoadedModel:
+        model = LoadedModel(self.model.id, self.state, self.progress, active_requests=self.users)
+        if not self.ready.done() or self.ready.exception() is not None:
+            return model
+        client = self.in_use.client
+        return LoadedModel(self.model.id, self.state, 1.0, client.info.n_ctx, self.users, client.pid)
+
+    def stop_loading(self) -> bool:
+        """False if the loading has ended already."""
+        stopped = self.loading.cancel()
+        if stopped:
+            self.state = ModelState.UNLOADING
+        return stopped
+
+    def become_ready(self, in_use: ModelInUse) -> None:
+        self.state = ModelState.READY
+        self.progress = 1.0
+        self.ready.set_result(in_use)
+
+
+def _failure(resident: _Resident, reason: str) -> LoadedModel:
+    """What stays of a model that is not there; `reason` becomes a sentence of its own."""
+    return LoadedModel(resident.model.id, ModelState.FAILED, error=reason[:1].upper() + reason[1:])
+
+
+def _config(model: InstalledModel, settings: Settings) -> EngineConfig:
+    return EngineConfig(
+        model_path=model.path,
+        projector_path=model.projector,
+        embedding=model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT),
+        n_ctx=settings.n_ctx,
+        n_parallel=settings.n_parallel,
+        n_threads=settings.n_threads,
+        n_gpu_layers=None if settings.gpu_layers == "auto" else settings.gpu_layers,
+    )
+
+
+def _format_of(info: ModelInfo) -> ChatFormat:
+    return ChatFormat.of(info.chat_template, bos_text=info.bos_text, eos_text=info.eos_text)

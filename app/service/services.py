@@ -1,0 +1,35 @@
+"""What a front end is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.library import ModelLibrary
+from app.paths import Paths
+from app.service.activity import Activity
+from app.service.chat import ChatService, EmbeddingService
+from app.service.conversations import ConversationService
+from app.service.models import ModelManager
+from app.service.server_control import ServerControl
+from app.settings import SettingsStore
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Built and closed by `app.bootstrap`. Every member is owned by the service loop."""
+
+    paths: Paths
+    settings: SettingsStore
+    library: ModelLibrary
+    hub: Hub
+    downloads: DownloadManager
+    models: ModelManager
+    chat: ChatService
+    embeddings: EmbeddingService
+    conversations: ConversationService
+    activity: Activity
+    server: ServerControl

@@ -1,0 +1,265 @@
+"""Answers and embeddings, from request to events: against a scripted engine and a format of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import ContextOverflow, EngineCrashed, UnsupportedContent
+from app.domain.generation import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    PrefillProgress,
+    SamplingChoice,
+    SamplingParams,
+    TextDelta,
+    ToolCallStarted,
+)
+from app.domain.messages import ImagePart, Message, Role, TextPart
+from app.domain.models import Capability
+from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
+from app.engine.protocol import ModelInfo
+from app.service.chat import ChatService, EmbeddingService
+from app.service.models import ModelManager
+from app.settings import SettingsStore
+from tests.fakes import Answer, FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info, piece
+
+pytestmark = pytest.mark.anyio
+
+EMBEDDER = frozenset({Capability.EMBEDDING})
+
+
+class Bench:
+    """Both services over a scripted engine."""
+
+    def __init__(
+        self,
+        tmp_path: Path,
+        *answers: Answer,
+        info: ModelInfo | None = None,
+        make_format: type[FakeChatFormat] = FakeChatFormat,
+    ) -> None:
+        self.launcher = FakeLauncher(*answers, info=info)
+        library = FakeLibrary(installed_model("ember"), installed_model("mini", capabilities=EMBEDDER))
+        settings = SettingsStore(tmp_path / "settings.json")
+        self.models = ModelManager(library, self.launcher, settings, make_format=lambda info: make_format())
+        self.chat = ChatService(self.models)
+        self.embeddings = EmbeddingService(self.models)
+
+
+def question(*parts: TextPart | ImagePart, **options: object) -> ChatRequest:
+    return ChatRequest("ember", (Message(Role.USER, parts or (TextPart("Hello"),)),), **options)
+
+
+async def answer(bench: Bench, request: ChatRequest) -> list[GenerationEvent]:
+    return [event async for event in bench.chat.generate(request)]
+
+
+async def completion(bench: Bench, request: CompletionRequest) -> list[GenerationEvent]:
+    return [event async for event in bench.chat.complete(request)]
+
+
+def text_of(events: list[GenerationEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+async def test_an_answer_reports_reading_then_text_then_the_end(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer.of("Hi", "!", cached_tokens=3))
+    events = await answer(bench, question())
+    n_prompt = len("<user>Hello<assistant>")
+    assert events[0] == PrefillProgress(n_prompt, n_prompt, 3)
+    assert text_of(events) == "Hi!"
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason is FinishReason.STOP
+    assert (finished.usage.prompt_tokens, finished.usage.completion_tokens, finished.usage.cached_tokens) == (n_prompt, 2, 3)
+
+
+async def test_the_engine_gets_the_request_as_it_was_made(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    request = question(
+        sampling=SamplingChoice(temperature=0, seed=7), max_tokens=9, stop=("END",), top_logprobs=2, output=JsonObjectFormat()
+    )
+    await answer(bench, request)
+    (job,) = bench.launcher.client.jobs
+    assert job.prompt == (ControlText("<user>"), PlainText("Hello"), ControlText("<assistant>"))
+    assert (job.max_tokens, job.stop, job.top_logprobs) == (9, ("END",), 2)
+    assert job.sampling == SamplingParams(temperature=0, seed=7)
+    assert job.constraint == Constraint(json_schema='{"type": "object"}')
+
+
+async def test_reasoning_is_counted_and_tool_calls_end_the_answer(tmp_path: Path) -> None:
+    script = (piece("<think>", control=True), piece("Hm."), piece("</think>", control=True))
+    call = (piece("<call>", control=True), piece('weather {"city": "Rome"}'))
+    bench = Bench(tmp_path, Answer((*script, *call)))
+    events = await answer(bench, question())
+    assert ToolCallStarted(0, "call_0", "weather") in events
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason is FinishReason.TOOL_CALLS
+    assert finished.usage.reasoning_tokens == 1
+
+
+async def test_an_answer_cut_by_its_length_says_so_even_with_tool_calls(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer((piece("<call>", control=True), piece("weather {")), FinishReason.LENGTH))
+    assert (await answer(bench, question()))[-1].reason is FinishReason.LENGTH  # type: ignore[union-attr]
+
+
+async def test_after_the_one_call_a_client_allows_the_answer_is_finished_with_true_figures(tmp_path: Path) -> None:
+    call = (piece("<call>", control=True), piece('weather {"city": "Rome"}'))
+    bench = Bench(tmp_path, Answer((*call, *call, piece("</call>", control=True), piece("more"))))
+    events = await answer(bench, question(parallel_tool_calls=False))
+    client = bench.launcher.client
+    assert client.finished == [client.jobs[0].id]
+    assert client.cancelled == []
+    assert [event.index for event in events if isinstance(event, ToolCallStarted)] == [0]
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason is FinishReason.TOOL_CALLS
+    assert finished.usage.completion_tokens == 2
+
+
+async def test_the_loop_goes_on_while_a_template_is_rendered(tmp_path: Path) -> None:
+    threads: list[threading.Thread] = []
+
+    class SlowFormat(FakeChatFormat):
+        def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
+            threads.append(threading.current_thread())
+            return super().prompt(request)
+
+    bench = Bench(tmp_path, make_format=SlowFormat)
+    await answer(bench, question())
+    await bench.chat.count_prompt_tokens(question())
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
+
+
+async def test_leaving_cancels_the_job_and_lets_the_model_go(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer.of("a", "b", gate=asyncio.Event()))
+    async with aclosing(bench.chat.generate(question())) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                assert bench.models.state("ember").active_requests == 1
+                break
+    client = bench.launcher.client
+    assert client.cancelled == [client.jobs[0].id]
+    assert bench.models.state("ember").active_requests == 0
+
+
+async def test_a_task_that_is_cancelled_cancels_the_job(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer.of("a", "b", gate=asyncio.Event()))
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(bench.chat.generate(question())) as events:
+            async for _ in events:
+                started.set()
+
+    task = asyncio.ensure_future(read())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(bench.launcher.client.cancelled) == 1
+
+
+async def test_an_error_of_the_request_comes_before_any_event(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer(error=ContextOverflow(n_prompt=9000, n_ctx=4096)))
+    events = bench.chat.generate(question())
+    with pytest.raises(ContextOverflow):
+        await anext(events)
+    assert bench.models.state("ember").active_requests == 0
+
+
+async def test_a_crash_keeps_what_was_written_and_the_next_answer_works(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, Answer.of("a", "b", gate=gate), Answer.of("again"))
+    written: list[GenerationEvent] = []
+
+    async def read() -> None:
+        async for event in bench.chat.generate(question()):
+            written.append(event)
+            if isinstance(event, TextDelta):
+                bench.launcher.client.crash()
+
+    with pytest.raises(EngineCrashed):
+        await read()
+    assert text_of(written) == "a"
+    gate.set()
+    assert text_of(await answer(bench, question())) == "ab"
+
+
+async def test_a_picture_for_a_model_without_vision_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, info=model_info(sees_pictures=False))
+    with pytest.raises(UnsupportedContent, match="can't read pictures"):
+        await answer(bench, question(ImagePart(b"png"), TextPart("What is it?")))
+
+
+async def test_prompt_tokens_count_pictures(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    without = await bench.chat.count_prompt_tokens(question())
+    assert await bench.chat.count_prompt_tokens(question(ImagePart(b"png"), TextPart("Hello"))) == without + 16
+
+
+async def test_completions_take_text_as_it_is_and_keep_special_tokens(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer((piece("a"), piece("<x>", control=True))))
+    assert text_of(await completion(bench, CompletionRequest("ember", "Once"))) == "a<x>"
+    (job,) = bench.launcher.client.jobs
+    assert job.prompt == (ControlText("Once"),)
+    assert job.add_special
+
+
+async def test_completions_take_token_ids_and_add_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await completion(bench, CompletionRequest("ember", (1, 2), output=JsonSchemaFormat("{}")))
+    (job,) = bench.launcher.client.jobs
+    assert job.prompt == (TokenIds((1, 2)),)
+    assert not job.add_special
+    assert job.constraint == Constraint(json_schema="{}")
+
+
+async def test_a_completion_that_does_not_fit_names_its_own_field(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer(error=ContextOverflow(n_prompt=9000, n_ctx=4096)))
+    with pytest.raises(ContextOverflow) as caught:
+        await completion(bench, CompletionRequest("ember", "A long text"))
+    assert caught.value.param == "prompt"
+    assert "messages" not in str(caught.value)
+
+
+async def test_a_suffix_needs_a_model_that_fills_in(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedContent) as caught:
+        await completion(Bench(tmp_path), CompletionRequest("ember", "def f(", suffix="return x"))
+    assert caught.value.param == "suffix"
+
+
+async def test_a_suffix_is_put_behind_the_models_own_marks(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, info=model_info(fim_prefix="<pre>", fim_suffix="<suf>", fim_middle="<mid>"))
+    await completion(bench, CompletionRequest("ember", "def f(", suffix="return x"))
+    marks = (ControlText("<pre>"), PlainText("def f("), ControlText("<suf>"), PlainText("return x"), ControlText("<mid>"))
+    assert bench.launcher.client.jobs[0].prompt == marks
+
+
+async def test_embeddings_come_one_per_input(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    result = await bench.embeddings.embed(EmbeddingRequest("mini", ("one", (1, 2))))
+    assert [len(vector) for vector in result.vectors] == [16, 16]
+    assert result.prompt_tokens == 5
+
+
+async def test_a_model_of_the_other_kind_is_refused_without_loading_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with pytest.raises(UnsupportedContent, match="makes no embeddings"):
+        await bench.embeddings.embed(EmbeddingRequest("ember", ("one",)))
+    with pytest.raises(UnsupportedContent, match="can't write text"):
+        await completion(bench, CompletionRequest("mini", "one"))
+    assert bench.launcher.configs == []

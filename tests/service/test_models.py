@@ -1,0 +1,340 @@
+"""Which models are in memory: against a launcher with scripted engines."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound
+from app.domain.models import Capability, LoadedModel, ModelState
+from app.engine.protocol import ModelInfo
+from app.service.models import ModelManager
+from app.settings import SettingsStore
+from tests.fakes import FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Bench:
+    """A manager of the models a, b and c, and everything it was built of."""
+
+    def __init__(self, tmp_path: Path, launcher: FakeLauncher | None = None, **settings: object) -> None:
+        self.library = FakeLibrary(*(installed_model(id) for id in "abc"))
+        self.launcher = launcher or FakeLauncher()
+        self.settings = SettingsStore(tmp_path / "settings.json", overrides=settings)
+        self.clock = Clock()
+        self.models = ModelManager(
+            self.library, self.launcher, self.settings, make_format=lambda info: FakeChatFormat(), clock=self.clock
+        )
+        self.told: list[LoadedModel] = []
+        self.models.changed.subscribe(self.told.append)
+
+    @property
+    def loaded(self) -> dict[str, ModelState]:
+        return {model.id: model.state for model in self.models.loaded}
+
+    async def crash(self, name: str) -> None:
+        """Load a model and let it crash, as the manager comes to know it."""
+        async with self.models.use(name):
+            self.launcher.client.crash()
+        await self.until(name, ModelState.FAILED)
+
+    async def until(self, name: str, state: ModelState) -> None:
+        reached = asyncio.Event()
+        unsubscribe = self.models.changed.subscribe(
+            lambda model: reached.set() if (model.id, model.state) == (name, state) else None
+        )
+        if self.models.state(name).state is not state:
+            await asyncio.wait_for(reached.wait(), 5)
+        unsubscribe()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_use_loads_once_and_keeps_the_model(bench: Bench) -> None:
+    async with bench.models.use("a") as first:
+        assert first.model.id == "a"
+        assert first.client is bench.launcher.client
+    async with bench.models.use("A") as second:
+        assert second.client is first.client
+    assert len(bench.launcher.configs) == 1
+    state = bench.models.state("a")
+    assert (state.state, state.n_ctx, state.pid, state.active_requests) == (ModelState.READY, 4096, 4242, 0)
+
+
+async def test_loading_is_told_step_by_step(bench: Bench) -> None:
+    await bench.models.load("a")
+    steps = [(model.state, model.progress) for model in bench.told if model.active_requests]
+    assert steps == [
+        (ModelState.LOADING, 0.0),
+        (ModelState.LOADING, 0.5),
+        (ModelState.LOADING, 1.0),
+        (ModelState.READY, 1.0),
+    ]
+
+
+async def test_uses_at_the_same_time_share_one_load(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, FakeLauncher(gate=gate))
+    loads = [asyncio.ensure_future(bench.models.load("a")) for _ in range(3)]
+    await bench.until("a", ModelState.LOADING)
+    gate.set()
+    assert {model.state for model in await asyncio.gather(*loads)} == {ModelState.READY}
+    assert len(bench.launcher.configs) == 1
+
+
+async def test_one_who_leaves_does_not_end_the_load_others_wait_for(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, FakeLauncher(gate=gate))
+    leaves, stays = (asyncio.ensure_future(bench.models.load("a")) for _ in range(2))
+    await bench.until("a", ModelState.LOADING)
+    leaves.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    gate.set()
+    assert (await stays).state is ModelState.READY
+    assert bench.launcher.cancelled_loads == 0
+
+
+async def test_a_load_nobody_waits_for_is_stopped_and_can_begin_again(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, FakeLauncher(gate=gate))
+    leaves = asyncio.ensure_future(bench.models.load("a"))
+    await bench.until("a", ModelState.LOADING)
+    leaves.cancel()
+    again = asyncio.ensure_future(bench.models.load("a"))
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    gate.set()
+    assert (await again).state is ModelState.READY
+    assert bench.launcher.cancelled_loads == 1
+
+
+async def test_unload_stops_a_load(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeLauncher(gate=asyncio.Event()))
+    load = asyncio.ensure_future(bench.models.load("a"))
+    await bench.until("a", ModelState.LOADING)
+    await bench.models.unload("a")
+    with pytest.raises(EngineStopped):
+        await load
+    assert bench.launcher.cancelled_loads == 1
+    assert bench.models.loaded == ()
+
+
+async def test_unload_ends_the_engine_and_says_so(bench: Bench) -> None:
+    await bench.models.load("a")
+    bench.told.clear()
+    await bench.models.unload("a")
+    assert [model.state for model in bench.told] == [ModelState.UNLOADING, ModelState.UNLOADED]
+    with pytest.raises(EngineStopped):
+        await bench.launcher.client.detokenize(())
+    await bench.models.unload("a")
+
+
+async def test_the_least_recently_used_idle_model_makes_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_loaded_models=2)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    await bench.models.load("a")
+    await bench.models.load("c")
+    assert bench.loaded == {"a": ModelState.READY, "c": ModelState.READY}
+
+
+async def test_a_load_waits_until_the_model_before_it_has_left_the_memory(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_loaded_models=1)
+    await bench.models.load("a")
+    leaving = bench.launcher.client
+    leaving.close_gate = asyncio.Event()
+    unloading = asyncio.ensure_future(bench.models.unload("a"))
+    loading = asyncio.ensure_future(bench.models.load("b"))
+    await bench.until("b", ModelState.LOADING)
+    assert len(bench.launcher.configs) == 1
+    leaving.close_gate.set()
+    await asyncio.gather(unloading, loading)
+    assert bench.loaded == {"b": ModelState.READY}
+
+
+async def test_one_who_is_cancelled_while_unloading_does_not_stop_it(bench: Bench) -> None:
+    await bench.models.load("a")
+    bench.launcher.client.close_gate = asyncio.Event()
+    unloading = asyncio.ensure_future(bench.models.unload("a"))
+    await bench.until("a", ModelState.UNLOADING)
+    unloading.cancel()
+    again = asyncio.ensure_future(bench.models.load("a"))
+    bench.launcher.client.close_gate.set()
+    assert (await again).state is ModelState.READY
+    assert len(bench.launcher.configs) == 2
+
+
+async def test_a_model_in_use_is_not_unloaded_until_it_is_idle(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_loaded_models=1)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(bench.models.use("a"))
+        await stack.enter_async_context(bench.models.use("b"))
+        assert set(bench.loaded) == {"a", "b"}
+        assert bench.models.state("a").active_requests == 1
+    await bench.until("a", ModelState.UNLOADED)
+    assert bench.loaded == {"b": ModelState.READY}
+
+
+async def test_the_engine_gets_what_the_settings_and_the_model_say(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, n_ctx=1024, n_parallel=2, n_threads=3, gpu_layers=7)
+    projector = Path("/models/mmproj.gguf")
+    bench.library.models = (
+        installed_model("sees", projector=projector),
+        installed_model("embeds", capabilities=frozenset({Capability.EMBEDDING})),
+    )
+    await bench.models.load("sees")
+    await bench.models.load("embeds")
+    sees, embeds = bench.launcher.configs
+    assert (sees.n_ctx, sees.n_parallel, sees.n_threads, sees.n_gpu_layers) == (1024, 2, 3, 7)
+    assert (sees.projector_path, sees.embedding) == (projector, False)
+    assert embeds.embedding
+
+
+async def test_an_idle_model_is_loaded_anew_after_its_settings_changed(bench: Bench) -> None:
+    await bench.models.load("a")
+    bench.settings.update(n_ctx=2048)
+    await bench.models.load("a")
+    assert [config.n_ctx for config in bench.launcher.configs] == [0, 2048]
+    assert bench.loaded == {"a": ModelState.READY}
+
+
+async def test_an_idle_model_is_loaded_anew_after_its_file_was_replaced(bench: Bench) -> None:
+    await bench.models.load("a")
+    bench.library.models = tuple(installed_model(id, modified=datetime(2026, 3, 4, tzinfo=UTC)) for id in "abc")
+    async with bench.models.use("a") as used:
+        assert used.client is bench.launcher.client
+    assert len(bench.launcher.configs) == 2
+
+
+async def test_the_loop_goes_on_while_a_chat_format_is_made(tmp_path: Path) -> None:
+    threads: list[threading.Thread] = []
+
+    def make_format(_info: ModelInfo) -> FakeChatFormat:
+        threads.append(threading.current_thread())
+        return FakeChatFormat()
+
+    settings = SettingsStore(tmp_path / "settings.json")
+    models = ModelManager(FakeLibrary(installed_model("a")), FakeLauncher(), settings, make_format=make_format)
+    await models.load("a")
+    assert threads != [threading.current_thread()]
+
+
+async def test_a_broken_chat_template_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    launcher = FakeLauncher(info=model_info(chat_template="{% for %}"))
+    models = ModelManager(FakeLibrary(installed_model("a")), launcher, SettingsStore(tmp_path / "settings.json"))
+    await models.load("a")
+    assert "chat template is broken" in caplog.text
+    await models.close()
+
+
+async def test_a_model_with_a_problem_is_refused_without_trying(bench: Bench) -> None:
+    bench.library.models = (installed_model("odd", problem="The file is truncated."),)
+    with pytest.raises(ModelLoadFailed, match="truncated"):
+        await bench.models.load("odd")
+    assert bench.launcher.configs == []
+
+
+async def test_an_unknown_model_is_not_found(bench: Bench) -> None:
+    with pytest.raises(ModelNotFound):
+        async with bench.models.use("nothing"):
+            pass
+
+
+async def test_a_failed_load_is_told_and_the_next_use_tries_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeLauncher(errors=(ModelLoadFailed("a.gguf", "it is too large.", log_tail=("no memory",)),)))
+    with pytest.raises(ModelLoadFailed) as caught:
+        await bench.models.load("a")
+    assert (caught.value.model, caught.value.reason, caught.value.log_tail) == ("a", "it is too large.", ("no memory",))
+    failed = bench.models.state("a")
+    assert (failed.state, failed.error) == (ModelState.FAILED, "It is too large.")
+    assert bench.models.loaded == (failed,)
+    assert (await bench.models.load("a")).state is ModelState.READY
+
+
+async def test_a_bug_in_a_launcher_reaches_who_waits(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeLauncher(errors=(RuntimeError("bug"),)))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="bug"):
+        await bench.models.load("a")
+    assert bench.models.state("a").state is ModelState.FAILED
+
+
+async def test_after_a_crash_the_next_use_loads_again(bench: Bench) -> None:
+    await bench.crash("a")
+    assert "unexpectedly" in (bench.models.state("a").error or "")
+    async with bench.models.use("a") as used:
+        assert not used.client.crashed
+    assert len(bench.launcher.configs) == 2
+
+
+async def test_a_use_right_after_a_crash_never_gets_the_dead_engine(bench: Bench) -> None:
+    async with bench.models.use("a") as used:
+        bench.launcher.client.crash()
+        with pytest.raises(EngineCrashed):
+            await used.client.detokenize(())
+        async with bench.models.use("a") as again:
+            assert again.client is not used.client
+
+
+async def test_three_crashes_in_five_minutes_and_the_model_stays_down_until_asked_for(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.crash("a")
+        bench.clock.now += 60
+    with pytest.raises(ModelLoadFailed, match="three times within five minutes"):
+        async with bench.models.use("a"):
+            pass
+    assert "three times" in (bench.models.state("a").error or "")
+    assert len(bench.launcher.configs) == 3
+    assert (await bench.models.load("a")).state is ModelState.READY
+
+
+async def test_crashes_far_apart_do_not_add_up(bench: Bench) -> None:
+    for _ in range(4):
+        await bench.crash("a")
+        bench.clock.now += 200
+    assert (await bench.models.load("b")).state is ModelState.READY
+    async with bench.models.use("a"):
+        pass
+
+
+async def test_unloading_a_failed_model_forgets_the_failure(bench: Bench) -> None:
+    await bench.crash("a")
+    await bench.models.unload("a")
+    assert bench.models.state("a") == LoadedModel("a", ModelState.UNLOADED)
+
+
+async def test_close_ends_everything_and_loads_nothing_more(bench: Bench) -> None:
+    await bench.models.load("a")
+    await bench.models.load("b")
+    await bench.models.close()
+    assert bench.models.loaded == ()
+    with pytest.raises(EngineStopped, match="closing"):
+        await bench.models.load("a")
+
+
+async def test_close_stops_a_load(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeLauncher(gate=asyncio.Event()))
+    load = asyncio.ensure_future(bench.models.load("a"))
+    await bench.until("a", ModelState.LOADING)
+    await bench.models.close()
+    with pytest.raises(EngineStopped):
+        await load
