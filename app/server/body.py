@@ -1,0 +1,108 @@
+"""Reading a request's body: within limits, as JSON, into a wire model, with errors that name the field."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from app.domain.errors import InvalidRequest
+
+__all__ = ["MAX_BODY_BYTES", "read_body"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+_IDLE_S = 30.0
+
+Wire = TypeVar("Wire", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[Wire]) -> Wire:
+    """The request's JSON as `model`, whatever its content type says.
+
+    Raises InvalidRequest, and HTTPException for a body that is too large, too slow or packed.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise HTTPException(415, f"Send the body without Content-Encoding, not as '{encoding[:50]}'.")
+    body = await _read(request)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _explain(error, body) from error
+
+
+async def _read(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size = 0
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(_IDLE_S):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return b"".join(chunks)
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise _too_large()
+            chunks.append(chunk)
+    except TimeoutError as error:
+        raise HTTPException(408, f"Nothing of the request's body arrived for {_IDLE_S:.0f} seconds.") from error
+
+
+def _too_large() -> HTTPException:
+    limit = MAX_BODY_BYTES // (1024 * 1024)
+    return HTTPException(413, f"The request's body is larger than {limit} MiB. Send smaller or fewer pictures.")
+
+
+def _explain(error: ValidationError, body: bytes) -> InvalidRequest:
+    """Name one field: of a union's complaints the one that reached deepest into what was sent."""
+    details = error.errors(include_url=False, include_context=True)
+    if details[0]["type"] == "json_invalid":
+        return InvalidRequest(f"The request's body is not valid JSON: {_reason(details[0])}")
+    payload = from_json(body)
+    if not isinstance(payload, dict):
+        return InvalidRequest("The request's body must be a JSON object.")
+    paths = [_path(detail["loc"], payload, missing=detail["type"] == "missing") for detail in details]
+    deepest = max(range(len(paths)), key=lambda index: len(paths[index]))
+    param = _param(paths[deepest])
+    return InvalidRequest(_sentence(details[deepest], param), param=param)
+
+
+def _reason(detail: ErrorDetails) -> str:
+    return str(detail.get("ctx", {}).get("error", detail["msg"])) + "."
+
+
+def _sentence(detail: ErrorDetails, param: str) -> str:
+    if detail["type"] == "missing":
+        return f"'{param}' is missing."
+    shown = repr(detail["input"])
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}…"
+    return f"Invalid value for '{param}': {detail['msg'][:1].lower()}{detail['msg'][1:]} (got {shown})."
+
+
+def _path(location: Sequence[int | str], payload: Any, *, missing: bool) -> list[int | str]:
+    """`location` without the union branches that pydantic puts between the fields: what can be followed through `payload`."""
+    path: list[int | str] = []
+    here = payload
+    for index, step in enumerate(location):
+        follows_list = isinstance(here, list) and isinstance(step, int) and step < len(here)
+        if follows_list or (isinstance(here, dict) and step in here):
+            here = here[step]
+            path.append(step)
+        elif missing and index == len(location) - 1:
+            path.append(step)
+    return path
+
+
+def _param(path: Sequence[int | str]) -> str:
+    """`messages[0].content[1].text`"""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")

@@ -1,0 +1,124 @@
+"""Each request gets an id, a line in the log, and a record for the window's server page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.domain.generation import Usage
+from app.server.answers import Tally
+from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
+from app.service.activity import Activity, RequestRecord
+
+__all__ = ["Recorder", "RequestTrack", "track_of"]
+
+_log = logging.getLogger(__name__)
+_SCOPE_KEY = "hearth.track"
+_LONGEST_PATH = 200
+
+
+class RequestTrack:
+    """What is known so far of one running request. The routes tell it what only they know."""
+
+    def __init__(self, endpoint: str, listener: Callable[[RequestRecord], None] | None) -> None:
+        self.id = f"req_{uuid.uuid4().hex}"
+        self.endpoint = endpoint
+        self.status: int | None = None
+        self.error: str | None = None
+        self._listener = listener
+        self._model = ""
+        self._usage: Usage | None = None
+        self._tokens_per_s: float | None = None
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._tell()
+
+    def named(self, model: str) -> None:
+        """The request's body has been read, and asks for `model`."""
+        self._model = model
+        self._tell()
+
+    def count(self, tally: Tally) -> None:
+        """What has been read and written. Nothing is known of choices that were cut short."""
+        if not tally.finished:
+            return
+        self._usage = tally.usage
+        if tally.generation_s > 0:
+            self._tokens_per_s = self._usage.completion_tokens / tally.generation_s
+
+    def close(self) -> float:
+        """The last record. Returns how long the request took, in seconds."""
+        duration_s = time.perf_counter() - self._clock
+        self._tell(duration_s)
+        return duration_s
+
+    def _tell(self, duration_s: float | None = None) -> None:
+        if self._listener is None:
+            return
+        usage = self._usage
+        record = RequestRecord(
+            id=self.id,
+            started=self._started,
+            endpoint=self.endpoint,
+            model=self._model,
+            status=self.status if duration_s is not None else None,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            tokens_per_s=self._tokens_per_s,
+            duration_s=duration_s,
+            error=self.error,
+        )
+        self._listener(record)
+
+
+def track_of(connection: HTTPConnection) -> RequestTrack:
+    """The track that `Recorder` opened for this request."""
+    track: RequestTrack = connection.scope[_SCOPE_KEY]
+    return track
+
+
+class Recorder:
+    """The outermost layer of the app, and the edge where a bug becomes a 500 and a line in the log."""
+
+    def __init__(self, app: ASGIApp, activity: Activity) -> None:
+        self._app = app
+        self._activity = activity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        listener = self._activity.record if path.startswith("/v1/") else None
+        track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener)
+        request_id = (b"x-request-id", track.id.encode())
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                track.status = message["status"]
+                message["headers"] = [*message["headers"], request_id]
+            await send(message)
+
+        async def fail(problem: Problem) -> None:
+            track.error = problem.message
+            if track.status is None:
+                await problem.response()(scope, receive, tagged)
+
+        try:
+            await self._app(scope, receive, tagged)
+        except asyncio.CancelledError:
+            # The server is being switched off. Not raised again: uvicorn would log it as a failure of the app.
+            await fail(STOPPING_PROBLEM)
+        except Exception:  # noqa: BLE001 - the edge of the API: a bug is answered and logged, and the server goes on
+            _log.exception("%s %r failed (%s)", scope["method"], track.endpoint, track.id)
+            await fail(INTERNAL_PROBLEM)
+        finally:
+            duration_s = track.close()
+            _log.info("%s %r: %s in %.3f s (%s)", scope["method"], track.endpoint, track.status, duration_s, track.id)

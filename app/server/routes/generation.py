@@ -1,0 +1,89 @@
+"""POST /v1/chat/completions and /v1/completions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.server.answers import IndexedEvent, Source, Tally, collect, merged
+from app.server.body import read_body
+from app.server.recording import track_of
+from app.server.streaming import EventStream, Frames, while_connected
+from app.server.wire.chat import ChatBody, chat_requests
+from app.server.wire.chat_reply import ChatFrames, chat_completion
+from app.server.wire.completions import CompletionBody, CompletionFrames, completion, completion_requests, prompts_of
+from app.server.wire.fates import CHAT_FIELDS, COMPLETION_FIELDS, ignored_fields, ignored_header
+from app.server.wire.reply import ReplyHead
+from app.service.chat import ChatService
+from app.service.models import ModelManager
+
+__all__ = ["generation_routes"]
+
+
+def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/chat/completions")
+    async def create_chat_completion(request: Request) -> Response:
+        body = await read_body(request, ChatBody)
+        track_of(request).named(body.model)
+        headers = ignored_header(ignored_fields(body.model_extra, CHAT_FIELDS))
+        sources: list[Source] = [partial(chat.generate, wanted) for wanted in chat_requests(body)]
+        head = ReplyHead.of("chatcmpl-", body.model, fingerprint)
+        tally = Tally(per_prompt=body.n_choices)
+        logprobs = bool(body.logprobs)
+        if body.stream:
+            frames = ChatFrames(head, choices=len(sources), logprobs=logprobs, usage=body.wants_usage)
+            return await _streamed(request, merged(sources), frames, tally, headers)
+        answers = await while_connected(request, collect(sources, tally))
+        track_of(request).count(tally)
+        return JSONResponse(chat_completion(head, answers, tally, logprobs=logprobs), headers=headers)
+
+    @router.post("/v1/completions")
+    async def create_completion(request: Request) -> Response:
+        body = await read_body(request, CompletionBody)
+        track_of(request).named(body.model)
+        headers = ignored_header(ignored_fields(body.model_extra, COMPLETION_FIELDS))
+        sources: list[Source] = [partial(chat.complete, wanted) for wanted in completion_requests(body)]
+        head = ReplyHead.of("cmpl-", body.model, fingerprint)
+        tally = Tally(per_prompt=body.n_tried)
+        echoes = await _echoes(body, models)
+        if body.stream:
+            per_choice = [echo for echo in echoes for _ in range(body.n_tried)]
+            frames = CompletionFrames(head, body, per_choice)
+            return await _streamed(request, merged(sources), frames, tally, headers)
+        answers = await while_connected(request, collect(sources, tally))
+        track_of(request).count(tally)
+        return JSONResponse(completion(head, body, answers, echoes, tally), headers=headers)
+
+    return router
+
+
+async def _streamed(
+    request: Request, events: AsyncGenerator[IndexedEvent, None], frames: Frames, tally: Tally, headers: dict[str, str]
+) -> Response:
+    """Begin to answer once the first event is there: until then an error is still a status code."""
+    stream = EventStream(events, frames, tally, track_of(request), headers=headers)
+    await while_connected(request, stream.decide())
+    return stream
+
+
+async def _echoes(body: CompletionBody, models: ModelManager) -> Sequence[str]:
+    """What is put before each prompt's answers: nothing, or with `echo` the prompt itself."""
+    prompts = prompts_of(body)
+    if not body.echo:
+        return [""] * len(prompts)
+    async with AsyncExitStack() as stack:
+        texts = []
+        for prompt in prompts:
+            if isinstance(prompt, str):
+                texts.append(prompt)
+            else:
+                in_use = await stack.enter_async_context(models.use(body.model))
+                texts.append(await in_use.client.detokenize(prompt))
+        return texts

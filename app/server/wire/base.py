@@ -1,0 +1,105 @@
+"""What all wire models share, and the fields that chat and completions share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.errors import InvalidRequest
+from app.domain.generation import SamplingChoice
+
+__all__ = [
+    "Part",
+    "SamplingFields",
+    "StreamOptions",
+    "TextOrTokens",
+    "TokenId",
+    "WireRequest",
+    "texts_or_tokens",
+    "token_limit",
+]
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+TextOrTokens: TypeAlias = str | tuple[int, ...]
+
+_UNLIMITED = -1
+# llama.cpp's seeds are 32 bits wide, and the last of them means "draw one".
+_SEEDS = 2**32 - 1
+
+
+class Part(BaseModel):
+    """A piece of a request. Unknown fields of it have no effect."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class WireRequest(BaseModel):
+    """A request's body. Fields that are not declared are kept for `ignored_fields`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+
+    model: Annotated[str, Field(min_length=1, max_length=512, description="Id of an installed model.")]
+
+
+class StreamOptions(Part):
+    include_usage: bool | None = None
+
+
+class SamplingFields(WireRequest):
+    """Fields left out take what the model's file recommends, else the defaults of `SamplingParams`."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=1_000_000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+
+    def sampling(self, choice: int = 0) -> SamplingChoice:
+        """How the `choice`-th answer is sampled: with the seed and the next ones, so that all answers can be had again."""
+        given: dict[str, Any] = {
+            name: value
+            for name in ("temperature", "top_p", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.top_k is not None:
+            given["top_k"] = max(self.top_k, 0)
+        if self.seed is not None:
+            given["seed"] = (self.seed + choice) % _SEEDS
+        if self.logit_bias:
+            given["logit_bias"] = tuple(_bias(key, value) for key, value in self.logit_bias.items() if value)
+        return SamplingChoice(**given)
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(text for text in given if text)
+
+
+def token_limit(**limits: int | None) -> int | None:
+    """The tightest of the fields given; -1 sets no limit. Raises InvalidRequest for an answer of no token."""
+    for name, limit in limits.items():
+        if limit == 0:
+            raise InvalidRequest(f"'{name}' must be at least 1, or -1 for no limit.", param=name)
+    return min((limit for limit in limits.values() if limit is not None and limit != _UNLIMITED), default=None)
+
+
+def texts_or_tokens(given: str | list[str] | list[int] | list[list[int]]) -> tuple[TextOrTokens, ...]:
+    """One text, several, one list of token ids, or several: the four ways to write a prompt or an input."""
+    if isinstance(given, str):
+        return (given,)
+    ids = tuple(item for item in given if isinstance(item, int))
+    if ids:
+        return (ids,)
+    return tuple(item if isinstance(item, str) else tuple(item) for item in given if not isinstance(item, int))
+
+
+def _bias(key: str, value: float) -> tuple[int, float]:
+    if not (key.isascii() and key.isdigit() and len(key) < 10):
+        raise InvalidRequest(f"'logit_bias' maps token ids to numbers; '{key[:50]}' is no token id.", param="logit_bias")
+    return int(key), value

@@ -1,0 +1,166 @@
+"""The body of POST /v1/completions, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.domain.errors import InvalidRequest, UnsupportedParameter
+from app.domain.generation import CompletionRequest, Finished, GenerationEvent, TextDelta, TokenLogprob
+from app.server.answers import Answer, Tally
+from app.server.wire.base import SamplingFields, StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
+from app.server.wire.reply import ReplyHead, encode, finite, usage_body
+from app.server.wire.tools import ResponseFormat, domain_output
+
+__all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests", "prompts_of"]
+
+# OpenAI's own default, short as it is.
+_DEFAULT_MAX_TOKENS = 16
+_MAX_CHOICES = 128
+
+
+class CompletionBody(SamplingFields):
+    prompt: str | Annotated[list[str] | list[TokenId] | list[list[TokenId]], Field(min_length=1)]
+    suffix: str | None = None
+    echo: bool | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=16)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit.")] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+
+    @property
+    def n_choices(self) -> int:
+        """Answers per prompt."""
+        return self.n or 1
+
+    @property
+    def n_tried(self) -> int:
+        """Answers generated per prompt, of which the best `n_choices` are sent."""
+        return max(self.best_of or 1, self.n_choices)
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+def prompts_of(body: CompletionBody) -> tuple[TextOrTokens, ...]:
+    prompts = texts_or_tokens(body.prompt)
+    if len(prompts) * body.n_tried > _MAX_CHOICES:
+        raise InvalidRequest(f"A request can have at most {_MAX_CHOICES} answers in all.", param="prompt")
+    return prompts
+
+
+def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
+    """All answers of the first prompt, then those of the second …"""
+    _check(body)
+    wants_logprobs = body.logprobs is not None or body.n_tried > body.n_choices
+    shared: dict[str, Any] = {
+        "model": body.model,
+        "max_tokens": token_limit(max_tokens=_DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens),
+        "stop": body.stop_strings,
+        "output": domain_output(body.response_format),
+        "suffix": body.suffix or None,
+        "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
+    }
+    return tuple(
+        CompletionRequest(prompt=prompt, sampling=body.sampling(index), **shared)
+        for prompt in prompts_of(body)
+        for index in range(body.n_tried)
+    )
+
+
+def _check(body: CompletionBody) -> None:
+    if body.best_of is not None and body.best_of < body.n_choices:
+        raise InvalidRequest("'best_of' can't be less than 'n'.", param="best_of")
+    if body.stream and body.n_tried > body.n_choices:
+        raise InvalidRequest("The best of several answers can't be streamed: leave out 'best_of' or 'stream'.", param="best_of")
+    if body.echo and body.logprobs is not None:
+        raise UnsupportedParameter("Log probabilities of the prompt ('echo' with 'logprobs') are not supported.", param="echo")
+    if body.echo and body.suffix:
+        raise InvalidRequest("'echo' and 'suffix' exclude each other.", param="echo")
+
+
+def completion(
+    head: ReplyHead, body: CompletionBody, answers: Sequence[Answer], echoes: Sequence[str], tally: Tally
+) -> dict[str, Any]:
+    """`echoes` has one text per prompt, to be put before its answers."""
+    choices: list[dict[str, Any]] = []
+    for number, echo in enumerate(echoes):
+        tried = answers[number * body.n_tried : (number + 1) * body.n_tried]
+        best = sorted(tried, key=lambda answer: -answer.mean_logprob) if body.n_tried > body.n_choices else tried
+        for answer in best[: body.n_choices]:
+            choices.append(_choice(len(choices), echo, answer, logprobs=body.logprobs))
+    return {**head.body("text_completion"), "choices": choices, "usage": usage_body(tally.usage)}
+
+
+def _choice(index: int, echo: str, answer: Answer, *, logprobs: int | None) -> dict[str, Any]:
+    return {
+        "text": echo + "".join(answer.text),
+        "index": index,
+        "logprobs": None if logprobs is None else _Offsets(0).shape(answer.logprobs, top=logprobs),
+        "finish_reason": answer.reason.value,
+    }
+
+
+@dataclass(slots=True)
+class _Offsets:
+    """Where in the answer's text the next token begins, in characters."""
+
+    next: int
+
+    def shape(self, tokens: Sequence[TokenLogprob], *, top: int) -> dict[str, Any]:
+        """The log probabilities as this endpoint has always written them."""
+        offsets = []
+        for token in tokens:
+            offsets.append(self.next)
+            self.next += len(token.text)
+        return {
+            "tokens": [token.text for token in tokens],
+            "token_logprobs": [finite(token.logprob) for token in tokens],
+            "top_logprobs": [_alternatives(token) for token in tokens] if top else None,
+            "text_offset": offsets,
+        }
+
+
+def _alternatives(token: TokenLogprob) -> dict[str, float]:
+    alternatives = {other.text: finite(other.logprob) for other in token.top}
+    alternatives.setdefault(token.text, finite(token.logprob))
+    return alternatives
+
+
+class CompletionFrames:
+    """Writes chunks from prepared text. `echoes` has one text per choice."""
+
+    def __init__(self, head: ReplyHead, body: CompletionBody, echoes: Sequence[str]) -> None:
+        self._usage = body.wants_usage
+        self._top = body.logprobs
+        self._echoes = echoes
+        self._offsets = [_Offsets(0) for _ in echoes]
+        self._base = head.opened("text_completion", usage_null=self._usage)
+        self._last = head.opened("text_completion", usage_null=False)
+
+    def opening(self) -> bytes:
+        return b"".join(self._frame(index, echo) for index, echo in enumerate(self._echoes) if echo)
+
+    def event(self, index: int, event: GenerationEvent) -> bytes:
+        match event:
+            case TextDelta(text, tokens) if text or (tokens and self._top is not None):
+                told = "null" if self._top is None else encode(self._offsets[index].shape(tokens, top=self._top))
+                return self._frame(index, text, logprobs=told)
+            case Finished():
+                return self._frame(index, "", reason=f'"{event.reason.value}"')
+            case _:
+                return b""
+
+    def closing(self, tally: Tally) -> bytes:
+        return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode() if self._usage else b""
+
+    def _frame(self, index: int, text: str, *, logprobs: str = "null", reason: str = "null") -> bytes:
+        choice = f'{{"text":{encode(text)},"index":{index},"logprobs":{logprobs},"finish_reason":{reason}}}'
+        return f"{self._base}{choice}]}}\n\n".encode()

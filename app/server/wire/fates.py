@@ -1,0 +1,134 @@
+"""What becomes of each field of a request: one table per endpoint.
+
+A field is honoured; or refused, where ignoring it would change the shape or the bounds of the answer; or accepted without
+effect, and then named in the `x-hearth-ignored` header of the answer. Fields that no table knows have no effect either.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import UnsupportedParameter
+
+__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "Fate", "FieldRule", "ignored_fields", "ignored_header"]
+
+_MOST_NAMED = 20
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Fate(enum.Enum):
+    HONOURED = "honoured"
+    NO_EFFECT = "accepted without effect"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """`why` tells a person why the field is refused or has no effect. `neutral` are values that ask for what happens anyway."""
+
+    name: str
+    fate: Fate
+    why: str = ""
+    neutral: tuple[object, ...] = ()
+
+
+def _honoured(*names: str) -> tuple[FieldRule, ...]:
+    return tuple(FieldRule(name, Fate.HONOURED) for name in names)
+
+
+def _no_effect(why: str, *names: str) -> tuple[FieldRule, ...]:
+    return tuple(FieldRule(name, Fate.NO_EFFECT, why) for name in names)
+
+
+def _refused(why: str, *names: str, neutral: tuple[object, ...] = ()) -> tuple[FieldRule, ...]:
+    return tuple(FieldRule(name, Fate.REFUSED, why, neutral) for name in names)
+
+
+_SAMPLING = _honoured(
+    *("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty"),
+    *("seed", "logit_bias", "stop"),
+)
+_BOOKKEEPING = _no_effect(
+    "Hearth keeps no accounts.",
+    *(
+        "user",
+        "safety_identifier",
+        "metadata",
+        "store",
+        "service_tier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+    ),
+)
+_FOREIGN_BOUNDS = (
+    *_refused(
+        "Use response_format.", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"
+    ),
+    *_refused("Use response_format.", "structured_outputs"),
+    *_refused("Hearth can't force an answer to go on.", "min_tokens", "ignore_eos", neutral=(0, False)),
+)
+_FOREIGN_SAMPLERS = _no_effect(
+    "Hearth's sampler has no such step.",
+    *("typical_p", "tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "dry_multiplier", "xtc_probability", "dynatemp_range"),
+)
+
+CHAT_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"),
+    *_SAMPLING,
+    *_honoured("logprobs", "top_logprobs", "response_format", "tools", "tool_choice", "parallel_tool_calls"),
+    *_honoured("reasoning_effort", "chat_template_kwargs"),
+    *_BOOKKEEPING,
+    *_no_effect("The model's own style decides.", "verbosity"),
+    *_no_effect("A prediction only saves time.", "prediction"),
+    *_no_effect("Hearth does not search the web.", "web_search_options"),
+    *_no_effect("Sound is only made when modalities asks for it, which is refused.", "audio"),
+    *_refused("Hearth answers with text alone.", "modalities", neutral=(["text"], [])),
+    *_refused("Hearth has no moderation model.", "moderation"),
+    *_refused("Use tools.", "functions", neutral=([],)),
+    *_refused("Use tool_choice.", "function_call", neutral=("none", "auto")),
+    *_refused("Hearth always begins a new answer.", "continue_final_message", neutral=(False,)),
+    *_refused("Hearth always begins a new answer.", "add_generation_prompt", neutral=(True,)),
+    *_FOREIGN_BOUNDS,
+    *_FOREIGN_SAMPLERS,
+)
+
+COMPLETION_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
+    *_SAMPLING,
+    *_honoured("response_format"),
+    *_BOOKKEEPING,
+    *_FOREIGN_BOUNDS,
+    *_FOREIGN_SAMPLERS,
+)
+
+EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "input", "encoding_format", "dimensions"),
+    *_BOOKKEEPING,
+)
+
+
+def ignored_fields(extra: Mapping[str, Any] | None, rules: tuple[FieldRule, ...]) -> tuple[str, ...]:
+    """The fields of `extra` that have no effect. Raises UnsupportedParameter for one that must not be ignored."""
+    known = {rule.name: rule for rule in rules}
+    ignored = []
+    for name, value in (extra or {}).items():
+        if value is None:
+            continue
+        rule = known.get(name)
+        if rule is not None and rule.fate is Fate.REFUSED:
+            if value not in rule.neutral:
+                raise UnsupportedParameter(f"'{name}' is not supported. {rule.why}", param=name)
+            continue
+        ignored.append(name)
+    return tuple(ignored)
+
+
+def ignored_header(names: tuple[str, ...]) -> dict[str, str]:
+    """The answer's header that names them; odd names from a client stay out of it."""
+    plain = [name for name in names if _NAME.fullmatch(name)][:_MOST_NAMED]
+    return {"x-hearth-ignored": ", ".join(plain)} if plain else {}

@@ -1,0 +1,148 @@
+"""Chat messages as OpenAI writes them, and the way to the domain's messages."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.domain.errors import InvalidRequest, UnsupportedContent, UnsupportedParameter
+from app.domain.messages import ContentPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.server.wire.base import Part
+
+__all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "WireMessage", "domain_messages"]
+
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_IMAGES = 16
+_SPACE = re.compile(r"\s+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+
+
+class WireImageUrl(Part):
+    url: str
+    detail: str | None = None
+
+
+class WireContentPart(Part):
+    """`image_url` is an object, or the URL itself."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: WireImageUrl | str | None = None
+
+
+class WireFunctionCall(Part):
+    name: str
+    arguments: str = ""
+
+
+class WireToolCall(Part):
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: WireFunctionCall
+
+
+class WireMessage(Part):
+    """`reasoning` is another spelling of `reasoning_content`."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[WireContentPart] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[list[WireToolCall], Field(max_length=128)] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    function_call: object = None
+
+
+def domain_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
+    """Raises InvalidRequest and UnsupportedContent, naming the place."""
+    converted = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
+    if sum(len(message.images) for message in converted) > MAX_IMAGES:
+        raise InvalidRequest(f"A request can have at most {MAX_IMAGES} pictures.", param="messages")
+    return converted
+
+
+def _message(message: WireMessage, place: str) -> Message:
+    _check(message, place)
+    assistant = message.role == "assistant"
+    return Message(
+        role=Role(message.role),
+        parts=_parts(message, f"{place}.content"),
+        reasoning=(message.reasoning_content or message.reasoning or "") if assistant else "",
+        tool_calls=tuple(_tool_call(call) for call in message.tool_calls or ()) if assistant else (),
+        tool_call_id=message.tool_call_id if message.role == "tool" else None,
+        name=message.name,
+    )
+
+
+def _check(message: WireMessage, place: str) -> None:
+    if message.function_call is not None:
+        raise UnsupportedParameter("'function_call' is not supported. Use tool_calls.", param=f"{place}.function_call")
+    if message.role == "tool" and not message.tool_call_id:
+        raise InvalidRequest("A tool's message needs the 'tool_call_id' it answers.", param=f"{place}.tool_call_id")
+    if message.content is None and message.role != "assistant":
+        raise InvalidRequest(f"A {message.role} message needs 'content'.", param=f"{place}.content")
+
+
+def _parts(message: WireMessage, place: str) -> tuple[ContentPart, ...]:
+    if message.content is None:
+        return (TextPart(message.refusal),) if message.refusal else ()
+    if isinstance(message.content, str):
+        return (TextPart(message.content),)
+    return tuple(_part(part, f"{place}[{index}]") for index, part in enumerate(message.content))
+
+
+def _part(part: WireContentPart, place: str) -> ContentPart:
+    match part.type:
+        case "text" if part.text is not None:
+            return TextPart(part.text)
+        case "refusal" if part.refusal is not None:
+            return TextPart(part.refusal)
+        case "image_url" if part.image_url is not None:
+            url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
+            return ImagePart(_image(url, f"{place}.image_url"))
+        case "text" | "refusal" | "image_url":
+            raise InvalidRequest(f"A part of type '{part.type}' needs '{part.type}'.", param=f"{place}.{part.type}")
+        case "input_audio" | "file" | "video_url" | "audio_url":
+            raise UnsupportedContent(f"Hearth can't read parts of type '{part.type}'. Send text or image_url.", param=place)
+        case _:
+            raise InvalidRequest(f"'{part.type[:50]}' is no kind of content part.", param=f"{place}.type")
+
+
+def _image(url: str, place: str) -> bytes:
+    """The bytes of a `data:` URL. Nothing is ever fetched or read from the disk for a client."""
+    header, comma, payload = url.partition(",")
+    if not header.lower().startswith("data:"):
+        scheme = _SCHEME.match(url)
+        kind = f"{scheme.group().lower()}: URLs are not fetched" if scheme else "This is no URL"
+        raise InvalidRequest(f"{kind}. Send the picture itself as a data: URL, such as 'data:image/png;base64,…'.", param=place)
+    if not comma or not header.lower().endswith(";base64"):
+        raise InvalidRequest("A picture's data: URL must be base64: 'data:image/png;base64,…'.", param=place)
+    if len(payload) * 3 // 4 > MAX_IMAGE_BYTES:
+        raise InvalidRequest(f"A picture can have at most {MAX_IMAGE_BYTES // (1024 * 1024)} MiB.", param=place)
+    try:
+        data = _decoded(payload)
+    except ValueError as error:
+        raise InvalidRequest("The picture's data: URL is not valid base64.", param=place) from error
+    if not data:
+        raise InvalidRequest("The picture's data: URL is empty.", param=place)
+    return data
+
+
+def _decoded(payload: str) -> bytes:
+    """Base64, also with line breaks in it or without its padding. Raises ValueError."""
+    try:
+        return base64.b64decode(payload, validate=True)
+    except binascii.Error:
+        bare = _SPACE.sub("", payload).rstrip("=")
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+
+
+def _tool_call(call: WireToolCall) -> ToolCall:
+    return ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)

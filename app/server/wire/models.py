@@ -1,0 +1,36 @@
+"""How models are listed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain.models import InstalledModel, LoadedModel, ModelSource, ModelState
+
+__all__ = ["model_body"]
+
+
+def model_body(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
+    """OpenAI's four fields, and what clients look for in local servers. `context_length` is what the model is loaded with, or
+    else the most it was trained for."""
+    loaded_context = loaded.n_ctx if loaded.state is ModelState.READY else None
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": int(model.modified.timestamp()),
+        "owned_by": _owner(model),
+        "context_length": loaded_context or model.n_ctx_train or None,
+        "max_context_length": model.n_ctx_train or None,
+        "loaded_context_length": loaded_context,
+        "capabilities": sorted(capability.value for capability in model.capabilities),
+        "architecture": model.architecture,
+        "quantization": model.quantization,
+        "size_bytes": model.size_bytes,
+        "state": loaded.state.value,
+    }
+
+
+def _owner(model: InstalledModel) -> str:
+    if model.source is ModelSource.BUILT_IN:
+        return "hearth"
+    owner, slash, _ = model.id.partition("/")
+    return owner if slash else "local"

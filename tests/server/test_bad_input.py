@@ -1,0 +1,93 @@
+"""Every part of a good request, replaced by every kind of nonsense: never a 5xx, always the one error shape."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.serving import HELLO, Serving, serving
+
+pytestmark = pytest.mark.anyio
+
+FUNCTION = {"name": "add", "description": "Adds.", "parameters": {"type": "object", "properties": {}}, "strict": True}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+CHAT: dict[str, Any] = {
+    "model": "ember",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "name": "me", "content": [
+            {"type": "text", "text": "Hello"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8=", "detail": "low"}},
+        ]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "Hm."},
+        {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+    ],
+    "stream": False, "stream_options": {"include_usage": True}, "max_tokens": 5, "max_completion_tokens": 5, "n": 1,
+    "temperature": 1, "top_p": 1, "top_k": 1, "min_p": 0, "repeat_penalty": 1, "frequency_penalty": 0, "presence_penalty": 0,
+    "seed": 1, "logit_bias": {"5": 1}, "stop": ["x"], "logprobs": True, "top_logprobs": 1,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True}},
+    "tools": [{"type": "function", "function": FUNCTION}],
+    "tool_choice": {"type": "function", "function": {"name": "add"}},
+    "parallel_tool_calls": True, "reasoning_effort": "low", "chat_template_kwargs": {"x": 1},
+    "modalities": ["text"], "user": "me",
+}  # fmt: skip
+COMPLETION: dict[str, Any] = {
+    "model": "ember", "prompt": ["a", "b"], "suffix": None, "echo": False, "n": 1, "best_of": 2, "stream": False,
+    "stream_options": {}, "max_tokens": 5, "logprobs": 1, "seed": 1, "stop": "x", "logit_bias": {"5": 1},
+}  # fmt: skip
+EMBEDDING: dict[str, Any] = {"model": "all-minilm", "input": ["a"], "encoding_format": "float", "dimensions": 2, "user": "me"}
+NONSENSE: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1.5, -(10**30), 1e300, "", "\x00", "data:,", [], {}, [None], [{}], ["x", 1], {"type": "function"}),
+)
+
+
+def places(node: Any, path: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    if path:
+        yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+def spoiled(request: dict[str, Any], path: tuple[int | str, ...], value: Any) -> dict[str, Any]:
+    whole: Any = copy.deepcopy(request)
+    node = whole
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    return whole  # type: ignore[no-any-return]
+
+
+async def refuse_or_answer(api: Serving, path: str, request: dict[str, Any]) -> int:
+    answer = await api.http.post(path, json=request)
+    what = f"{json.dumps(request)[:600]} -> {answer.text[:300]}"
+    assert answer.status_code in (200, 400, 404), what
+    if answer.status_code != 200 and not request.get("stream"):
+        error = answer.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}, what
+        assert isinstance(error["message"], str), what
+        assert error["code"] is None or isinstance(error["code"], str), what
+        assert error["param"] is None or isinstance(error["param"], str), what
+    return answer.status_code
+
+
+@pytest.mark.parametrize(
+    ("path", "request_body"),
+    [("/v1/chat/completions", CHAT), ("/v1/completions", COMPLETION), ("/v1/embeddings", EMBEDDING)],
+    ids=["chat", "completions", "embeddings"],
+)
+async def test_nonsense_anywhere_is_refused_or_harmless(tmp_path: Path, path: str, request_body: dict[str, Any]) -> None:
+    async with serving(tmp_path) as api:
+        assert await refuse_or_answer(api, path, request_body) == 200
+        seen = {
+            await refuse_or_answer(api, path, spoiled(request_body, place, value))
+            for place in places(request_body)
+            for value in NONSENSE
+        }
+        assert seen >= {200, 400}
+        assert (await api.http.post("/v1/chat/completions", json=HELLO)).status_code == 200

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.server.body import MAX_BODY_BYTES
+from tests.server.serving import HELLO, RawClient, serving
+
+pytestmark = pytest.mark.anyio
+
+
+def say(content: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"temperature": 9}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"n": 10**30}, "n"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_completion_tokens": -2}, "max_completion_tokens"),
+        ({"stop": ["a", 5]}, "stop[1]"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hello"}, "messages"),
+        ({"messages": [{"role": "pirate", "content": "Arr"}]}, "messages[0].role"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
+        (say([{"type": "image_url", "image_url": {}}]), "messages[0].content[0].image_url.url"),
+        (say([{"type": "image_url", "image_url": {"url": 7}}]), "messages[0].content[0].image_url.url"),
+        (say([{"type": "text", "text": 7}]), "messages[0].content[0].text"),
+        (say([5]), "messages[0].content[0]"),
+        (say(5), "messages[0].content"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"tools": [{"type": "function", "function": {"name": "no spaces"}}]}, "tools[0].function.name"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.function"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5"),
+        ({"model": 5}, "model"),
+        ({"model": None}, "model"),
+    ],
+)
+async def test_a_wrong_value_is_named(tmp_path: Path, changes: dict[str, Any], param: str) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.chat(**changes)
+        assert api.launcher.clients == []
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, param, "invalid_value")
+    assert param in error["message"]
+
+
+async def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.post("/v1/chat/completions", json={"messages": HELLO["messages"]})
+    assert answer.json()["error"]["message"] == "'model' is missing."
+    assert answer.json()["error"]["param"] == "model"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe{}",
+        b'{"model": "ember", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"model": "ember", "temperature": NaN, "messages": []}',
+        b'{"seed": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+async def test_what_is_no_json_object_is_a_400(tmp_path: Path, body: bytes) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.post("/v1/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_programs_may_post_without_a_content_type(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        for kind in ("application/x-www-form-urlencoded", "text/plain"):
+            answer = await api.http.post("/v1/chat/completions", content=json.dumps(HELLO), headers={"content-type": kind})
+            assert answer.status_code == 200
+
+
+async def test_a_packed_body_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.post("/v1/chat/completions", content=b"x", headers={"content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert answer.json()["error"]["code"] == "unsupported_media_type"
+
+
+async def test_a_body_announced_as_too_large_is_refused_unread(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        client = await RawClient.connect(api.port)
+        await client.send(f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n")
+        answer = await client.until("}}")
+        await client.close()
+    assert answer.startswith("HTTP/1.1 413")
+    assert "request_too_large" in answer
+
+
+async def test_a_body_that_turns_out_too_large_is_refused(tmp_path: Path) -> None:
+    async def endless() -> Any:
+        for _ in range(MAX_BODY_BYTES // 2**22 + 1):
+            yield b" " * 2**22
+
+    async with serving(tmp_path) as api:
+        answer = await api.http.post("/v1/completions", content=endless())
+        assert (await api.chat()).status_code == 200
+    assert answer.status_code == 413

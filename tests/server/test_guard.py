@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import Headers
+
+from app.server.guard import AccessPolicy, is_loopback
+from tests.server.serving import HELLO, RawClient, serving
+
+POLICY = AccessPolicy(machine_name="Workbench")
+
+
+def refusal(policy: AccessPolicy = POLICY, *, path: str = "/v1/models", method: str = "GET", **headers: str) -> int | None:
+    given = Headers({"host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}})
+    problem = policy.refusal(path=path, method=method, headers=given)
+    return None if problem is None else problem.status
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1:8642", "127.9.9.9", "localhost", "LOCALHOST:8642", "localhost.", "hearth.localhost"),
+        *("[::1]", "[::1]:8642", "[::ffff:127.0.0.1]", "host.docker.internal", "host.containers.internal", "workbench"),
+        *("WORKBENCH:1", "0.0.0.0:8642"),
+    ],
+)
+def test_a_host_that_names_this_machine_passes(host: str) -> None:
+    assert refusal(host=host) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "evil-localhost",
+            "notlocalhost:8642",
+            "192.168.1.5",
+        ),
+        *(
+            "",
+            " ",
+            "[::1",
+            "[::2]",
+            "127.0.0.1:port",
+            "user@127.0.0.1",
+            "127.0.0.1/x",
+            "2130706433",
+            "0x7f.1",
+            "::ffff:8.8.8.8",
+        ),
+        *("docker.internal", "xhost.docker.internal", "localhost:99999999"),
+    ],
+)
+def test_any_other_host_is_refused(host: str) -> None:
+    assert refusal(host=host) == 403
+
+
+def test_two_host_headers_are_refused() -> None:
+    headers = Headers(raw=[(b"host", b"127.0.0.1"), (b"host", b"evil.example")])
+    assert POLICY.refusal(path="/", method="GET", headers=headers) is not None
+
+
+def test_no_host_header_is_refused() -> None:
+    assert POLICY.refusal(path="/", method="GET", headers=Headers({})) is not None
+
+
+def test_the_unspecified_address_as_host_is_for_programs_only() -> None:
+    assert refusal(host="0.0.0.0", origin="http://localhost:3000") == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://localhost:3000", "https://localhost", "http://127.0.0.1:5173", "http://[::1]:80", "http://app.localhost"),
+        *("app://obsidian.md", "tauri://localhost", "vscode-webview://1a2b", "vscode-file://vscode-app", "file://"),
+    ],
+)
+def test_pages_of_this_machine_may_call(origin: str) -> None:
+    assert refusal(origin=origin) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "null",
+            "",
+            "http://",
+            "chrome-extension://abc",
+            "http://[bad",
+        ),
+        *("https://127.0.0.1.evil.example", "ftp://localhost"),
+    ],
+)
+def test_other_pages_are_refused(origin: str) -> None:
+    assert refusal(origin=origin) == 403
+
+
+def test_an_origin_that_a_person_allowed_passes() -> None:
+    policy = AccessPolicy(allowed_origins=frozenset({"https://chat.example.org"}))
+    assert refusal(policy, origin="https://chat.example.org") is None
+    assert refusal(policy, origin="https://chat.example.org.evil.example") == 403
+
+
+def test_a_cross_site_request_without_an_origin_is_refused() -> None:
+    assert refusal(sec_fetch_site="cross-site") == 403
+    assert refusal(sec_fetch_site="same-origin") is None
+    assert refusal(sec_fetch_site="cross-site", origin="http://localhost:3000") is None
+
+
+def test_a_page_must_post_json_but_a_program_may_post_anything() -> None:
+    page = "http://localhost:3000"
+    assert refusal(method="POST", origin=page, content_type="text/plain") == 415
+    assert refusal(method="POST", origin=page) == 415
+    assert refusal(method="POST", sec_fetch_mode="no-cors", content_type="application/x-www-form-urlencoded") == 415
+    assert refusal(method="POST", origin=page, content_type="application/json; charset=utf-8") is None
+    assert refusal(method="POST", content_type="application/x-www-form-urlencoded") is None
+
+
+def test_a_key_is_asked_for_where_one_is_set() -> None:
+    policy = AccessPolicy(api_key="geheim-ü")
+    assert refusal(policy) == 401
+    assert refusal(policy, authorization="Bearer wrong") == 401
+    assert refusal(policy, authorization="Basic geheim") == 401
+    assert refusal(policy, x_api_key="") == 401
+    right = "geheim-ü".encode().decode("latin-1")
+    assert refusal(policy, authorization=f"Bearer {right}") is None
+    assert refusal(policy, authorization=f"bearer  {right} ") is None
+    assert refusal(policy, x_api_key=right) is None
+
+
+def test_health_and_preflights_need_no_key() -> None:
+    policy = AccessPolicy(api_key="secret")
+    assert refusal(policy, path="/health") is None
+    assert refusal(policy, path="/v1/models", method="OPTIONS") is None
+    assert refusal(policy, path="/v1/health") == 401
+
+
+def test_without_a_key_any_key_is_accepted() -> None:
+    assert refusal(authorization="Bearer whatever") is None
+
+
+def test_beyond_loopback_the_key_stands_in_for_the_host() -> None:
+    policy = AccessPolicy(host="0.0.0.0", api_key="secret")
+    assert refusal(policy, host="192.168.1.5", authorization="Bearer secret") is None
+    assert refusal(policy, host="192.168.1.5") == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("example.org", False)],
+)
+def test_loopback_is_told_from_the_rest(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.anyio
+async def test_a_preflight_of_an_allowed_page_is_answered_for_exactly_that_page(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.options(
+            "/v1/chat/completions",
+            headers={
+                "origin": "http://localhost:3000",
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization, x-stainless-os",
+                "access-control-request-private-network": "true",
+            },
+        )
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "x-stainless-os" in answer.headers["access-control-allow-headers"]
+    assert answer.headers["access-control-allow-private-network"] == "true"
+    assert answer.headers["vary"] == "Origin"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.anyio
+async def test_a_preflight_of_another_page_gets_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.options(
+            "/v1/models", headers={"origin": "https://evil.example", "access-control-request-method": "POST"}
+        )
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.anyio
+async def test_answers_to_an_allowed_page_can_be_read_by_it_errors_included(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        headers = {"origin": "http://localhost:3000"}
+        good = await api.http.post("/v1/chat/completions", json=HELLO, headers=headers)
+        bad = await api.http.post("/v1/chat/completions", json={}, headers=headers)
+    assert (good.status_code, bad.status_code) == (200, 400)
+    for answer in (good, bad):
+        assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+        assert "x-request-id" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.anyio
+async def test_a_rebound_name_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        client = await RawClient.connect(api.port)
+        await client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000000\r\n\r\n")
+        answer = await client.until("}}")
+        await client.close()
+        assert api.launcher.clients == []
+    assert answer.startswith("HTTP/1.1 403")
+    assert '"code":"forbidden"' in answer

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from app.domain.errors import InvalidRequest, UnsupportedParameter
+from app.domain.generation import (
+    AutoToolChoice,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    NamedToolChoice,
+    OutputFormat,
+    TextFormat,
+    Tool,
+    ToolChoice,
+)
+from app.server.wire.tools import (
+    ResponseFormat,
+    WireTool,
+    WireToolChoice,
+    domain_output,
+    domain_tool_choice,
+    domain_tools,
+)
+
+_TOOLS = TypeAdapter(list[WireTool])
+_CHOICE: TypeAdapter[Any] = TypeAdapter(WireToolChoice | None)
+ADD, SUB = Tool("add"), Tool("sub")
+
+
+def tools(*given: dict[str, Any]) -> tuple[Tool, ...]:
+    return domain_tools(_TOOLS.validate_python(list(given)))
+
+
+def choice(given: Any, *known: Tool) -> tuple[tuple[Tool, ...], ToolChoice]:
+    return domain_tool_choice(_CHOICE.validate_python(given), known)
+
+
+def output(given: dict[str, Any] | None) -> OutputFormat:
+    return domain_output(None if given is None else ResponseFormat.model_validate(given))
+
+
+def test_a_function_comes_through_with_its_schema_as_text() -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    function = {"name": "add", "description": "Adds.", "parameters": schema, "strict": True}
+    (tool,) = tools({"type": "function", "function": function})
+    assert (tool.name, tool.description, tool.strict, json.loads(tool.parameters)) == ("add", "Adds.", True, schema)
+
+
+def test_a_function_without_parameters_takes_none() -> None:
+    (tool,) = tools({"type": "function", "function": {"name": "now"}})
+    assert json.loads(tool.parameters) == {"type": "object", "properties": {}}
+
+
+def test_other_kinds_of_tools_are_refused() -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        tools({"type": "custom", "custom": {"name": "x"}})
+    assert caught.value.param == "tools[0].type"
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    function = {"type": "function", "function": {"name": "add"}}
+    with pytest.raises(InvalidRequest) as caught:
+        tools(function, function)
+    assert caught.value.param == "tools[1].function.name"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, AutoToolChoice.AUTO),
+        ("auto", AutoToolChoice.AUTO),
+        ("none", AutoToolChoice.NONE),
+        ("required", AutoToolChoice.REQUIRED),
+        ({"type": "function", "function": {"name": "sub"}}, NamedToolChoice("sub")),
+    ],
+)
+def test_a_choice_comes_through(given: Any, expected: ToolChoice) -> None:
+    assert choice(given, ADD, SUB) == ((ADD, SUB), expected)
+
+
+def test_allowed_tools_leave_out_the_others() -> None:
+    entry = {"type": "function", "function": {"name": "sub"}}
+    given = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [entry]}}
+    assert choice(given, ADD, SUB) == ((SUB,), AutoToolChoice.REQUIRED)
+
+
+@pytest.mark.parametrize("given", ["required", {"type": "function", "function": {"name": "mul"}}])
+def test_a_choice_that_no_tool_fulfils_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        choice(given)
+    assert caught.value.param == "tool_choice"
+
+
+def test_the_three_formats_come_through() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "number"}}}
+    assert output(None) == output({"type": "text"}) == TextFormat()
+    assert output({"type": "json_object"}) == JsonObjectFormat()
+    wanted = output({"type": "json_schema", "json_schema": {"name": "number", "strict": True, "schema": schema}})
+    assert wanted == JsonSchemaFormat(json.dumps(schema, separators=(",", ":")), "number")
+    assert output({"type": "json_object", "schema": schema}) == JsonSchemaFormat(json.dumps(schema, separators=(",", ":")))
+
+
+def test_the_order_of_properties_is_kept() -> None:
+    schema = {"type": "object", "properties": {"z": {}, "a": {}}}
+    wanted = output({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    assert isinstance(wanted, JsonSchemaFormat)
+    assert list(json.loads(wanted.schema)["properties"]) == ["z", "a"]
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"type": "json_schema"}, "response_format.json_schema"),
+        ({"type": "json_schema", "json_schema": {"name": "x"}}, "response_format.json_schema.schema"),
+        ({"type": "json_schema", "json_schema": {"schema": {"d": "x" * 300_000}}}, "response_format.json_schema.schema"),
+    ],
+)
+def test_a_schema_that_is_missing_or_too_long_is_refused(given: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        output(given)
+    assert caught.value.param == param
