@@ -1,0 +1,61 @@
+"""What the window asks of a person and of their desktop, in one place so that tests can answer instead."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QProcess, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton, QWidget
+
+__all__ = ["Desktop"]
+
+
+class Desktop:
+    """Dialogs and the file manager. Used on the Qt thread; the dialogs wait for an answer."""
+
+    def confirm(self, parent: QWidget, *, title: str, text: str, details: str, action: str) -> bool:
+        """Ask before something that can't be undone; the safe answer is the default."""
+        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
+        box.setInformativeText(details)
+        yes: QPushButton = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.exec()
+        return box.clickedButton() is yes
+
+    def choose(self, parent: QWidget, *, title: str, text: str, details: str, actions: tuple[str, ...]) -> int | None:
+        """Ask which of `actions` to take, the first being the default; None if the person backs out."""
+        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
+        box.setInformativeText(details)
+        buttons = [box.addButton(action, QMessageBox.ButtonRole.AcceptRole) for action in actions]
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(buttons[0])
+        box.exec()
+        clicked = box.clickedButton()
+        return next((index for index, one in enumerate(buttons) if one is clicked), None)
+
+    def tell(self, parent: QWidget | None, *, title: str, text: str) -> None:
+        """Say something that must not be overlooked."""
+        QMessageBox.information(parent, title, text)
+
+    def model_file(self, parent: QWidget, *, title: str, kind: str) -> Path | None:
+        """Ask for a GGUF file."""
+        name, _ = QFileDialog.getOpenFileName(parent, title, str(Path.home()), f"{kind} (*.gguf)")
+        return Path(name) if name else None
+
+    def folder(self, parent: QWidget, *, title: str) -> Path | None:
+        name = QFileDialog.getExistingDirectory(parent, title, str(Path.home()))
+        return Path(name) if name else None
+
+    def reveal(self, path: Path) -> None:
+        """Show a file in the file manager: selected where the system can do that, else its folder."""
+        if sys.platform == "win32":
+            QProcess.startDetached("explorer", ["/select,", str(path)])
+        elif sys.platform == "darwin":
+            QProcess.startDetached("open", ["-R", str(path)])
+        else:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if path.is_dir() else path.parent)))
+
+    def open_folder(self, path: Path) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

@@ -1,0 +1,168 @@
+"""Everything about one installed model, and what can be done with it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState
+from app.gui.controls import Banner, CopyButton, ElidedLabel, button, chip, label
+from app.gui.figures import capability_text, context_text, parameters_text, size_text, source_text
+from app.gui.models.model_list import state_text
+from app.gui.theme import Theme
+
+__all__ = ["ModelDetail"]
+
+
+class ModelDetail(QScrollArea):
+    """Shows what it is given and says what a person asked for; `ModelsPage` does it. Signals carry the model's id."""
+
+    load_asked = Signal(str)
+    unload_asked = Signal(str)
+    chat_asked = Signal(str)
+    remove_asked = Signal(str)
+    reveal_asked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setAccessibleName(self.tr("About the chosen model"))
+        self._model: InstalledModel | None = None
+        self._state = LoadedModel("", ModelState.UNLOADED)
+        self._banner = Banner()
+        self._name = label(role="heading", wrap=True)
+        self._description = label(role="muted", wrap=True)
+        self._chips = QHBoxLayout()
+        self._chips.setSpacing(Theme.TIGHT)
+        self._status = label(role="caption")
+        self._progress = QProgressBar(textVisible=False, maximum=1000)
+        self._progress.setAccessibleName(self.tr("Loading"))
+        self._facts = QGridLayout()
+        self._facts.setHorizontalSpacing(Theme.ROOM)
+        self._facts.setVerticalSpacing(Theme.GAP - 2)
+        self._facts.setColumnStretch(1, 1)
+        self._make_buttons()
+        self._lay_out()
+        self.hide()
+
+    def _make_buttons(self) -> None:
+        self.load_button = button(self.tr("Load"), "play", kind="primary", name=self.tr("Load this model into memory"))
+        self.unload_button = button(self.tr("Unload"), "eject", name=self.tr("Unload this model from memory"))
+        self.chat_button = button(self.tr("Chat"), "chat", name=self.tr("Start a chat with this model"))
+        self.reveal_button = button(self.tr("Show file"), "folder", name=self.tr("Show the file in its folder"))
+        self.remove_button = button(self.tr("Remove…"), "trash", kind="danger", name=self.tr("Remove this model"))
+        for made, signal in (
+            (self.load_button, self.load_asked),
+            (self.unload_button, self.unload_asked),
+            (self.chat_button, self.chat_asked),
+            (self.reveal_button, self.reveal_asked),
+            (self.remove_button, self.remove_asked),
+        ):
+            made.clicked.connect(lambda _=False, ask=signal: ask.emit(self._state.id))
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        body.setProperty("role", "page")
+        column = QVBoxLayout(body)
+        column.setContentsMargins(Theme.ROOM, Theme.TIGHT, Theme.ROOM, Theme.ROOM)
+        column.setSpacing(Theme.PAD)
+        actions, extras = QHBoxLayout(), QHBoxLayout()
+        for made in (self.load_button, self.unload_button, self.chat_button):
+            actions.addWidget(made)
+        actions.addStretch()
+        for made in (self.reveal_button, self.remove_button):
+            extras.addWidget(made)
+        extras.addStretch()
+        column.addWidget(self._name)
+        column.addLayout(self._chips)
+        column.addWidget(self._description)
+        column.addWidget(self._banner)
+        column.addLayout(actions)
+        column.addWidget(self._status)
+        column.addWidget(self._progress)
+        column.addLayout(self._facts)
+        column.addLayout(extras)
+        column.addStretch()
+        self.setWidget(body)
+
+    @property
+    def model(self) -> InstalledModel | None:
+        return self._model
+
+    def show_model(self, model: InstalledModel | None, state: LoadedModel) -> None:
+        """Show a model, or nothing."""
+        self._model = model
+        self.setVisible(model is not None)
+        if model is None:
+            return
+        self._name.setText(model.name)
+        self._description.setText(model.description)
+        self._description.setVisible(bool(model.description))
+        self._fill_chips(model)
+        self._fill_facts(model)
+        ours = model.source in (ModelSource.LIBRARY, ModelSource.ADDED)
+        self.remove_button.setVisible(ours)
+        self.chat_button.setVisible(model.can(Capability.CHAT) and not model.problem)
+        self.show_state(state)
+
+    def show_state(self, state: LoadedModel) -> None:
+        """Show where the model is now: in memory, on its way there, or not."""
+        self._state = state
+        if self._model is None:
+            return
+        problem = self._model.problem or (state.error if state.state is ModelState.FAILED else None)
+        self._banner.tell(problem or "")
+        loading = state.state is ModelState.LOADING
+        in_memory = state.state in (ModelState.READY, ModelState.LOADING, ModelState.UNLOADING)
+        self.load_button.setVisible(not in_memory)
+        self.load_button.setEnabled(not self._model.problem)
+        self.unload_button.setVisible(in_memory)
+        self.unload_button.setEnabled(state.state is not ModelState.UNLOADING)
+        self.unload_button.setText(self.tr("Cancel") if loading else self.tr("Unload"))
+        self._progress.setVisible(loading)
+        self._progress.setValue(round(state.progress * 1000))
+        self._status.setText(self._status_text(state))
+        self._status.setVisible(in_memory)
+
+    def _status_text(self, state: LoadedModel) -> str:
+        text = state_text(state)
+        if state.state is ModelState.READY and state.n_ctx:
+            text = self.tr("{0} with a context of {1}").format(text, context_text(state.n_ctx))
+        if state.active_requests:
+            text = self.tr("{0}. Requests under way: {1}").format(text, state.active_requests)
+        return text
+
+    def _fill_chips(self, model: InstalledModel) -> None:
+        _clear(self._chips)
+        for capability in Capability:
+            if model.can(capability):
+                role = "badge" if capability is Capability.VISION else "chip"
+                self._chips.addWidget(chip(capability_text(capability), role))
+        self._chips.addStretch()
+
+    def _fill_facts(self, model: InstalledModel) -> None:
+        _clear(self._facts)
+        rows = (
+            (self.tr("Name for programs"), model.id),
+            (self.tr("Size"), size_text(model.size_bytes)),
+            (self.tr("Quantization"), model.quantization or self.tr("not stated")),
+            (self.tr("Parameters"), parameters_text(model.parameters)),
+            (self.tr("Context length"), context_text(model.n_ctx_train)),
+            (self.tr("Architecture"), model.architecture or self.tr("not stated")),
+            (self.tr("Licence"), model.license or self.tr("not stated")),
+            (self.tr("Source"), source_text(model.source)),
+            (self.tr("File"), str(model.path)),
+        )
+        for row, (what, value) in enumerate(rows):
+            self._facts.addWidget(label(what, "muted"), row, 0, Qt.AlignmentFlag.AlignVCenter)
+            shown = ElidedLabel(value)
+            self._facts.addWidget(shown, row, 1)
+            if row == 0:
+                self._facts.addWidget(CopyButton(lambda: model.id, self.tr("Copy the name for programs"), small=True), row, 2)
+
+
+def _clear(layout: QHBoxLayout | QGridLayout) -> None:
+    while (item := layout.takeAt(0)) is not None:
+        if (widget := item.widget()) is not None:
+            widget.hide()
+            widget.deleteLater()

@@ -1,0 +1,176 @@
+"""One setting: its name, where it is typed, what it means, and what is wrong with what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import QCoreApplication, Signal
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
+
+from app.gui.controls import button, label
+from app.gui.theme import Theme
+
+__all__ = ["ChoiceField", "TextField", "automatic_number", "gpu_layers", "hub_address", "whole_number"]
+
+_FIELD_WIDTH = 220
+
+
+class TextField(QWidget):
+    """A line to type a value into. `changed` carries the value once it is committed and right.
+
+    `parse` turns text into a value, or raises ValueError with a sentence; `show` turns a value into text.
+    """
+
+    changed = Signal(object)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        parse: Callable[[str], Any],
+        show: Callable[[Any], str] = str,
+        hint: str = "",
+        placeholder: str = "",
+        wide: bool = False,
+    ) -> None:
+        super().__init__()
+        self._parse = parse
+        self._show = show
+        self._value: Any = None
+        self.edit = QLineEdit(placeholderText=placeholder)
+        self.edit.setAccessibleName(name)
+        self.edit.setAccessibleDescription(hint)
+        if not wide:
+            self.edit.setFixedWidth(_FIELD_WIDTH)
+        self._error = label(role="error", wrap=True)
+        self._error.hide()
+        title = label(name)
+        title.setBuddy(self.edit)
+        title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(Theme.ROOM)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(title, 0, 0)
+        grid.addWidget(self.edit, *((1, 0, 1, 2) if wide else (0, 1)))
+        grid.addWidget(label(hint, "caption", wrap=True), 2, 0, 1, 2)
+        grid.addWidget(self._error, 3, 0, 1, 2)
+        self.edit.editingFinished.connect(self._commit)
+        self.edit.textEdited.connect(self._look)
+
+    @property
+    def error(self) -> str:
+        """What is wrong with what was typed; "" if nothing is."""
+        return "" if self._error.isHidden() else self._error.text()
+
+    def set_value(self, value: Any) -> None:
+        """Show a value, unless the person is just typing another."""
+        self._value = value
+        if not (self.edit.hasFocus() and self.edit.isModified()):
+            self.edit.setText(self._show(value))
+            self.tell("")
+
+    def tell(self, error: str) -> None:
+        """Show what is wrong at the field."""
+        self._error.setText(error)
+        self._error.setVisible(bool(error))
+        self.edit.setProperty("invalid", bool(error))
+        self.edit.style().polish(self.edit)
+
+    def _look(self, text: str) -> None:
+        """An error goes away as soon as it is mended, and does not appear while somebody still types."""
+        if self.error:
+            try:
+                self._parse(text)
+            except ValueError:
+                return
+            self.tell("")
+
+    def _commit(self) -> None:
+        try:
+            value = self._parse(self.edit.text().strip())
+        except ValueError as error:
+            self.tell(str(error))
+            return
+        self.tell("")
+        self.edit.setModified(False)
+        if value != self._value:
+            self._value = value
+            self.changed.emit(value)
+
+
+class ChoiceField(QWidget):
+    """A few choices side by side, one of them taken. `changed` carries the value of the one a person picks."""
+
+    changed = Signal(object)
+
+    def __init__(self, name: str, choices: tuple[tuple[Any, str, str], ...]) -> None:
+        """Each choice is (value, text, icon)."""
+        super().__init__()
+        self._values = [value for value, _, _ in choices]
+        self._group = QButtonGroup(self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(label(name), 1)
+        for index, (_, text, icon_name) in enumerate(choices):
+            made = button(text, icon_name, kind="segment", name=f"{name}: {text}")
+            made.setCheckable(True)
+            made.setProperty("place", "first" if index == 0 else "last" if index == len(choices) - 1 else "middle")
+            self._group.addButton(made, index)
+            row.addWidget(made)
+        self._group.idClicked.connect(lambda index: self.changed.emit(self._values[index]))
+
+    @property
+    def value(self) -> Any:
+        return self._values[self._group.checkedId()] if self._group.checkedId() >= 0 else None
+
+    def set_value(self, value: Any) -> None:
+        self._group.button(self._values.index(value)).setChecked(True)
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A parser for a number within limits."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ValueError(_tr("Enter a whole number from {0} to {1}.").format(least, most))
+        return int(text)
+
+    return parse
+
+
+def automatic_number(least: int, most: int) -> Callable[[str], int]:
+    """A parser for a number, or for nothing, which means that the program chooses and is kept as 0."""
+
+    def parse(text: str) -> int:
+        if not text:
+            return 0
+        if not text.isascii() or not text.isdigit() or not (int(text) == 0 or least <= int(text) <= most):
+            raise ValueError(_tr("Enter a whole number from {0} to {1}, or nothing.").format(least, most))
+        return int(text)
+
+    return parse
+
+
+def gpu_layers(text: str) -> str | int:
+    """A parser for the layers to offload."""
+    if not text or text.casefold() == "auto":
+        return "auto"
+    if not text.isascii() or not text.isdigit() or int(text) > 999:
+        raise ValueError(_tr("Enter a whole number from 0 to 999, or nothing."))
+    return int(text)
+
+
+def hub_address(text: str) -> str:
+    """A parser for the address of a hub."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text:
+        raise ValueError(_tr("Enter an address that begins with https://, such as https://huggingface.co."))
+    return text.rstrip("/")
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("fields", text)

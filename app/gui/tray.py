@@ -1,0 +1,72 @@
+"""The icon in the system tray: the state at a glance, and the way back to the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+
+from app.gui.icons import TrayState, tray_icon
+from app.gui.status import Status
+
+__all__ = ["Tray"]
+
+
+class Tray(QObject):
+    """Shows a `Status` and says what a person asked for. On a desktop that gets a tray later, the icon appears then."""
+
+    show_asked = Signal()
+    server_asked = Signal(bool)
+    quit_asked = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.menu = QMenu()
+        self.show_action = self.menu.addAction(self.tr("Show window"))
+        self.server_action = self.menu.addAction(self.tr("Server on"))
+        self.server_action.setCheckable(True)
+        self.menu.addSeparator()
+        self.quit_action = self.menu.addAction(self.tr("Quit"))
+        self.show_action.triggered.connect(lambda: self.show_asked.emit())
+        self.server_action.triggered.connect(self.server_asked)
+        self.quit_action.triggered.connect(lambda: self.quit_asked.emit())
+        # Some trays show nothing, and complain, if an icon is made visible before it has a picture.
+        self.icon = QSystemTrayIcon(tray_icon(TrayState.STOPPED), self)
+        self.icon.setContextMenu(self.menu)
+        self.icon.activated.connect(self._activated)
+        self._state = TrayState.STOPPED
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a tray now, so that a hidden window can be found again."""
+        return QSystemTrayIcon.isSystemTrayAvailable()
+
+    @property
+    def state(self) -> TrayState:
+        return self._state
+
+    def show(self) -> None:
+        # The platform without a screen has no tray, and Qt complains there.
+        if QGuiApplication.platformName() != "offscreen":
+            self.icon.show()
+
+    def hide(self) -> None:
+        self.icon.hide()
+
+    def close(self) -> None:
+        """Take the icon away for good."""
+        self.icon.hide()
+        # It can't have a parent that is no widget, and Python must not delete it later, on whatever thread that is.
+        self.menu.deleteLater()
+        self.deleteLater()
+
+    def show_status(self, status: Status) -> None:
+        if status.tray is not self._state:
+            self._state = status.tray
+            self.icon.setIcon(tray_icon(status.tray))
+        self.icon.setToolTip(f"Hearth\n{status.server_text}\n{status.model_text}")
+        self.server_action.setChecked(status.server.running)
+
+    def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
+        if reason in (QSystemTrayIcon.ActivationReason.Trigger, QSystemTrayIcon.ActivationReason.DoubleClick):
+            self.show_asked.emit()

@@ -1,0 +1,265 @@
+"""Services that do on command what the real ones do by themselves. Kept by the service loop, like those."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from app.domain.errors import AddressInUse, AppError, ModelNotFound
+from app.domain.models import (
+    Capability,
+    DownloadProgress,
+    DownloadState,
+    InstalledModel,
+    LoadedModel,
+    ModelSource,
+    ModelState,
+    RemoteFile,
+    RemoteRepository,
+)
+from app.domain.observable import Observable
+from app.gui.desktop import Desktop
+from app.paths import Paths
+from app.service.activity import Activity
+from app.service.server_control import ServerState
+from app.service.services import Services
+from app.settings import SettingsStore
+
+__all__ = [
+    "StandInDesktop",
+    "StandInDownloads",
+    "StandInHub",
+    "StandInLibrary",
+    "StandInModels",
+    "StandInServer",
+    "a_model",
+    "a_repository",
+    "stand_in_services",
+]
+
+
+def a_model(model_id: str = "ember", **changes: Any) -> InstalledModel:
+    """A model as the library lists it."""
+    fields: dict[str, Any] = {
+        "id": model_id,
+        "name": model_id.replace("-", " ").title(),
+        "path": Path("/models") / f"{model_id}.gguf",
+        "projector": None,
+        "files": (Path("/models") / f"{model_id}.gguf",),
+        "size_bytes": 4_368_439_584,
+        "architecture": "llama",
+        "quantization": "Q4_K_M",
+        "parameters": 7_241_732_096,
+        "n_ctx_train": 32768,
+        "capabilities": frozenset({Capability.CHAT, Capability.COMPLETION}),
+        "source": ModelSource.LIBRARY,
+        "modified": datetime(2026, 1, 2, tzinfo=UTC),
+        "license": "apache-2.0",
+    }
+    return InstalledModel(**{**fields, **changes})
+
+
+def a_repository(**changes: Any) -> RemoteRepository:
+    """A repository with three quantizations and a projector."""
+    files = (
+        RemoteFile(("Small-VL-Q8_0.gguf",), 2_100_000_000, "Q8_0", (None,)),
+        RemoteFile(("Small-VL-Q4_K_M.gguf",), 1_250_000_000, "Q4_K_M", (None,)),
+        RemoteFile(
+            ("Small-VL-F16-00001-of-00002.gguf", "Small-VL-F16-00002-of-00002.gguf"), 4_000_000_000, "F16", (None, None)
+        ),
+        RemoteFile(("mmproj-Small-VL-F16.gguf",), 650_000_000, "F16", (None,), is_projector=True),
+    )
+    fields: dict[str, Any] = {
+        "id": "acme/Small-VL-GGUF",
+        "revision": "abc",
+        "files": files,
+        "license": "mit",
+        "downloads": 1234,
+    }
+    return RemoteRepository(**{**fields, **changes})
+
+
+class StandInLibrary:
+    def __init__(self, *models: InstalledModel) -> None:
+        self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
+        self.models: tuple[InstalledModel, ...] = models
+        self.refreshes = 0
+        self.fails: AppError | None = None
+
+    def put(self, *models: InstalledModel) -> None:
+        self.models = models
+        self.changed.notify(models)
+
+    async def refresh(self) -> tuple[InstalledModel, ...]:
+        self.refreshes += 1
+        return self.models
+
+    async def add(self, path: Path, projector: Path | None = None) -> InstalledModel:
+        if self.fails is not None:
+            raise self.fails
+        model = a_model(path.stem, path=path, source=ModelSource.ADDED)
+        self.put(*self.models, model)
+        return model
+
+    async def remove(self, model_id: str) -> int:
+        self.put(*(model for model in self.models if model.id != model_id))
+        return 1
+
+
+class StandInModels:
+    """A load stays at 0 until `proceed` is set."""
+
+    def __init__(self) -> None:
+        self.changed: Observable[LoadedModel] = Observable()
+        self.states: dict[str, LoadedModel] = {}
+        self.proceed = asyncio.Event()
+        self.fails: AppError | None = None
+
+    @property
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        return tuple(self.states.values())
+
+    def state(self, model_id: str) -> LoadedModel:
+        return self.states.get(model_id) or LoadedModel(model_id, ModelState.UNLOADED)
+
+    def put(self, state: LoadedModel) -> None:
+        self.states[state.id] = state
+        self.changed.notify(state)
+
+    async def load(self, name: str) -> LoadedModel:
+        self.put(LoadedModel(name, ModelState.LOADING, progress=0.4))
+        await self.proceed.wait()
+        if self.fails is not None:
+            self.put(LoadedModel(name, ModelState.FAILED, error=str(self.fails)))
+            raise self.fails
+        ready = LoadedModel(name, ModelState.READY, progress=1.0, n_ctx=4096)
+        self.put(ready)
+        return ready
+
+    async def unload(self, model_id: str) -> None:
+        self.put(LoadedModel(model_id, ModelState.UNLOADED))
+        self.states.pop(model_id, None)
+
+
+class StandInHub:
+    def __init__(self, *repositories: RemoteRepository) -> None:
+        self.repositories = {repository.id: repository for repository in repositories}
+        self.fails: AppError | None = None
+
+    async def repository(self, repository: str) -> RemoteRepository:
+        if self.fails is not None:
+            raise self.fails
+        if repository not in self.repositories:
+            raise ModelNotFound(repository)
+        return self.repositories[repository]
+
+    @staticmethod
+    def best_projector(repository: RemoteRepository, file: RemoteFile) -> RemoteFile | None:
+        return next(iter(repository.projectors), None)
+
+
+class StandInDownloads:
+    def __init__(self) -> None:
+        self.changed: Observable[DownloadProgress] = Observable()
+        self.states: dict[str, DownloadProgress] = {}
+        self.started: list[tuple[str, str, str | None]] = []
+
+    @property
+    def downloads(self) -> tuple[DownloadProgress, ...]:
+        return tuple(self.states.values())
+
+    def put(self, progress: DownloadProgress) -> None:
+        self.states[progress.id] = progress
+        self.changed.notify(progress)
+
+    def start(self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None = None) -> str:
+        self.started.append((repository.id, file.label, projector.label if projector else None))
+        total = file.size_bytes + (projector.size_bytes if projector else 0)
+        self.put(DownloadProgress("d1", repository.id, file.label, DownloadState.RUNNING, 0, total))
+        return "d1"
+
+    def cancel(self, download_id: str) -> None:
+        old = self.states[download_id]
+        self.put(
+            DownloadProgress(download_id, old.repository, old.label, DownloadState.CANCELLED, old.done_bytes, old.total_bytes)
+        )
+
+
+class StandInServer:
+    """Takes the port the settings name, unless that is `taken`."""
+
+    def __init__(self, settings: SettingsStore) -> None:
+        self.changed: Observable[ServerState] = Observable()
+        self.state = ServerState(running=False)
+        self.taken: int | None = None
+        self._settings = settings
+
+    def put(self, state: ServerState) -> None:
+        self.state = state
+        self.changed.notify(state)
+
+    async def start(self) -> None:
+        port = self._settings.current.port
+        if port == self.taken:
+            error = AddressInUse(host="127.0.0.1", port=port, free_port=port + 1)
+            self.put(ServerState(running=False, error=str(error)))
+            raise error
+        self.put(ServerState(running=True, address=f"http://127.0.0.1:{port}/v1"))
+
+    async def stop(self) -> None:
+        self.put(ServerState(running=False))
+
+
+class StandInDesktop(Desktop):
+    """Answers for the person, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.revealed: list[Path] = []
+        self.says_yes = True
+        self.picks: int | None = 0
+        self.file: Path | None = None
+
+    def confirm(self, parent: object, *, title: str, text: str, details: str, action: str) -> bool:
+        self.asked.append(f"{text} {details}")
+        return self.says_yes
+
+    def choose(self, parent: object, *, title: str, text: str, details: str, actions: tuple[str, ...]) -> int | None:
+        self.asked.append(text)
+        return self.picks
+
+    def tell(self, parent: object, *, title: str, text: str) -> None:
+        self.asked.append(text)
+
+    def model_file(self, parent: object, *, title: str, kind: str) -> Path | None:
+        return self.file
+
+    def folder(self, parent: object, *, title: str) -> Path | None:
+        return self.file
+
+    def reveal(self, path: Path) -> None:
+        self.revealed.append(path)
+
+    def open_folder(self, path: Path) -> None:
+        self.revealed.append(path)
+
+
+def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
+    """Services on a real profile with real settings; everything slow or far away is stood in for."""
+    paths = Paths.of(profile)
+    settings = SettingsStore(paths.settings_file)
+    return Services(
+        paths=paths,
+        settings=settings,
+        library=cast(Any, StandInLibrary(*models)),
+        hub=cast(Any, StandInHub(a_repository())),
+        downloads=cast(Any, StandInDownloads()),
+        models=cast(Any, StandInModels()),
+        chat=cast(Any, None),
+        embeddings=cast(Any, None),
+        conversations=cast(Any, None),
+        activity=Activity(),
+        server=cast(Any, StandInServer(settings)),
+    )

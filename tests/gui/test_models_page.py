@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from pytestqt.qtbot import QtBot
+
+from app.domain.errors import ModelLoadFailed, NotAModel
+from app.domain.models import DownloadProgress, DownloadState, LoadedModel, ModelSource, ModelState
+from app.gui.bridge import Bridge
+from app.gui.models.model_list import ModelRole
+from app.gui.models_page import ModelsPage
+from app.service.services import Services
+from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInLibrary, StandInModels, a_model, a_repository
+
+OnLoop = Callable[[Callable[[], Any]], Any]
+
+
+@pytest.fixture
+def library(services: Services) -> StandInLibrary:
+    return cast(StandInLibrary, services.library)
+
+
+@pytest.fixture
+def models(services: Services) -> StandInModels:
+    return cast(StandInModels, services.models)
+
+
+@pytest.fixture
+def downloads(services: Services) -> StandInDownloads:
+    return cast(StandInDownloads, services.downloads)
+
+
+@pytest.fixture
+def page(qtbot: QtBot, services: Services, bridge: Bridge, desktop: StandInDesktop) -> ModelsPage:
+    made = ModelsPage(services, bridge, desktop=desktop)
+    qtbot.addWidget(made)
+    made.resize(850, 640)
+    made.show()
+    qtbot.waitUntil(lambda: made.models.rowCount() == 2)
+    return made
+
+
+def _shown(page: ModelsPage) -> str:
+    assert page.detail.model is not None
+    return page.detail.model.id
+
+
+def test_the_first_model_is_shown_to_begin_with(page: ModelsPage) -> None:
+    assert _shown(page) == "ember"
+
+
+def test_a_model_that_appears_is_listed_and_the_choice_stays(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    page.select("second-model")
+    on_loop(lambda: library.put(a_model("a-new-one"), *library.models))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 3)
+    assert _shown(page) == "second-model"
+
+
+def test_load_shows_progress_until_the_model_is_ready(
+    page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop
+) -> None:
+    page.detail.load_button.click()
+    qtbot.waitUntil(lambda: page.models.state_of("ember").state is ModelState.LOADING)
+    assert page.models.state_of("ember").progress == 0.4
+    on_loop(models.proceed.set)
+    qtbot.waitUntil(lambda: page.models.state_of("ember").state is ModelState.READY)
+    page.detail.unload_button.click()
+    qtbot.waitUntil(lambda: page.models.state_of("ember").state is ModelState.UNLOADED)
+
+
+def test_a_model_that_cant_be_loaded_says_why(page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop) -> None:
+    models.fails = ModelLoadFailed("ember", "there is not enough memory")
+    on_loop(models.proceed.set)
+    page.detail.load_button.click()
+    qtbot.waitUntil(lambda: page.models.state_of("ember").state is ModelState.FAILED)
+    qtbot.waitUntil(lambda: "not enough memory" in (page.models.state_of("ember").error or ""))
+
+
+def test_a_file_from_disk_is_added_and_shown(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
+    desktop.file = Path("/somewhere/extra.gguf")
+    page.add_button.click()
+    qtbot.waitUntil(lambda: _shown(page) == "extra")
+    assert page.banner.isHidden()
+
+
+def test_a_file_that_is_no_model_is_refused_in_words(
+    page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop, library: StandInLibrary
+) -> None:
+    library.fails = NotAModel(Path("/somewhere/notes.gguf"), "it is no GGUF file")
+    desktop.file = Path("/somewhere/notes.gguf")
+    page.add_button.click()
+    qtbot.waitUntil(lambda: "notes.gguf can't be used as a model. It is no GGUF file" in page.banner.text)
+
+
+def test_a_gguf_file_can_be_dropped_onto_the_page(page: ModelsPage, qtbot: QtBot) -> None:
+    dragged = QMimeData()
+    dragged.setUrls([QUrl.fromLocalFile("/somewhere/dropped.gguf")])
+    enter = QDragEnterEvent(
+        QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, dragged, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    page.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    page.dropEvent(
+        QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, dragged, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    )
+    qtbot.waitUntil(lambda: _shown(page) == "dropped")
+
+
+def test_removing_says_what_is_freed_and_asks_first(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
+    page.select("second-model")
+    desktop.says_yes = False
+    page.detail.remove_button.click()
+    assert "4.4 GB" in desktop.asked[0]
+    assert page.models.rowCount() == 2
+    desktop.says_yes = True
+    page.detail.remove_button.click()
+    qtbot.waitUntil(lambda: page.models.rowCount() == 1)
+
+
+def test_taking_an_added_file_off_the_list_says_that_it_stays(
+    page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: library.put(a_model("mine", source=ModelSource.ADDED)))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 1)
+    page.detail.remove_button.click()
+    assert "stays where it is" in desktop.asked[0]
+
+
+def test_a_loaded_model_is_unloaded_before_its_file_is_deleted(
+    page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: models.put(LoadedModel("second-model", ModelState.READY)))
+    page.select("second-model")
+    page.detail.remove_button.click()
+    qtbot.waitUntil(lambda: page.models.rowCount() == 1)
+    assert models.state("second-model").state is ModelState.UNLOADED
+
+
+def test_the_file_can_be_shown_in_the_file_manager(page: ModelsPage, desktop: StandInDesktop) -> None:
+    page.detail.reveal_button.click()
+    assert desktop.revealed == [Path("/models/ember.gguf")]
+
+
+def test_a_chosen_file_is_downloaded_with_progress_and_listed_when_it_is_done(
+    page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    repository = a_repository()
+    page.hub.download_asked.emit(repository, repository.models[0], repository.projectors[0])
+    qtbot.waitUntil(page.downloads.isVisible)
+    assert downloads.started == [("acme/Small-VL-GGUF", "Small-VL-Q8_0.gguf", "mmproj-Small-VL-F16.gguf")]
+    before = library.refreshes
+    on_loop(lambda: downloads.put(DownloadProgress("d1", repository.id, "Small-VL-Q8_0.gguf", DownloadState.DONE, 5, 5)))
+    qtbot.waitUntil(lambda: library.refreshes > before)
+
+
+def test_a_failed_download_can_be_tried_again(page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads) -> None:
+    repository = a_repository()
+    page.hub.download_asked.emit(repository, repository.models[0], None)
+    qtbot.waitUntil(page.downloads.isVisible)
+    page.downloads.retry_asked.emit("d1")
+    qtbot.waitUntil(lambda: len(downloads.started) == 2)
+    page.downloads.cancel_asked.emit("d1")
+    qtbot.waitUntil(page.downloads.isHidden)
+
+
+def test_with_no_model_the_page_says_how_to_get_one(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: library.put())
+    qtbot.waitUntil(lambda: page.models.rowCount() == 0)
+    assert not page.list.isVisible()
+    assert page.detail.model is None
+
+
+def test_the_row_follows_the_state(page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop) -> None:
+    on_loop(lambda: models.put(LoadedModel("ember", ModelState.READY, n_ctx=2048)))
+    qtbot.waitUntil(lambda: page.models.index(0).data(ModelRole.STATE).state is ModelState.READY)
