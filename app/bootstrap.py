@@ -1,0 +1,169 @@
+"""The only place that builds and joins objects. One exit stack closes them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from app.domain.errors import SettingsError
+from app.domain.models import DownloadProgress, DownloadState
+from app.engine.client import EngineLauncher
+from app.engine.inprocess import ThreadLauncher
+from app.engine.process import ProcessLauncher
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.library import ModelLibrary
+from app.options import EngineMode, Options
+from app.paths import Paths
+from app.server.host import ApiServer
+from app.service.activity import Activity
+from app.service.chat import ChatService, EmbeddingService
+from app.service.conversations import ConversationService
+from app.service.loop import ServiceLoop
+from app.service.models import ModelManager
+from app.service.server_control import ServerState
+from app.service.services import Services
+from app.settings import SettingsStore
+
+__all__ = ["Running", "running"]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The program without a front end of its own: the service thread and everything that lives on it."""
+
+    loop: ServiceLoop
+    services: Services
+
+
+@contextmanager
+def running(options: Options) -> Iterator[Running]:
+    """Build everything; on leaving, stop the server, end the workers, and join the threads.
+
+    Raises SettingsError, with nothing left behind.
+    """
+    paths = Paths.of(options.profile)
+    with _logging(paths, verbose=options.verbose), ServiceLoop() as loop:
+        built = services(paths, options)
+        program = Running(loop, loop.submit(built.__aenter__()).result())
+        try:
+            yield program
+        finally:
+            loop.submit(built.__aexit__(None, None, None)).result()
+
+
+@asynccontextmanager
+async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, None]:
+    """Everything below the front ends, on the running event loop."""
+    async with AsyncExitStack() as stack:
+        settings = SettingsStore(paths.settings_file, overrides=options.overrides)
+        library = ModelLibrary(paths, settings)
+        await library.refresh()
+        hub = Hub(endpoint=settings.current.hub_endpoint)
+        downloads = DownloadManager(hub, paths.models)
+        stack.push_async_callback(downloads.close)
+        stack.callback(downloads.changed.subscribe(_refresh_when_installed(library)))
+        models = ModelManager(library, _launcher(options.engine), settings)
+        stack.push_async_callback(models.close)
+        chat = ChatService(models)
+        conversations = ConversationService(paths.chats_file, chat)
+        stack.push_async_callback(conversations.close)
+        embeddings = EmbeddingService(models)
+        activity = Activity()
+        server = ApiServer(
+            chat=chat, embeddings=embeddings, models=models, library=library, activity=activity, settings=settings
+        )
+        # Closed in reverse: the end of the server is still told of.
+        stack.callback(server.changed.subscribe(lambda state: _publish(paths, state)))
+        stack.push_async_callback(server.stop)
+        yield Services(
+            paths=paths,
+            settings=settings,
+            library=library,
+            hub=hub,
+            downloads=downloads,
+            models=models,
+            chat=chat,
+            embeddings=embeddings,
+            conversations=conversations,
+            activity=activity,
+            server=server,
+        )
+
+
+def _refresh_when_installed(library: ModelLibrary) -> Callable[[DownloadProgress], None]:
+    """A downloaded model is listed at once, also where no window is open."""
+    refreshing: set[asyncio.Task[object]] = set()
+
+    def on_progress(progress: DownloadProgress) -> None:
+        if progress.state is DownloadState.DONE:
+            task = asyncio.get_running_loop().create_task(library.refresh())
+            refreshing.add(task)
+            task.add_done_callback(refreshing.discard)
+
+    return on_progress
+
+
+def _launcher(mode: EngineMode) -> EngineLauncher:
+    match mode:
+        case EngineMode.PROCESS:
+            return ProcessLauncher()
+        case EngineMode.THREAD:
+            return ThreadLauncher()
+
+
+def _publish(paths: Paths, state: ServerState) -> None:
+    """Leave the server's address where `hearth ps` finds it."""
+    file = paths.running_file
+    if state.running:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"address": state.address, "pid": os.getpid()}), "utf-8")
+    elif _is_ours(file):
+        file.unlink(missing_ok=True)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether this program wrote the file last: another of the same profile may have done so since."""
+    try:
+        told = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("pid") == os.getpid()
+
+
+def _log_file(paths: Paths) -> logging.Handler:
+    """The first file that a run writes: where it can't be written, nothing else can. Raises SettingsError."""
+    try:
+        paths.logs.mkdir(parents=True, exist_ok=True)
+        return RotatingFileHandler(paths.log_file, maxBytes=2_000_000, backupCount=2, encoding="utf-8")
+    except OSError as error:
+        hint = "Make the folder writable, or choose another one with --profile."
+        raise SettingsError(f"{paths.log_file} can't be written: {error.strerror}. {hint}") from error
+
+
+@contextmanager
+def _logging(paths: Paths, *, verbose: bool) -> Iterator[None]:
+    """Log to a file that never grows beyond a few megabytes, and to the terminal if asked. Prompts are never logged."""
+    handlers: list[logging.Handler] = [_log_file(paths)]
+    if verbose:
+        handlers.append(logging.StreamHandler())
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()

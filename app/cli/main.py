@@ -1,0 +1,54 @@
+"""The commands of `hearth`, and how their errors are told."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli import models, selftest, serve, window
+from app.cli.options import EngineOption, ProfileOption, VerboseOption
+from app.domain.errors import AppError
+from app.options import EngineMode, Options
+
+__all__ = ["main"]
+
+cli = typer.Typer(
+    help="Run language models on your own computer. Without a command: open the window.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.callback(invoke_without_command=True)
+def hearth(
+    context: typer.Context,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Start in the tray.")] = False,
+    profile: ProfileOption = None,
+    engine: EngineOption = EngineMode.PROCESS,
+    verbose: VerboseOption = False,
+) -> None:
+    """Open the window; where there is no display, serve the API and say so."""
+    context.obj = profile
+    # What stands before a subcommand holds for it too.
+    context.default_map = {"serve": {"engine": engine, "verbose": verbose}, "selftest": {"engine": engine}}
+    if context.invoked_subcommand is None:
+        raise typer.Exit(window.open_window(Options(profile=profile, engine=engine, verbose=verbose), hidden=hidden))
+
+
+cli.command("serve")(serve.serve)
+cli.command("pull")(models.pull)
+cli.command("list")(models.list_models)
+cli.command("rm")(models.remove)
+cli.command("ps")(models.running_models)
+cli.command("selftest")(selftest.selftest)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on stderr and exit status 1."""
+    try:
+        cli()
+    except AppError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,184 @@
+"""`hearth list`, `pull`, `rm` and `ps`: models, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from app.cli.options import ProfileOption
+from app.domain.errors import InvalidRequest, RepositoryNotFound
+from app.domain.models import DownloadProgress, InstalledModel, RemoteFile, RemoteRepository
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.library import ModelLibrary
+from app.paths import Paths
+from app.settings import SettingsStore
+
+__all__ = ["choose", "list_models", "pull", "remove", "running_models", "split"]
+
+# A good size for its quality on most machines, then what most repositories have.
+_PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q8_0")
+_NOT_RUNNING = "Hearth is not running, or its server is off."
+
+
+def list_models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """List the installed models."""
+    installed = asyncio.run(_library(profile or context.obj).refresh())
+    if as_json:
+        print(json.dumps([_as_json(model) for model in installed], indent=2))
+        return
+    table = Table("ID", "Size", "Quantization", "Context", "Can", box=None, pad_edge=False)
+    for model in installed:
+        abilities = model.problem or ", ".join(sorted(model.capabilities))
+        table.add_row(model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), abilities)
+    Console().print(table)
+
+
+def remove(context: typer.Context, model: str, profile: ProfileOption = None) -> None:
+    """Delete an installed model."""
+
+    async def run() -> int:
+        library = _library(profile or context.obj)
+        await library.refresh()
+        return await library.remove(library.resolve(model).id)
+
+    print(f"Removed {model}; {decimal(asyncio.run(run()))} freed.")
+
+
+def running_models(
+    context: typer.Context,
+    api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="The key that `serve` was given.")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """List the models in memory of the Hearth that runs now."""
+    try:
+        served = _served_models(Paths.of(profile or context.obj), api_key)
+    except _NotServed as error:
+        print(error)
+        raise typer.Exit(1) from error
+    table = Table("ID", "State", "Context", box=None, pad_edge=False)
+    for model in served:
+        if model.get("state") != "unloaded":
+            table.add_row(model["id"], str(model.get("state")), str(model.get("context_length") or ""))
+    Console().print(table)
+
+
+def pull(
+    context: typer.Context,
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[:QUANTIZATION]", help="A repository on the hub.")],
+    file: Annotated[str | None, typer.Option(help="Which GGUF, by name, where the quantization is not enough.")] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Download a model (and its projector, if it has one)."""
+    paths = Paths.of(profile or context.obj)
+    settings = SettingsStore(paths.settings_file).current
+    name, quantization = split(repository)
+
+    async def run() -> None:
+        hub = Hub(endpoint=settings.hub_endpoint)
+        listing = await hub.repository(name)
+        chosen = choose(listing, quantization=quantization, file=file)
+        downloads = DownloadManager(hub, paths.models)
+        try:
+            with _progress_bar(chosen.label) as show:
+                downloads.changed.subscribe(show)
+                await downloads.wait(downloads.start(listing, chosen, hub.best_projector(listing, chosen)))
+        finally:
+            await downloads.close()
+        print(f"{chosen.label} is installed.")
+
+    asyncio.run(run())
+
+
+def _library(profile: Path | None) -> ModelLibrary:
+    paths = Paths.of(profile)
+    return ModelLibrary(paths, SettingsStore(paths.settings_file))
+
+
+def _as_json(model: InstalledModel) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "name": model.name,
+        "path": str(model.path),
+        "projector": str(model.projector) if model.projector else None,
+        "size_bytes": model.size_bytes,
+        "quantization": model.quantization,
+        "architecture": model.architecture,
+        "context_length": model.n_ctx_train,
+        "capabilities": sorted(model.capabilities),
+        "source": str(model.source),
+        "problem": model.problem,
+    }
+
+
+class _NotServed(Exception):
+    """There is no list of models to be had; the message says why."""
+
+
+def _served_models(paths: Paths, api_key: str | None) -> list[dict[str, Any]]:
+    """Ask the running program of this profile. Raises SettingsError and _NotServed."""
+    key = api_key or SettingsStore(paths.settings_file).current.api_key
+    try:
+        address = json.loads(paths.running_file.read_text("utf-8"))["address"]
+        request = urllib.request.Request(f"{address}/models", headers={"Authorization": f"Bearer {key or 'none'}"})
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return [{"id": model["id"], **model} for model in json.load(response)["data"]]
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise _NotServed(f"Hearth runs at {address} and asks for its API key: add --api-key KEY.") from error
+        raise _NotServed(_NOT_RUNNING) from error
+    except (OSError, ValueError, LookupError, TypeError, HTTPException) as error:
+        # No file, an outdated one, or another program at its address now.
+        raise _NotServed(_NOT_RUNNING) from error
+
+
+def split(repository: str) -> tuple[str, str | None]:
+    """`org/name:Q4_K_M` into repository and quantization; addresses with a scheme keep their colon."""
+    head, colon, tail = repository.rpartition(":")
+    return (head, tail) if colon and "/" not in tail else (repository, None)
+
+
+def choose(listing: RemoteRepository, *, quantization: str | None, file: str | None) -> RemoteFile:
+    if not listing.models:
+        raise RepositoryNotFound(f"{listing.id} holds no GGUF files. Look for a repository whose name ends in GGUF.")
+    if file is not None or quantization is not None:
+        for candidate in listing.models:
+            if (file is not None and file in candidate.names) or candidate.quantization.lower() == (quantization or "").lower():
+                return candidate
+        offered = ", ".join(candidate.label for candidate in listing.models)
+        raise InvalidRequest(f"{listing.id} has no {file or quantization}. It has: {offered}.")
+    for wanted in _PREFERRED:
+        for candidate in listing.models:
+            if candidate.quantization == wanted:
+                return candidate
+    return min(listing.models, key=lambda candidate: candidate.size_bytes)
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+
+        def show(progress: DownloadProgress) -> None:
+            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes, description=f"{label} {progress.state}")
+
+        yield show

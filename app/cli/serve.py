@@ -1,0 +1,102 @@
+"""`hearth serve`: the API without a window."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.options import EngineOption, ProfileOption, VerboseOption
+from app.options import EngineMode, Options
+from app.service.services import Services
+
+__all__ = ["serve", "serve_until_stopped"]
+
+_POLL_S = 0.2
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Anything but loopback needs an API key.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = None,
+    model: Annotated[list[str] | None, typer.Option(metavar="ID|PATH", help="Load this model at once. Repeatable.")] = None,
+    parallel: Annotated[int | None, typer.Option(min=1, max=64, help="Requests answered together, per model.")] = None,
+    ctx_size: Annotated[int | None, typer.Option(min=0, help="Tokens of context per model; 0 chooses.")] = None,
+    threads: Annotated[int | None, typer.Option(min=0, max=512, help="Threads per model; 0 means the physical cores.")] = None,
+    gpu_layers: Annotated[str | None, typer.Option(metavar="auto|N", help="Layers to offload to the GPU.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="Key that clients must send.")] = None,
+    profile: ProfileOption = None,
+    engine: EngineOption = EngineMode.PROCESS,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve the OpenAI-compatible API until Ctrl-C."""
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "n_parallel": parallel,
+        "n_ctx": ctx_size,
+        "n_threads": threads,
+        "gpu_layers": _gpu_layers(gpu_layers),
+        "api_key": api_key,
+    }
+    overrides = {name: value for name, value in given.items() if value is not None}
+    options = Options(profile=profile or context.obj, engine=engine, overrides=overrides, verbose=verbose)
+    serve_until_stopped(options, tuple(model or ()))
+
+
+def serve_until_stopped(options: Options, models: tuple[str, ...] = ()) -> None:
+    """Serve, load `models`, say where, and wait for SIGINT or SIGTERM."""
+    from app.bootstrap import running  # costs a second, which other commands need not pay
+
+    with _stop_signals() as stopped, running(options) as program:
+        starting = program.loop.submit(_start(program.services, models))
+        # Bare waits would not be interrupted by Ctrl-C on Windows.
+        while not stopped.is_set() and not wait((starting,), timeout=_POLL_S).done:
+            pass
+        if starting.done():
+            starting.result()
+            print(f"Hearth is listening on {program.services.server.state.address}", flush=True)
+        else:
+            starting.cancel()
+        while not stopped.wait(_POLL_S):
+            pass
+
+
+async def _start(services: Services, models: tuple[str, ...]) -> None:
+    await services.server.start()
+    for name in models:
+        model_id = (await services.library.open_path(Path(name))).id if _is_path(name) else name
+        await services.models.load(model_id)
+
+
+def _is_path(name: str) -> bool:
+    """Whether `--model` names a file rather than an installed model."""
+    return name.lower().endswith(".gguf") or Path(name).is_file()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, from the first moment on, so that a stop during start-up is not lost."""
+    stopped = threading.Event()
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda *_: stopped.set()) for kind in kinds]
+    try:
+        yield stopped
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def _gpu_layers(value: str | None) -> str | int | None:
+    if value is None or value == "auto":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f"'{value}' is neither 'auto' nor a number.", param_hint="--gpu-layers") from None
