@@ -70,7 +70,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         downloads = DownloadManager(hub, paths.models)
         stack.push_async_callback(downloads.close)
         stack.callback(downloads.changed.subscribe(_refresh_when_installed(library)))
-        models = ModelManager(library, _launcher(options.engine), settings)
+        models = ModelManager(library, _launcher(options.engine), settings, cache_folder=paths.prompts)
         stack.push_async_callback(models.close)
         chat = ChatService(models)
         conversations = ConversationService(paths.chats_file, chat)

@@ -43,6 +43,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def prompts(self) -> Path:
+        """What was computed for prompts of conversations."""
+        return self.cache / "prompts"
+
+    @property
     def chats_file(self) -> Path:
         return self.data / "chats.sqlite3"
 

@@ -35,6 +35,12 @@ class Settings(BaseModel):
     n_threads: int = Field(default=0, ge=0, le=512)
     gpu_layers: Literal["auto"] | int = "auto"
     max_loaded_models: int = Field(default=2, ge=1)
+    # Finished prompts kept in the host's memory per model, and prompts of conversations kept on the disk; 0 keeps none.
+    prompt_cache_memory_mb: int = Field(default=1024, ge=0)
+    prompt_cache_disk_mb: int = Field(default=4096, ge=0)
+    # Tokens guessed ahead at once; 0 guesses none. With a small model of the same family they are its guesses.
+    n_draft: int = Field(default=8, ge=0, le=8)
+    draft_model: Path | None = None
     # Models
     models_folders: tuple[Path, ...] = ()
     added_files: tuple[Path, ...] = ()

@@ -38,6 +38,7 @@ from app.domain.generation import (
 from app.domain.models import Capability, InstalledModel, ModelSource
 from app.domain.observable import Observable
 from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment, TokenIds
+from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
 from app.engine.protocol import Done, EngineConfig, GenerateJob, ModelInfo, PromptProgress, Tokens
 
@@ -144,6 +145,8 @@ class FakeEngineClient:
         self.cancelled: list[str] = []
         self.running: set[str] = set()
         self.finished: list[str] = []
+        self.forgotten: list[str] = []
+        self.stats = EngineStats()
         self.close_gate: asyncio.Event | None = None
         self._answers = list(answers) or [Answer.of("Hello", " there", ".")]
         self._end: AppError | None = None
@@ -191,6 +194,9 @@ class FakeEngineClient:
 
     def finish(self, job_id: str) -> None:
         self.finished.append(job_id)
+
+    def forget(self, owner: str) -> None:
+        self.forgotten.append(owner)
 
     async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult:
         """Unit vectors: the axis is the length of the input."""

@@ -32,6 +32,7 @@ __all__ = ["choose", "list_models", "pull", "remove", "running_models", "split"]
 
 # A good size for its quality on most machines, then what most repositories have.
 _PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q8_0")
+_FIGURES = ("Run + wait", "Written", "Prompts", "Guessed", "Memory", "Step", "Sampling", "Other Python")
 _NOT_RUNNING = "Hearth is not running, or its server is off."
 
 
@@ -74,11 +75,34 @@ def running_models(
     except _NotServed as error:
         print(error)
         raise typer.Exit(1) from error
-    table = Table("ID", "State", "Context", box=None, pad_edge=False)
+    table = Table("ID", "State", "Context", *_FIGURES, box=None, pad_edge=False)
     for model in served:
         if model.get("state") != "unloaded":
-            table.add_row(model["id"], str(model.get("state")), str(model.get("context_length") or ""))
+            n_ctx = str(model.get("context_length") or "")
+            table.add_row(model["id"], str(model.get("state")), n_ctx, *_figures(model.get("stats") or {}))
     Console().print(table)
+
+
+def _figures(stats: dict[str, Any]) -> list[str]:
+    """One cell for each of `_FIGURES`."""
+    if not stats:
+        return ["" for _ in _FIGURES]
+    steps = max(1, stats["steps"])
+    python_s = stats["fill_s"] + stats["post_s"] + stats["send_s"]
+    return [
+        f"{stats['active']} + {stats['waiting']}",
+        f"{stats['written_tokens']}",
+        f"{stats['prompt_tokens']}, {_share(stats['cached_tokens'], stats['prompt_tokens'])} kept",
+        f"{stats['drafted']}, {_share(stats['accepted'], stats['drafted'])} right" if stats["drafted"] else "",
+        f"{_share(stats['cells_used'], stats['cells'])}",
+        f"{1e3 * (stats['decode_s'] + stats['sample_s'] + python_s) / steps:.1f} ms",
+        f"{1e3 * stats['sample_s'] / steps:.2f} ms",
+        f"{1e6 * python_s / steps:.0f} us",
+    ]
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "0 %"
 
 
 def pull(

@@ -30,6 +30,10 @@ def serve(
     ctx_size: Annotated[int | None, typer.Option(min=0, help="Tokens of context per model; 0 chooses.")] = None,
     threads: Annotated[int | None, typer.Option(min=0, max=512, help="Threads per model; 0 means the physical cores.")] = None,
     gpu_layers: Annotated[str | None, typer.Option(metavar="auto|N", help="Layers to offload to the GPU.")] = None,
+    draft: Annotated[int | None, typer.Option(min=0, max=8, help="Tokens guessed ahead at once; 0 guesses none.")] = None,
+    draft_model: Annotated[
+        Path | None, typer.Option(help="A small GGUF of the same family, whose guesses the model checks.")
+    ] = None,
     api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="Key that clients must send.")] = None,
     profile: ProfileOption = None,
     engine: EngineOption = EngineMode.PROCESS,
@@ -43,6 +47,8 @@ def serve(
         "n_ctx": ctx_size,
         "n_threads": threads,
         "gpu_layers": _gpu_layers(gpu_layers),
+        "n_draft": draft,
+        "draft_model": draft_model.absolute() if draft_model is not None else None,
         "api_key": api_key,
     }
     overrides = {name: value for name, value in given.items() if value is not None}

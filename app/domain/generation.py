@@ -129,6 +129,8 @@ class ChatRequest:
 
     `max_tokens` None means: until the model stops or the context is full. `top_logprobs` None asks for no log probabilities,
     0 for those of the chosen tokens. `template_args` go to the model's chat template (`enable_thinking`, `reasoning_effort` …).
+    What was computed for a prompt with a `cache_key` is kept on the disk under that key, so that it opens again at once after a
+    restart. A `preferred` request is begun before others that wait.
     """
 
     model: str
@@ -142,11 +144,13 @@ class ChatRequest:
     parallel_tool_calls: bool = True
     top_logprobs: int | None = None
     template_args: dict[str, Any] = field(default_factory=dict)
+    cache_key: str | None = None
+    preferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Plain continuation of a text, or of token ids; no chat template."""
+    """Plain continuation of a text, or of token ids; no chat template. `cache_key` as in `ChatRequest`."""
 
     model: str
     prompt: str | tuple[int, ...]
@@ -156,6 +160,7 @@ class CompletionRequest:
     output: OutputFormat = TextFormat()
     suffix: str | None = None
     top_logprobs: int | None = None
+    cache_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +187,17 @@ class FinishReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. Images count as the tokens they occupy; `cached_tokens` of the prompt were already computed."""
+    """Token counts. Images count as the tokens they occupy; `cached_tokens` of the prompt were already computed.
+
+    `drafted_tokens` were guessed ahead of the model, and `accepted_tokens` of them were what it then wrote.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

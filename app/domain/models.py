@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from app.domain.stats import EngineStats
 
 __all__ = [
     "Capability",
@@ -78,7 +80,10 @@ class ModelState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model's place in memory at one moment. `progress` is 0 … 1 while loading; `n_ctx` 0 until it is ready."""
+    """A model's place in memory at one moment. `progress` is 0 … 1 while loading; `n_ctx` 0 until it is ready.
+
+    `stats` are a second old at most; None unless it is ready.
+    """
 
     id: str
     state: ModelState
@@ -87,6 +92,7 @@ class LoadedModel:
     active_requests: int = 0
     pid: int | None = None
     error: str | None = None
+    stats: EngineStats | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from app.domain.generation import EmbeddingResult
 from app.domain.prompt import PromptSegment
+from app.domain.stats import EngineStats
 from app.engine.protocol import (
     Done,
     EngineConfig,
@@ -41,6 +42,15 @@ class EngineClient(Protocol):
 
     def finish(self, job_id: str) -> None:
         """End a running job as if the model had stopped there; its `Done` still comes. Nothing happens if it has ended."""
+        ...
+
+    def forget(self, owner: str) -> None:
+        """Keep nothing of what was computed for a conversation."""
+        ...
+
+    @property
+    def stats(self) -> EngineStats:
+        """As of a second ago at most."""
         ...
 
     async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult: ...

@@ -19,6 +19,7 @@ from app.engine.batch import Batch
 from app.engine.pictures import RgbPicture
 
 __all__ = [
+    "ByteArray",
     "Chain",
     "DecodeResult",
     "Decoder",
@@ -33,6 +34,7 @@ __all__ = [
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int32]
+ByteArray: TypeAlias = npt.NDArray[np.uint8]
 
 
 class DecodeResult(enum.Enum):
@@ -150,6 +152,18 @@ class Decoder(Protocol):
         ...
 
     def next_position(self, sequence: int) -> int: ...
+    def save(self, sequence: int, *, uncuttable: bool = False) -> ByteArray | None:
+        """A copy of what is remembered of a sequence; None if that fails.
+
+        With `uncuttable`, only the part that can't be cut at its end (the window, the running state): small, and enough
+        together with another sequence's positions before it.
+        """
+        ...
+
+    def restore(self, sequence: int, data: ByteArray, *, uncuttable: bool = False) -> bool:
+        """Put back what `save` gave, into any sequence. False, with the sequence empty, if it does not fit or match."""
+        ...
+
     def clear(self) -> None: ...
     def interrupt(self) -> None:
         """Make a running decode return soon with ABORTED, where that is possible. Any thread."""

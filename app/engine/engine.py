@@ -11,6 +11,7 @@ from typing import TypeAlias
 from app.domain.errors import AppError, ContextOverflow, GenerationFailed, InvalidRequest, UnsupportedContent
 from app.domain.generation import SamplingParams
 from app.domain.prompt import PromptSegment
+from app.domain.stats import EngineStats
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import Vocabulary
 from app.engine.embedding import EmbeddingScheduler, PreparedEmbedding
@@ -18,6 +19,7 @@ from app.engine.generation import PreparedGeneration
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import EmbedJob, GenerateJob, JobEvent, ModelInfo
 from app.engine.scheduler import Scheduler
+from app.engine.state_files import StateFiles
 
 __all__ = ["Engine", "PreparedJob"]
 
@@ -43,6 +45,7 @@ class Engine:
         scheduler: Scheduler | EmbeddingScheduler,
         limit: int,
         resources: ExitStack,
+        files: StateFiles | None = None,
     ) -> None:
         self.info = info
         self._vocabulary = vocabulary
@@ -51,6 +54,7 @@ class Engine:
         self._scheduler = scheduler
         self._limit = limit
         self._resources = resources
+        self._files = files
 
     # ------------------------------------------------------------------------------------------------ preparing thread
     def prepare(self, job: GenerateJob | EmbedJob) -> PreparedJob:
@@ -93,7 +97,8 @@ class Engine:
         if len(prompt.ids) >= self._limit:
             raise ContextOverflow(n_prompt=len(prompt.ids), n_ctx=self._limit)
         constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None
-        return PreparedGeneration(job, prompt, constraint, self._limit)
+        saved = self._files.read(job.owner, prompt.ids) if self._files is not None and job.owner is not None else None
+        return PreparedGeneration(job, prompt, constraint, self._limit, saved)
 
     def _prepare_embedding(self, job: EmbedJob) -> PreparedEmbedding:
         if not self.info.embedding:
@@ -148,6 +153,25 @@ class Engine:
         """End an answer where it is; its Done comes with the next step. Unknown ids are ignored."""
         if isinstance(self._scheduler, Scheduler):
             self._scheduler.finish(job)
+
+    def forget(self, owner: str) -> None:
+        """Keep nothing of a conversation that is gone."""
+        if isinstance(self._scheduler, Scheduler):
+            self._scheduler.forget(owner)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether `keep` has something to write."""
+        return isinstance(self._scheduler, Scheduler) and self._scheduler.has_unwritten
+
+    def keep(self) -> None:
+        """Write prompts of conversations to the disk; the last thing before `close`."""
+        if isinstance(self._scheduler, Scheduler):
+            self._scheduler.keep()
+
+    def stats(self, *, send_ns: int = 0) -> EngineStats:
+        """What was done since the model was loaded; `send_ns` more nanoseconds went into handing out events."""
+        return self._scheduler.stats(send_ns=send_ns) if isinstance(self._scheduler, Scheduler) else EngineStats()
 
     def step(self) -> list[JobEvent]:
         """Compute one batch for everybody. Never raises: what fails ends the jobs concerned with JobFailed."""

@@ -11,9 +11,11 @@ from app.domain.generation import FinishReason, Timings, TokenLogprob, Usage
 from app.domain.prompt import Piece
 from app.engine.constraint import AnswerConstraint
 from app.engine.decoder import Decoder, FloatArray, Vocabulary
-from app.engine.prompt_cache import Sequence
+from app.engine.draft_record import DraftRecord
 from app.engine.protocol import Done, GenerateJob
 from app.engine.sampling import Sampler, logprobs
+from app.engine.saved import SavedSequence
+from app.engine.sequences import Sequence
 from app.engine.text_stream import TextStream
 from app.engine.tokens import TokenizedPrompt, TokenRow
 
@@ -22,12 +24,16 @@ __all__ = ["Generation", "PreparedGeneration"]
 
 @dataclass(frozen=True, slots=True)
 class PreparedGeneration:
-    """A job that has been checked. `limit` is how many tokens prompt and answer may have together."""
+    """A job that has been checked. `limit` is how many tokens prompt and answer may have together.
+
+    `saved` is what the disk held of its conversation, if the model's memory might not.
+    """
 
     job: GenerateJob
     prompt: TokenizedPrompt
     constraint: AnswerConstraint | None
     limit: int
+    saved: SavedSequence | None = None
 
     @property
     def id(self) -> str:
@@ -50,7 +56,12 @@ class Generation:
         self.id = job.id
         self.prompt = prepared.prompt
         self.row = TokenRow(prepared.prompt.ids)
+        self.owner = job.owner
+        self.preferred = job.preferred
+        self.arrival = 0
         self.sequence: Sequence | None = None
+        self.copy: SavedSequence | None = None
+        self.drafts = DraftRecord()
         self.finished: FinishReason | None = None
         self.cached_tokens = 0
         self._job = job
@@ -118,7 +129,13 @@ class Generation:
         return Done(
             self.id,
             self.finished,
-            Usage(self.n_prompt, self._n_generated, self.cached_tokens),
+            Usage(
+                self.n_prompt,
+                self._n_generated,
+                self.cached_tokens,
+                drafted_tokens=self.drafts.drafted,
+                accepted_tokens=self.drafts.accepted,
+            ),
             Timings(started - self._queued_at, first - started, now - first),
             self._text.stopped_by,
         )

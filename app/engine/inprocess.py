@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import threading
@@ -65,14 +64,12 @@ class ThreadEngineClient(JobClient):
         self._closing = True
         self._fail_all(EngineStopped())
         self._post(Shutdown())
-        try:
-            await asyncio.wait_for(self._ended.wait(), _CLOSE_S)
-        except TimeoutError:
+        if await self._ends_within(_CLOSE_S):
+            self._thread.join()
+        else:
             _log.error("The engine sits in native code; its thread is left behind")
             # Nobody is to wait for it any longer.
             self._ended.set()
-        else:
-            self._thread.join()
 
     def _post(self, command: Command) -> None:
         if self._engine_loop is not None:

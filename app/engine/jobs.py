@@ -13,6 +13,7 @@ from typing import TypeAlias
 from app.domain.errors import AppError
 from app.domain.generation import EmbeddingResult
 from app.domain.prompt import Piece, PromptSegment
+from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
 from app.engine.loop import Frame
 from app.engine.protocol import (
@@ -24,17 +25,23 @@ from app.engine.protocol import (
     Embedded,
     EmbedJob,
     Finish,
+    Forget,
     GenerateJob,
     Job,
     JobFailed,
     ModelInfo,
     PromptProgress,
+    Saving,
+    Standing,
     Tokenized,
     TokenizeJob,
     Tokens,
 )
 
 __all__ = ["JobClient"]
+
+# For writing prompts to the disk.
+_SAVE_S = 15.0
 
 _Answer: TypeAlias = Embedded | Tokenized | Detokenized
 
@@ -56,6 +63,8 @@ class JobClient(ABC):
         self._answers: dict[str, asyncio.Future[_Answer]] = {}
         self._ids = itertools.count(1)
         self._end: AppError | None = None
+        self._saving = False
+        self.stats = EngineStats()
 
     @abstractmethod
     def _post(self, command: Command) -> None:
@@ -91,6 +100,9 @@ class JobClient(ABC):
     def finish(self, job_id: str) -> None:
         self._post(Finish(job_id))
 
+    def forget(self, owner: str) -> None:
+        self._post(Forget(owner))
+
     async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult:
         answer = await self._ask(EmbedJob(self._next_id(), inputs))
         assert isinstance(answer, Embedded)
@@ -105,6 +117,15 @@ class JobClient(ABC):
         answer = await self._ask(DetokenizeJob(self._next_id(), ids))
         assert isinstance(answer, Detokenized)
         return answer.text
+
+    async def _ends_within(self, seconds: float) -> bool:
+        """Wait for the end, longer if the engine writes prompts to the disk first. Whether it has ended."""
+        for limit in (seconds, _SAVE_S):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), limit)
+            if not self._saving:
+                break
+        return self._ended.is_set()
 
     async def _wait_ready(self) -> None:
         """Raises what the loading failed with."""
@@ -135,6 +156,10 @@ class JobClient(ABC):
                         answer.set_result(event)
                 case JobFailed(id, error):
                     self._fail(id, error)
+                case Standing(stats):
+                    self.stats = stats
+                case Saving():
+                    self._saving = True
                 case PromptProgress() | Tokens() | Done():
                     stream = self._streams.get(event.id)
                     if stream is not None:

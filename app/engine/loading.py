@@ -9,16 +9,22 @@ from pathlib import Path
 
 from app.domain.errors import ModelLoadFailed
 from app.engine.constraint import ConstraintCompiler
+from app.engine.decoder import MemoryKind
+from app.engine.draft_model import DraftModel
+from app.engine.drafts import Drafter, NgramDrafter
 from app.engine.embedding import EmbeddingScheduler
 from app.engine.engine import Engine
-from app.engine.llama.backend import LogTail, clean_reason, devices, physical_cores, start_backend
+from app.engine.llama.backend import LogTail, binding_version, clean_reason, devices, physical_cores, start_backend
 from app.engine.llama.context import ContextSize, LlamaDecoder, LlamaEncoder
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel
 from app.engine.llama.projector import LlamaProjector
+from app.engine.plan import MAX_DRAFT_ROWS
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import EngineConfig, ModelInfo
+from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
+from app.engine.state_files import StateFiles, fingerprint_of
 
 __all__ = ["load_engine"]
 
@@ -30,6 +36,8 @@ _MAX_INPUT_TOKENS = 8192
 _MIN_CELLS = 512
 # Sequences kept for prompts to come. Only plain memories can hold them at no cost.
 _PARKED = 24
+# Beside the requests that are answered together: one for a preferred request, and one parked.
+_SPARE = 2
 _EMBEDDING_SEQUENCES = 64
 # llama.cpp's own limit.
 _MAX_SEQUENCES = 256
@@ -105,28 +113,75 @@ class _Loader:
         limit = min(decoder.n_cells, model.n_ctx_train or decoder.n_cells)
         vocabulary = model.vocabulary
         sees = projector is not None and projector.sees_pictures
+        files = self._state_files(decoder)
         info = self._info(model, n_ctx=limit, sees_pictures=sees, embedding=False)
         return Engine(
             info,
             vocabulary=vocabulary,
             prompts=PromptTokenizer(vocabulary, projector if sees else None, model_name=info.name),
             constraints=ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary)),
-            scheduler=Scheduler(decoder, vocabulary, n_parallel=max(1, min(self._config.n_parallel, decoder.n_sequences - 1))),
+            scheduler=self._scheduler(model, decoder, files),
             limit=limit,
+            files=files,
             resources=self._resources.pop_all(),
         )
 
+    def _scheduler(self, model: LlamaModel, decoder: LlamaDecoder, files: StateFiles | None) -> Scheduler:
+        config = self._config
+        return Scheduler(
+            decoder,
+            model.vocabulary,
+            n_parallel=max(1, min(config.n_parallel, decoder.n_sequences - _SPARE)),
+            saved=SavedStates(config.cache_memory_bytes, on_let_go=files.write if files is not None else None),
+            files=files,
+            drafter=self._drafter(model) if config.n_draft > 0 else None,
+            n_draft=config.n_draft,
+        )
+
+    def _state_files(self, decoder: LlamaDecoder) -> StateFiles | None:
+        """Where prompts of conversations are kept, told apart by all that shapes their bytes."""
+        config = self._config
+        if config.cache_folder is None or config.cache_disk_bytes <= 0:
+            return None
+        files = tuple(path for path in (config.model_path, config.projector_path) if path is not None)
+        fingerprint = fingerprint_of(files, llama_cpp=binding_version(), context=decoder.settings)
+        return StateFiles(config.cache_folder, fingerprint, budget_bytes=config.cache_disk_bytes)
+
+    def _drafter(self, model: LlamaModel) -> Drafter:
+        path = self._config.draft_path
+        if path is None:
+            return NgramDrafter()
+        _check_file(path, self._failure)
+        draft = LlamaModel.load(path, n_gpu_layers=model.n_gpu_layers, on_progress=lambda _fraction: True)
+        if draft is None:
+            raise self._failure(self._native_reason(f"the draft model {path.name} can't be read."))
+        self._resources.callback(draft.close)
+        if not draft.vocabulary.begins_like(model.vocabulary):
+            raise self._failure(f"the draft model {path.name} has another vocabulary; choose one of the same family.")
+        n_parallel = self._config.n_parallel + 1
+        n_batch = max(self._config.n_batch, n_parallel)
+        n_ctx = min(draft.n_ctx_train or _AUTO_CELLS, _AUTO_CELLS) * min(n_parallel, 2)
+        size = ContextSize(n_ctx, n_batch, min(self._config.n_ubatch, n_batch), n_parallel, self._n_threads, n_parallel)
+        decoder = LlamaDecoder.open(draft, size)
+        if decoder is None:
+            raise self._failure(self._native_reason("there is not enough memory for the draft model."))
+        self._resources.callback(decoder.close)
+        if decoder.memory is not MemoryKind.PLAIN:
+            raise self._failure(f"the draft model {path.name} can't take tokens back; choose one with plain attention.")
+        return DraftModel(decoder, n_vocab=model.vocabulary.n_tokens)
+
     def _decoder(self, model: LlamaModel, projector: LlamaProjector | None) -> LlamaDecoder:
         plain = not model.is_recurrent and not model.n_window
-        n_parallel = max(1, min(self._config.n_parallel, _MAX_SEQUENCES - 1))
-        n_sequences = min(n_parallel + (_PARKED if plain else 1), _MAX_SEQUENCES)
+        n_parallel = max(1, min(self._config.n_parallel, _MAX_SEQUENCES - _SPARE))
+        n_sequences = min(n_parallel + (_PARKED if plain else _SPARE), _MAX_SEQUENCES)
         n_batch = max(self._config.n_batch, n_parallel)
         n_ubatch = min(self._config.n_ubatch, n_batch)
         if projector is not None and projector.non_causal:
             # Such a model looks at a whole picture at once, and llama.cpp ends the process if it does not fit.
             n_ubatch = n_batch
+        n_outputs = max(n_sequences, n_parallel + 1 + MAX_DRAFT_ROWS)
         for n_ctx in self._cell_choices(model):
-            size = ContextSize(n_ctx, n_batch, n_ubatch, n_sequences, self._n_threads, n_outputs=n_sequences)
+            size = ContextSize(n_ctx, n_batch, n_ubatch, n_sequences, self._n_threads, n_outputs)
             decoder = LlamaDecoder.open(model, size, projector)
             if decoder is not None:
                 self._resources.callback(decoder.close)

@@ -6,10 +6,12 @@ import logging
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Protocol, TypeAlias
 
 from app.domain.errors import AppError, GenerationFailed
 from app.domain.prompt import PromptSegment
+from app.domain.stats import EngineStats
 from app.engine.protocol import (
     Cancel,
     Command,
@@ -19,12 +21,15 @@ from app.engine.protocol import (
     EngineConfig,
     EngineEvent,
     Finish,
+    Forget,
     GenerateJob,
     Job,
     JobEvent,
     JobFailed,
     ModelInfo,
+    Saving,
     Shutdown,
+    Standing,
     Tokenized,
     TokenizeJob,
 )
@@ -32,6 +37,8 @@ from app.engine.protocol import (
 __all__ = ["EngineCore", "EngineLoader", "EngineLoop", "Frame"]
 
 _log = logging.getLogger(__name__)
+
+_TELL_EVERY_NS = 1_000_000_000
 
 Frame: TypeAlias = tuple[EngineEvent, ...]
 """What crosses at once: all events of one step, of all sequences."""
@@ -56,6 +63,15 @@ class EngineCore(Protocol):
     def cancel(self, job: str, /) -> None: ...
 
     def finish(self, job: str, /) -> None: ...
+
+    def forget(self, owner: str, /) -> None: ...
+
+    @property
+    def has_unwritten(self) -> bool: ...
+
+    def keep(self) -> None: ...
+
+    def stats(self, *, send_ns: int) -> EngineStats: ...
 
     @property
     def busy(self) -> bool: ...
@@ -93,7 +109,9 @@ class EngineLoop:
     def __init__(self, engine: EngineCore, emit: Callable[[Frame], None]) -> None:
         self._engine = engine
         self._emit = emit
-        self._inbox: queue.SimpleQueue[_Submit | Cancel | Finish | Shutdown] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Submit | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
+        self._send_ns = 0
+        self._told_at = 0
 
     def hasten(self, command: Command) -> None:
         """Let what ends a job take effect now, though others wait to be prepared. `handle` still has to get the command: the
@@ -107,10 +125,10 @@ class EngineLoop:
             case Finish():
                 self._inbox.put(command)
 
-    def handle(self, command: Job | Cancel | Finish | Shutdown) -> None:
+    def handle(self, command: Job | Cancel | Finish | Forget | Shutdown) -> None:
         """Carry one command out, in its turn. A job that can't be done is answered with `JobFailed`."""
         match command:
-            case Cancel() | Finish() | Shutdown():
+            case Cancel() | Finish() | Forget() | Shutdown():
                 self._inbox.put(command)
             case _:
                 self._prepare(command)
@@ -119,11 +137,24 @@ class EngineLoop:
         """Step until `Shutdown`, then close the engine. The engine rests while it has nothing to do."""
         try:
             while self._take_commands():
-                events = self._engine.step()
+                events = (*self._engine.step(), *self._standing())
                 if events:
-                    self._emit(tuple(events))
+                    started = perf_counter_ns()
+                    self._emit(events)
+                    self._send_ns += perf_counter_ns() - started
+            if self._engine.has_unwritten:
+                self._emit((Saving(),))
+                self._engine.keep()
         finally:
             self._engine.close()
+
+    def _standing(self) -> Frame:
+        """About once a second, and when there is nothing more to do."""
+        now = perf_counter_ns()
+        if now - self._told_at < _TELL_EVERY_NS and self._engine.busy:
+            return ()
+        self._told_at = now
+        return (Standing(self._engine.stats(send_ns=self._send_ns)),)
 
     def _prepare(self, job: Job) -> None:
         try:
@@ -155,6 +186,8 @@ class EngineLoop:
                     self._engine.cancel(id)
                 case Finish(id):
                     self._engine.finish(id)
+                case Forget(owner):
+                    self._engine.forget(owner)
                 case _Submit():
                     self._submit(command)
 

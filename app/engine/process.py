@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import logging
 import signal
@@ -76,8 +74,7 @@ class ProcessEngineClient(JobClient):
         self._fail_all(EngineStopped())
         self._post(Shutdown())
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), _CLOSE_S)
+            await self._ends_within(_CLOSE_S)
         finally:
             await self.kill()
 

@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from app.engine.cells import CellLedger
 from app.engine.decoder import Decoder, IntArray, MemoryKind
-from app.engine.tokens import TokenizedPrompt, TokenRow, shared_prefix
+from app.engine.saved import Checkpoint, SavedSequence, SavedStates
+from app.engine.sequences import Sequence
+from app.engine.tokens import TokenizedPrompt, TokenRow, shared_prefix, turn_starts
 
-__all__ = ["PromptCache", "Sequence"]
+__all__ = ["PromptCache"]
 
 # A prompt waits for another that is computing at least this much of its beginning, instead of computing it too.
 _WORTH_WAITING = 64
+# Copying a sequence between the host and the model's memory costs about as much as computing this many tokens.
+_WORTH_COPYING = 64
 
 
-class Sequence:
-    """A sequence in the model's memory: `row` are its tokens, of which the first `n_past` are computed."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a prompt can begin: after `length` tokens of a resident `donor`, or of a sequence `saved` on the host.
 
-    __slots__ = ("id", "n_past", "prompt", "row", "used")
+    With a `checkpoint` the donor's positions before it are used, and what can't be cut comes from the checkpoint.
+    """
 
-    def __init__(self, number: int, row: TokenRow, prompt: TokenizedPrompt) -> None:
-        self.id = number
-        self.row = row
-        self.prompt = prompt
-        self.n_past = 0
-        self.used = 0
-
-    @property
-    def position(self) -> int:
-        """The position of the next token to compute."""
-        return self.prompt.position(self.n_past)
-
-    @property
-    def n_left(self) -> int:
-        return len(self.row) - self.n_past
-
-    @property
-    def has_pictures_ahead(self) -> bool:
-        return self.prompt.next_picture(self.n_past) < len(self.row)
+    length: int = 0
+    donor: Sequence | None = None
+    saved: SavedSequence | None = None
+    checkpoint: Checkpoint | None = None
+    takes_over: bool = False
 
 
 class PromptCache:
     """Hands out sequences and takes them back. Engine thread only.
 
     A prompt takes over the parked sequence that begins most like it, or shares cells with it. Parked sequences give way, the
-    least recently used first, when cells or sequence numbers run short.
+    least recently used first, when cells or sequence numbers run short; they are copied to the host, and come back from there.
+    Models that can't be cut anywhere (see `MemoryKind`) pause at boundaries and leave a checkpoint there.
     """
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, saved: SavedStates, *, is_control: Callable[[int], bool]) -> None:
         self._decoder = decoder
+        self._saved = saved
+        self._is_control = is_control
+        self._plain = decoder.memory is MemoryKind.PLAIN
         self._cells = CellLedger(decoder.n_cells)
         self._free = list(range(decoder.n_sequences - 1, -1, -1))
         self._active: list[Sequence] = []
@@ -63,25 +60,37 @@ class PromptCache:
     def parked(self) -> tuple[Sequence, ...]:
         return tuple(self._parked)
 
-    def worth_waiting(self, row: TokenRow, prompt: TokenizedPrompt) -> bool:
-        """Whether a running sequence is about to compute a long beginning of this prompt."""
-        if self._decoder.memory is not MemoryKind.PLAIN:
-            return False
-        coming = max((min(shared_prefix(donor.row.ids, row.ids), len(row) - 1) for donor in self._active), default=0)
-        return coming >= _WORTH_WAITING and coming - self._best(row.ids, prompt)[1] >= _WORTH_WAITING
+    @property
+    def saved(self) -> SavedStates:
+        return self._saved
 
-    def attach(self, row: TokenRow, prompt: TokenizedPrompt, *, reserve: int) -> Sequence | None:
+    def worth_waiting(self, row: TokenRow, prompt: TokenizedPrompt) -> bool:
+        """Whether a running sequence is about to compute a long beginning of this prompt; it will pause there if need be."""
+        coming, donor = 0, None
+        for one in self._active:
+            common = prompt.whole(min(shared_prefix(one.row.ids, row.ids), len(row) - 1))
+            if common > coming and one.n_past < common:
+                coming, donor = common, one
+        if donor is None or coming < _WORTH_WAITING or coming - self._best(row.ids, prompt).length < _WORTH_WAITING:
+            return False
+        if not self._plain:
+            donor.boundaries.add(coming)
+        return True
+
+    def attach(self, row: TokenRow, prompt: TokenizedPrompt, *, reserve: int, owner: str | None = None) -> Sequence | None:
         """Give a prompt a sequence with as much of it computed as possible, always less than all of it.
 
         `reserve` cells must be left over for the sequences that run. None: not now, something else has to finish first.
         """
-        donor, length = self._best(row.ids, prompt)
-        if not self.make_room(len(row) - length - self._gain(donor, length) + reserve, keep=donor):
-            donor, length = None, 0
-            if not self.make_room(len(row) + reserve):
+        start = self._best(row.ids, prompt)
+        if not self._room_for(start, len(row), reserve):
+            start = _Start()
+            if not self._room_for(start, len(row), reserve):
                 return None
-        sequence = self._take(donor, length, row, prompt)
-        self._touch(sequence)
+        sequence = self._begin(start, row, prompt, owner)
+        self._active.append(sequence)
+        if not self._plain:
+            sequence.boundaries.update(self._boundaries(sequence, start))
         return sequence
 
     def park(self, sequence: Sequence) -> None:
@@ -91,6 +100,7 @@ class PromptCache:
             self._release(sequence)
             return
         sequence.row.cut(sequence.n_past)
+        sequence.boundaries.clear()
         self._touch(sequence)
         self._parked.append(sequence)
 
@@ -99,18 +109,37 @@ class PromptCache:
         self._active.remove(sequence)
         self._release(sequence)
 
+    def suspend(self, sequence: Sequence) -> SavedSequence | None:
+        """Take a running sequence out of the model's memory, with a copy for `resume` if it is worth one."""
+        copy = self._copy(sequence)
+        self.drop(sequence)
+        return copy
+
+    def resume(
+        self, copy: SavedSequence, row: TokenRow, prompt: TokenizedPrompt, *, reserve: int, owner: str | None
+    ) -> Sequence | None:
+        """Go on where `suspend` stopped, exactly. None: not now. A copy that llama.cpp refuses is computed again."""
+        start = _Start(len(copy.ids), saved=copy)
+        if not self._room_for(start, len(row), reserve):
+            return None
+        sequence = self._begin(start, row, prompt, owner)
+        self._active.append(sequence)
+        return sequence
+
     def advance(self, sequence: Sequence, n_tokens: int) -> None:
         """Note that the next `n_tokens` of a sequence have been computed."""
         sequence.n_past += n_tokens
         self._cells.grow(sequence.id, n_tokens)
+        if sequence.n_past in sequence.boundaries:
+            sequence.boundaries.discard(sequence.n_past)
+            self._keep_checkpoint(sequence)
 
-    def step_back(self, sequence: Sequence) -> bool:
-        """Forget the last computed token, so that it can be computed again; False if this model can't."""
-        index = sequence.n_past - 1
-        if not self._can_cut(sequence, index) or not self._decoder.remove(sequence.id, sequence.prompt.position(index)):
+    def cut(self, sequence: Sequence, length: int) -> bool:
+        """Forget the tokens computed after the first `length` of a running sequence; False if this model can't."""
+        if not self._can_cut(sequence, length) or not self._decoder.remove(sequence.id, sequence.prompt.position(length)):
             return False
-        sequence.n_past = index
-        self._cells.cut(sequence.id, index)
+        sequence.n_past = length
+        self._cells.cut(sequence.id, length)
         return True
 
     def make_room(self, n_cells: int, *, keep: Sequence | None = None) -> bool:
@@ -122,8 +151,31 @@ class PromptCache:
             self._evict(oldest)
         return True
 
+    def forget(self, owner: str) -> None:
+        """Keep nothing of a conversation that is gone; what runs of it is not kept when it ends."""
+        for sequence in self._active:
+            if sequence.owner == owner:
+                sequence.owner = None
+        for sequence in self.parked:
+            if sequence.owner == owner:
+                self._parked.remove(sequence)
+                self._release(sequence)
+        self._saved.forget(owner)
+
+    @property
+    def has_owned(self) -> bool:
+        resident = (sequence.owner for sequence in (*self._parked, *self._active))
+        return any(owner is not None for owner in (*resident, *(state.owner for state in self._saved.sequences)))
+
+    def owned(self) -> Iterator[SavedSequence]:
+        """Copies of all that belongs to a conversation, to be kept on the disk."""
+        for sequence in (*self._parked, *self._active):
+            if sequence.owner is not None and (copy := self._copy(sequence)) is not None:
+                yield copy
+        yield from (state for state in self._saved.sequences if state.owner is not None)
+
     def clear(self) -> None:
-        """Forget everything; running sequences must not be used any more."""
+        """Forget what the model's memory holds; running sequences must not be used any more. Copies on the host stay."""
         self._decoder.clear()
         self._cells.clear()
         self._active.clear()
@@ -131,73 +183,146 @@ class PromptCache:
         self._free = list(range(self._decoder.n_sequences - 1, -1, -1))
 
     # ------------------------------------------------------------------------------------------------------ matching
-    def _best(self, ids: IntArray, prompt: TokenizedPrompt) -> tuple[Sequence | None, int]:
-        """The sequence with the longest beginning in common that is computed and can be had, and how long that is."""
-        best: Sequence | None = None
-        longest = 0
-        for donor in self._donors():
-            common = min(shared_prefix(donor.row.ids, ids), donor.n_past, len(ids) - 1)
-            length = self._usable(donor, prompt.whole(common))
-            if length > longest:
-                best, longest = donor, length
-        return best, longest
+    def _best(self, ids: IntArray, prompt: TokenizedPrompt) -> _Start:
+        best = _Start()
+        for start in self._resident_starts(ids, prompt):
+            if start.length > best.length:
+                best = start
+        for saved in self._saved.sequences:
+            common = prompt.whole(min(shared_prefix(saved.ids, ids), len(ids) - 1))
+            if common < best.length + _WORTH_COPYING:
+                continue
+            cuttable = common == len(saved.ids) or self._keeps_window(saved.first_position, prompt.position(common))
+            length, checkpoint = self._reach(ids, common, cuttable=cuttable)
+            if length >= best.length + _WORTH_COPYING:
+                best = _Start(length, saved=saved, checkpoint=checkpoint)
+        return best
 
-    def _donors(self) -> Iterable[Sequence]:
-        yield from self._parked
-        if self._decoder.memory is MemoryKind.PLAIN:
-            yield from self._active
+    def _resident_starts(self, ids: IntArray, prompt: TokenizedPrompt) -> Iterator[_Start]:
+        for donor in self._parked:
+            common = self._common(donor, ids, prompt)
+            length, checkpoint = self._reach(ids, common, cuttable=self._can_cut(donor, common))
+            yield _Start(length, donor, None, checkpoint, takes_over=not self._worth_sharing(donor, length, checkpoint))
+        for donor in self._active:
+            length, checkpoint = self._reach(ids, self._common(donor, ids, prompt), cuttable=False)
+            yield _Start(length, donor, None, checkpoint)
 
-    def _usable(self, donor: Sequence, length: int) -> int:
-        if length == donor.n_past or self._decoder.memory is MemoryKind.PLAIN:
-            return length
-        # What can't be shared has to be cut; cutting away most of another conversation costs more than it saves.
-        return length if 2 * length >= donor.n_past and self._can_cut(donor, length) else 0
+    @staticmethod
+    def _common(donor: Sequence, ids: IntArray, prompt: TokenizedPrompt) -> int:
+        """How many tokens a prompt can have in common with what a sequence has computed; its last one is never among them."""
+        return prompt.whole(min(shared_prefix(donor.row.ids, ids), donor.n_past, len(ids) - 1))
+
+    def _reach(self, ids: IntArray, common: int, *, cuttable: bool) -> tuple[int, Checkpoint | None]:
+        """How far a prompt gets with a sequence that has `common` tokens in common with it; perhaps from a checkpoint."""
+        if self._plain or (cuttable and common):
+            return common, None
+        checkpoint = self._saved.checkpoint(ids, common)
+        return (len(checkpoint.ids), checkpoint) if checkpoint is not None else (0, None)
+
+    def _worth_sharing(self, donor: Sequence, length: int, checkpoint: Checkpoint | None) -> bool:
+        """Whether to share a parked sequence's beginning rather than use it up."""
+        shareable = self._plain or checkpoint is not None
+        spare = bool(self._free) or (self._plain and len(self._parked) > 1)
+        return shareable and 2 * length < donor.n_past and spare
 
     def _can_cut(self, sequence: Sequence, length: int) -> bool:
         """Whether a sequence cut to `length` tokens can go on: the one place that knows the models' kinds of memory."""
+        if length == sequence.n_past:
+            return True
         match self._decoder.memory:
             case MemoryKind.PLAIN:
                 return True
             case MemoryKind.WINDOWED:
-                # The window before the cut must still be there; llama.cpp would cut all the same and go on with a hole.
                 first = self._decoder.first_position(sequence.id)
-                return first <= max(0, sequence.prompt.position(length) - self._decoder.n_window)
+                return self._keeps_window(first, sequence.prompt.position(length))
             case MemoryKind.RECURRENT:
                 return False
 
+    def _keeps_window(self, first_position: int, position: int) -> bool:
+        """Whether the window before `position` is still there; llama.cpp would cut all the same and go on with a hole."""
+        if self._decoder.memory is not MemoryKind.WINDOWED:
+            return self._plain
+        return first_position <= max(0, position - self._decoder.n_window)
+
     # -------------------------------------------------------------------------------------------------- taking, giving
-    def _take(self, donor: Sequence | None, length: int, row: TokenRow, prompt: TokenizedPrompt) -> Sequence:
-        if donor is not None and donor in self._parked and not self._worth_keeping(donor, length):
-            self._parked.remove(donor)
-            return self._take_over(donor, length, row, prompt)
-        sequence = Sequence(self._number(keep=donor), row, prompt)
-        self._active.append(sequence)
-        if donor is not None and length:
-            self._decoder.copy(donor.id, sequence.id, prompt.position(length))
-            self._cells.share(donor.id, sequence.id, length)
-            sequence.n_past = length
-            self._touch(donor)
+    def _room_for(self, start: _Start, n_tokens: int, reserve: int) -> bool:
+        needed = n_tokens - start.length + reserve
+        if start.saved is not None:
+            # It is put back whole, and cut then.
+            needed = max(n_tokens, len(start.saved.ids)) + reserve
+        elif start.takes_over and start.donor is not None:
+            needed -= start.donor.n_past - start.length
+        return self.make_room(needed, keep=start.donor)
+
+    def _begin(self, start: _Start, row: TokenRow, prompt: TokenizedPrompt, owner: str | None) -> Sequence:
+        donor, length = start.donor, start.length
+        if donor is not None and start.takes_over:
+            sequence = Sequence(self._use_up(donor, length), row, prompt, owner=owner)
+        else:
+            sequence = Sequence(self._number(keep=donor), row, prompt, owner=owner)
+            if start.saved is not None:
+                length = self._put_back(start.saved, sequence.id, length)
+            elif donor is not None and length:
+                self._decoder.copy(donor.id, sequence.id, prompt.position(length))
+                self._cells.share(donor.id, sequence.id, length)
+                self._touch(donor)
+        self._settle(sequence, length, start.checkpoint)
+        self._touch(sequence)
         return sequence
 
-    def _take_over(self, donor: Sequence, length: int, row: TokenRow, prompt: TokenizedPrompt) -> Sequence:
-        sequence = Sequence(donor.id, row, prompt)
-        self._active.append(sequence)
-        if length < donor.n_past and not self._decoder.remove(donor.id, prompt.position(length)):
-            self._decoder.remove(donor.id, 0)
+    def _use_up(self, donor: Sequence, length: int) -> int:
+        """Take a parked sequence's place in memory; a copy is kept if most of it is about to be cut off."""
+        self._parked.remove(donor)
+        if 2 * length < donor.n_past:
+            self._save(donor)
+        return donor.id
+
+    def _put_back(self, saved: SavedSequence, number: int, length: int) -> int:
+        """Copy a saved sequence into memory; 0 if llama.cpp refuses it. Most of it in use means that it moves."""
+        if not self._decoder.restore(number, saved.data):
+            self._let_go(saved)
+            return 0
+        self._cells.grow(number, len(saved.ids))
+        if 2 * length >= len(saved.ids):
+            self._let_go(saved)
+        else:
+            self._saved.touch(saved)
+        return length
+
+    def _let_go(self, saved: SavedSequence) -> None:
+        # A suspended request's copy is its own.
+        if any(saved is one for one in self._saved.sequences):
+            self._saved.take(saved)
+
+    def _settle(self, sequence: Sequence, length: int, checkpoint: Checkpoint | None) -> None:
+        """Cut what has been taken over, shared or put back to `length` tokens; to none if that fails."""
+        if checkpoint is not None and length:
+            self._saved.touch(checkpoint)
+            if not self._decoder.restore(sequence.id, checkpoint.data, uncuttable=True):
+                length = 0
+        if not self._decoder.remove(sequence.id, sequence.prompt.position(length) if length else 0) and length:
+            self._decoder.remove(sequence.id, 0)
             length = 0
-        self._cells.cut(donor.id, length)
+        self._cells.cut(sequence.id, length)
         sequence.n_past = length
-        return sequence
 
-    def _gain(self, donor: Sequence | None, length: int) -> int:
-        """Cells that come free by cutting a donor that is taken over."""
-        taken_over = donor is not None and donor in self._parked and not self._worth_keeping(donor, length)
-        return donor.n_past - length if donor is not None and taken_over else 0
+    def _boundaries(self, sequence: Sequence, start: _Start) -> set[int]:
+        """Where to leave checkpoints: at turns, and where this prompt departs from what others had in common with it."""
+        ids, prompt, first = sequence.row.ids, sequence.prompt, sequence.n_past
+        common = max((self._common(other, ids, prompt) for other in (*self._parked, *self._active)), default=0)
+        wanted = {*turn_starts(ids, self._is_control), common if common >= _WORTH_WAITING else 0}
+        return {b for b in wanted if max(first, start.length) < b < len(ids) and prompt.whole(b) == b}
 
-    def _worth_keeping(self, donor: Sequence, length: int) -> bool:
-        """Whether to share a parked sequence's beginning rather than use it up. Only plain memories can share."""
-        spare = bool(self._free) or len(self._parked) > 1
-        return self._decoder.memory is MemoryKind.PLAIN and 2 * length < donor.n_past and spare
+    def _keep_checkpoint(self, sequence: Sequence) -> None:
+        ids = sequence.row.ids[: sequence.n_past]
+        if not self._saved.enabled:
+            return
+        if (known := self._saved.checkpoint(ids, len(ids))) is not None and len(known.ids) == len(ids):
+            self._saved.touch(known)
+            return
+        data = self._decoder.save(sequence.id, uncuttable=True)
+        if data is not None:
+            self._saved.keep(Checkpoint(ids.copy(), data))
 
     def _number(self, keep: Sequence | None) -> int:
         if not self._free:
@@ -206,7 +331,21 @@ class PromptCache:
 
     def _evict(self, sequence: Sequence) -> None:
         self._parked.remove(sequence)
+        self._save(sequence)
         self._release(sequence)
+
+    def _save(self, sequence: Sequence) -> None:
+        if (self._saved.enabled or sequence.owner is not None) and (copy := self._copy(sequence)) is not None:
+            self._saved.keep(copy)
+
+    def _copy(self, sequence: Sequence) -> SavedSequence | None:
+        if sequence.n_past < _WORTH_COPYING:
+            return None
+        data = self._decoder.save(sequence.id)
+        if data is None:
+            return None
+        ids = sequence.row.ids[: sequence.n_past].copy()
+        return SavedSequence(ids, data, max(0, self._decoder.first_position(sequence.id)), sequence.owner)
 
     def _release(self, sequence: Sequence) -> None:
         self._decoder.remove(sequence.id, 0)

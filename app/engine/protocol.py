@@ -13,6 +13,7 @@ from typing import TypeAlias
 from app.domain.errors import AppError
 from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, Usage
 from app.domain.prompt import Constraint, Piece, PromptSegment
+from app.domain.stats import EngineStats
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -26,6 +27,7 @@ __all__ = [
     "EngineConfig",
     "EngineEvent",
     "Finish",
+    "Forget",
     "GenerateJob",
     "Job",
     "JobFailed",
@@ -35,13 +37,15 @@ __all__ = [
     "ModelInfo",
     "PromptProgress",
     "Ready",
+    "Saving",
     "Shutdown",
+    "Standing",
     "TokenizeJob",
     "Tokenized",
     "Tokens",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 # ---------------------------------------------------------------------------------------------------------------- set-up
@@ -52,6 +56,10 @@ class EngineConfig:
     `n_ctx` counts the cells all requests share; 0 chooses from the model and the machine. `n_parallel` is how many requests are
     decoded together. `n_threads` 0 means the physical cores. `n_gpu_layers` None offloads as many layers as fit, 0 none.
     `embedding` makes a context that returns pooled vectors instead of text.
+
+    Finished prompts that leave the model's memory are kept in `cache_memory_bytes` of the host's, and those of conversations in
+    `cache_folder`, whose files of all models together may take `cache_disk_bytes`. `n_draft` is how many tokens may be guessed
+    ahead at once: by looking them up in the text so far, or by the smaller model `draft_path`; 0 guesses none.
     """
 
     model_path: Path
@@ -63,6 +71,11 @@ class EngineConfig:
     n_gpu_layers: int | None = None
     n_batch: int = 2048
     n_ubatch: int = 512
+    cache_memory_bytes: int = 256 * 1024**2
+    cache_folder: Path | None = None
+    cache_disk_bytes: int = 0
+    n_draft: int = 8
+    draft_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,8 @@ class GenerateJob:
     """One answer. `id` is unique within the engine's life. `max_tokens` None: until the model stops or the context is full.
 
     `add_special` puts the model's own BOS in front where its tokenizer asks for one (a chat template usually brings its own;
-    a doubled one is dropped). `top_logprobs` None: none; 0: of the chosen tokens only.
+    a doubled one is dropped). `top_logprobs` None: none; 0: of the chosen tokens only. `owner` names the conversation, whose
+    prompt may then be kept on the disk (see `Forget`). A `preferred` job is begun before others that wait.
     """
 
     id: str
@@ -108,6 +122,8 @@ class GenerateJob:
     constraint: Constraint | None = None
     top_logprobs: int | None = None
     add_special: bool = True
+    owner: str | None = None
+    preferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +169,18 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Keep nothing of what was computed for a conversation."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Finish the current step, free everything, and end."""
+    """Finish the current step, keep what is to be kept on the disk, free everything, and end."""
 
 
-Command: TypeAlias = Load | Job | Cancel | Finish | Shutdown
+Command: TypeAlias = Load | Job | Cancel | Finish | Forget | Shutdown
 
 
 # ---------------------------------------------------------------------------------------------------------------- events
@@ -174,6 +197,18 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
     error: AppError
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """It ends, but writes prompts to the disk first: that may take seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the engine has done and holds; about once a second while it works, and when it comes to rest."""
+
+    stats: EngineStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,4 +265,4 @@ class JobFailed:
 
 
 JobEvent: TypeAlias = PromptProgress | Tokens | Done | Embedded | Tokenized | Detokenized | JobFailed
-EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | JobEvent
+EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | Saving | Standing | JobEvent

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from app.domain.errors import AppError, EngineBusy, GenerationFailed
-from app.engine.decoder import Decoder, DecodeResult, MemoryKind, Vocabulary
+from app.domain.errors import AppError, GenerationFailed
+from app.domain.stats import EngineStats
+from app.engine.decoder import Decoder, DecodeResult, FloatArray, MemoryKind, Vocabulary
+from app.engine.drafts import Drafter
 from app.engine.generation import Generation, PreparedGeneration
-from app.engine.prompt_cache import PromptCache, Sequence
+from app.engine.pace import Pace
+from app.engine.plan import Plan, PlannedPicture, PlannedTokens, Planner
+from app.engine.prompt_cache import PromptCache
 from app.engine.protocol import JobEvent, JobFailed, PromptProgress, Tokens
-from app.engine.tokens import PlacedPicture
+from app.engine.saved import SavedStates
+from app.engine.sequences import Sequence
+from app.engine.state_files import StateFiles
+from app.engine.step_times import StepTimes
+from app.engine.waiting import WaitingQueue
 
 __all__ = ["Scheduler"]
 
 _MAX_WAITING = 64
-# Up to this many tokens count as writing (a token, and those a grammar forces), which goes before reading prompts.
-_MAX_WRITTEN = 32
-_MIN_CHUNK = 32
-# How long reading prompts may hold up a step, with and without an answer being written beside it.
-_SHARED_STEP_S = 0.15
-_LONE_STEP_S = 1.0
+# A preferred request is admitted beyond the places of the others.
+_EXTRA_PLACES = 1
 _PICTURE_FAILED = "The picture could not be read by the model's projector."
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """`n_tokens` of a generation in this step's batch; `row` is the number of its row of logits, -1 if it has none."""
-
-    generation: Generation
-    sequence: Sequence
-    n_tokens: int
-    row: int
 
 
 class Scheduler:
     """Decides, decodes, and samples. Engine thread only.
 
-    Nothing is reserved for answers to come: when cells run out, parked sequences go, then the youngest request is put back in
-    the queue and computed again later.
+    Nothing is reserved for answers to come: when cells run out, parked sequences go, then the youngest request is copied to the
+    host's memory, put back into the queue, and taken up again later where it was.
     """
 
     def __init__(
-        self, decoder: Decoder, vocabulary: Vocabulary, *, n_parallel: int, clock: Callable[[], float] = time.monotonic
+        self,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        *,
+        n_parallel: int,
+        saved: SavedStates | None = None,
+        files: StateFiles | None = None,
+        drafter: Drafter | None = None,
+        n_draft: int = 8,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._n_parallel = n_parallel
         self._clock = clock
-        self._cache = PromptCache(decoder)
-        self._waiting: deque[Generation] = deque()
+        self._files = files
+        self._cache = PromptCache(decoder, saved or SavedStates(0), is_control=vocabulary.is_control)
+        self._pace = Pace()
+        # What was guessed wrong has to be cut off again.
+        self._drafter = drafter if decoder.memory is not MemoryKind.RECURRENT else None
+        self._planner = Planner(decoder.batch, self._pace, self._drafter, n_draft)
+        self._waiting = WaitingQueue(_MAX_WAITING)
         self._active: list[Generation] = []
         self._events: list[JobEvent] = []
-        self._tokens_per_s = 0.0
-        self._turn = 0
         self._computing: tuple[str, ...] = ()
+        self._preempted = 0
+        self.times = StepTimes()
 
     @property
     def busy(self) -> bool:
@@ -66,11 +72,27 @@ class Scheduler:
     def cache(self) -> PromptCache:
         return self._cache
 
+    def stats(self, *, send_ns: int = 0) -> EngineStats:
+        """What was done since the model was loaded; `send_ns` more nanoseconds went into handing out events."""
+        return self.times.stats(
+            send_ns,
+            preempted=self._preempted,
+            active=len(self._active),
+            waiting=len(self._waiting),
+            parked=len(self._cache.parked),
+            cells_used=self._decoder.n_cells - self._cache.free_cells,
+            cells=self._decoder.n_cells,
+            saved_bytes=self._cache.saved.used_bytes,
+        )
+
     def submit(self, prepared: PreparedGeneration) -> None:
         """Raises EngineBusy."""
-        if len(self._waiting) >= _MAX_WAITING:
-            raise EngineBusy
-        self._waiting.append(Generation(prepared, self._decoder, self._vocabulary, clock=self._clock))
+        self._waiting.check_room()
+        if self._files is not None and prepared.job.owner is not None:
+            self._files.hold(prepared.job.owner)
+        if prepared.saved is not None:
+            self._cache.saved.keep(prepared.saved)
+        self._waiting.add(Generation(prepared, self._decoder, self._vocabulary, clock=self._clock))
 
     def cancel(self, job: str) -> None:
         """Forget a job, without an event; what it computed stays for the next prompt. Unknown ids are ignored."""
@@ -84,6 +106,24 @@ class Scheduler:
             if generation.id == job:
                 generation.stop()
 
+    def forget(self, owner: str) -> None:
+        """Keep nothing of a conversation that is gone."""
+        self._cache.forget(owner)
+        if self._files is not None:
+            self._files.forget(owner)
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether `keep` has something to write."""
+        return self._files is not None and self._cache.has_owned
+
+    def keep(self) -> None:
+        """Write to the disk what belongs to conversations, before the memory is freed. Takes as long as it takes."""
+        if self._files is not None:
+            for state in self._cache.owned():
+                self._files.write(state)
+            self._files.close()
+
     def interrupt(self, job: str) -> None:
         """Cut short the computation that runs, if it is for this job alone. Any thread; `cancel` still has to follow."""
         if self._computing == (job,):
@@ -92,14 +132,18 @@ class Scheduler:
     def step(self) -> list[JobEvent]:
         """Compute one batch and return what came of it."""
         self._events = []
+        self.times.begin()
         for generation in [g for g in (*self._active, *self._waiting) if g.finished is not None]:
             self._finish(generation)
         self._admit()
-        plan, picture = self._plan()
-        if plan and self._decode(plan):
+        self._relieve()
+        plan = self._planner.fill(self._active, free_cells=self._cache.free_cells)
+        self.times.filled()
+        if plan.tokens and self._decode(plan):
             self._sample(plan)
-        if picture is not None and picture[0] in self._active:
-            self._decode_picture(*picture)
+        if plan.picture is not None and plan.picture.generation in self._active:
+            self._decode_picture(plan.picture)
+        self.times.end()
         return self._events
 
     def fail_all(self, error: AppError) -> list[JobEvent]:
@@ -118,17 +162,19 @@ class Scheduler:
             generation.close()
         self._active.clear()
         self._waiting.clear()
+        if self._files is not None:
+            self._files.close()
 
     # ------------------------------------------------------------------------------------------------------ admission
     def _admit(self) -> None:
-        for generation in tuple(self._waiting):
-            if len(self._active) >= self._n_parallel:
+        for generation in self._waiting:
+            places = self._n_parallel + (_EXTRA_PLACES if generation.preferred else 0)
+            if len(self._active) >= places:
                 return
-            if self._cache.worth_waiting(generation.row, generation.prompt):
+            if generation.copy is None and self._cache.worth_waiting(generation.row, generation.prompt):
                 continue
             # Prompts that are still being read need the cells they were admitted with.
-            reserve = sum(map(self._needs, self._active))
-            sequence = self._cache.attach(generation.row, generation.prompt, reserve=reserve)
+            sequence = self._place(generation, reserve=sum(map(self._needs, self._active)))
             if sequence is None:
                 return
             self._waiting.remove(generation)
@@ -137,60 +183,15 @@ class Scheduler:
             if generation.reading:
                 self._report(generation)
 
-    # ------------------------------------------------------------------------------------------------------- planning
-    def _plan(self) -> tuple[list[_Planned], tuple[Generation, Sequence, PlacedPicture] | None]:
-        """Fill the batch: answers first, then prompts; and name a picture to decode after it."""
-        self._decoder.batch.clear()
-        self._relieve()
-        plan: list[_Planned] = []
-        readers: list[tuple[Generation, Sequence]] = []
-        for generation in self._active:
-            sequence = generation.sequence
-            assert sequence is not None
-            if self._is_writing(generation, sequence) and sequence.n_left <= self._decoder.batch.room:
-                plan.append(self._add(generation, sequence, sequence.n_left))
-            else:
-                readers.append((generation, sequence))
-        return plan, self._plan_reading(readers, plan)
-
-    def _is_writing(self, generation: Generation, sequence: Sequence) -> bool:
-        return not generation.reading and sequence.n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
-
-    def _plan_reading(
-        self, readers: list[tuple[Generation, Sequence]], plan: list[_Planned]
-    ) -> tuple[Generation, Sequence, PlacedPicture] | None:
-        picture = None
-        budget = self._budget(alone=not plan)
-        self._turn += 1
-        for i in range(len(readers)):
-            generation, sequence = readers[(self._turn + i) % len(readers)]
-            placed = sequence.prompt.picture_at(sequence.n_past)
-            if placed is not None:
-                picture = picture or (generation, sequence, placed)
-                continue
-            n = min(budget, sequence.n_left, sequence.prompt.next_picture(sequence.n_past) - sequence.n_past)
-            if n > 0:
-                plan.append(self._add(generation, sequence, n))
-                budget -= n
-        return picture
-
-    def _add(self, generation: Generation, sequence: Sequence, n: int) -> _Planned:
-        start, batch = sequence.n_past, self._decoder.batch
-        if n == 1 == sequence.n_left:
-            row = batch.add(int(sequence.row.ids[start]), position=sequence.position, sequence=sequence.id)
-        else:
-            ids = sequence.row.ids[start : start + n]
-            row = batch.add_chunk(ids, position=sequence.position, sequence=sequence.id, output=n == sequence.n_left)
-        return _Planned(generation, sequence, n, row)
-
-    def _budget(self, *, alone: bool) -> int:
-        """How many prompt tokens this step may read, so that answers keep their pace and a cancelled prompt ends soon."""
-        batch = self._decoder.batch
-        free = self._cache.free_cells - batch.n_tokens
-        wanted = int(self._tokens_per_s * (_LONE_STEP_S if alone else _SHARED_STEP_S))
-        start = 512 if alone else _MIN_CHUNK
-        chunk = max(_MIN_CHUNK, wanted) if self._tokens_per_s else start
-        return max(0, min(batch.room, chunk, free))
+    def _place(self, generation: Generation, *, reserve: int) -> Sequence | None:
+        """Where a request is computed; None if there is no room for it now."""
+        row, prompt, owner = generation.row, generation.prompt, generation.owner
+        if generation.copy is None:
+            return self._cache.attach(row, prompt, reserve=reserve, owner=owner)
+        sequence = self._cache.resume(generation.copy, row, prompt, reserve=reserve, owner=owner)
+        if sequence is not None:
+            generation.copy = None
+        return sequence
 
     def _relieve(self) -> None:
         """Make sure that every answer can go on by a step, and that some prompt can be read."""
@@ -198,30 +199,36 @@ class Scheduler:
             needed = sum(self._needs(generation) for generation in self._active)
             if self._cache.make_room(needed) or len(self._active) == 1:
                 return
-            self._preempt(self._active[-1])
+            self._preempt(self._youngest())
 
-    def _needs(self, generation: Generation) -> int:
+    def _youngest(self) -> Generation:
+        return max(self._active, key=lambda generation: generation.arrival)
+
+    @staticmethod
+    def _needs(generation: Generation) -> int:
         assert generation.sequence is not None
         return generation.sequence.n_left
 
     # ------------------------------------------------------------------------------------------------------- decoding
-    def _decode(self, plan: list[_Planned]) -> bool:
+    def _decode(self, plan: Plan) -> bool:
         """Whether the batch was computed. What happens otherwise is decided by llama.cpp's answer."""
+        n_read, n_written = plan.n_read, plan.n_written
         started = self._clock()
-        self._computing = tuple(item.generation.id for item in plan)
+        self._computing = tuple(item.generation.id for item in plan.tokens)
         result = self._decoder.decode()
         self._computing = ()
+        self.times.decoded()
         match result:
             case DecodeResult.OK:
-                self._measure(plan, self._clock() - started)
-                for item in plan:
-                    self._cache.advance(item.sequence, item.n_tokens)
+                self._pace.measure(n_read=n_read, n_written=n_written, seconds=self._clock() - started)
+                for item in plan.tokens:
+                    self._cache.advance(item.sequence, item.n_tokens + len(item.draft))
                 return True
             case DecodeResult.NO_SPACE:
                 self._make_space(plan)
             case DecodeResult.ABORTED:
-                for item in plan:
-                    self._resume(item)
+                for item in plan.tokens:
+                    self._take_up(item)
             case DecodeResult.INVALID:
                 self._fail_plan(plan)
             case DecodeResult.FAILED:
@@ -229,84 +236,110 @@ class Scheduler:
                 self._start_over()
         return False
 
-    def _sample(self, plan: list[_Planned]) -> None:
+    def _sample(self, plan: Plan) -> None:
         rows = self._decoder.logits() if self._decoder.batch.n_outputs else None
-        for item in plan:
+        self.times.decoded()
+        for item in plan.tokens:
             generation = item.generation
             was_reading = generation.reading
-            if item.row >= 0 and rows is not None:
-                try:
-                    generation.advance(rows[item.row])
-                except AppError as error:
-                    self._fail(generation, error)
-                    continue
-                except Exception as error:  # noqa: BLE001 -- a request's fault must not stop the others
-                    self._fail(generation, GenerationFailed(f"The answer could not be continued: {error}"))
-                    continue
+            if item.row >= 0 and rows is not None and not self._advance(item, rows):
+                continue
             if was_reading:
                 self._report(generation)
-            self._emit(generation)
-            if generation.finished is not None:
-                self._finish(generation)
+        self.times.sampled()
+        for item in plan.tokens:
+            if item.generation.sequence is item.sequence:
+                self._emit(item.generation)
+                if item.generation.finished is not None:
+                    self._finish(item.generation)
 
-    def _decode_picture(self, generation: Generation, sequence: Sequence, placed: PlacedPicture) -> None:
-        result = self._decoder.decode_picture(placed.tokens, sequence=sequence.id, position=sequence.position)
+    def _advance(self, item: PlannedTokens, rows: FloatArray) -> bool:
+        """Choose the next tokens of one request; False if that failed, which costs no other."""
+        generation = item.generation
+        try:
+            self._choose(item, rows)
+        except AppError as error:
+            self._fail(generation, error, keep=not item.draft)
+        except Exception as error:  # noqa: BLE001 -- a request's fault must not stop the others
+            self._fail(generation, GenerationFailed(f"The answer could not be continued: {error}"), keep=not item.draft)
+        return generation.sequence is item.sequence
+
+    def _choose(self, item: PlannedTokens, rows: FloatArray) -> None:
+        generation, row = item.generation, item.generation.row
+        end = len(row)
+        generation.advance(rows[item.row])
+        if not item.draft:
+            return
+        accepted = 0
+        for i, guess in enumerate(item.draft):
+            if len(row) <= end + i or int(row.ids[end + i]) != guess:
+                break
+            accepted += 1
+            # Tokens that a grammar forces may be there already.
+            if generation.finished is None and len(row) == end + accepted:
+                generation.advance(rows[item.row + accepted])
+        generation.drafts.add(len(item.draft), accepted)
+        self.times.guessed(len(item.draft), accepted)
+        if accepted < len(item.draft) and not self._cache.cut(item.sequence, end + accepted):
+            self._preempt(generation, copy=False)
+
+    def _decode_picture(self, planned: PlannedPicture) -> None:
+        generation, sequence, tokens = planned.generation, planned.sequence, planned.placed.tokens
+        result = self._decoder.decode_picture(tokens, sequence=sequence.id, position=sequence.position)
         match result:
             case DecodeResult.OK:
-                self._cache.advance(sequence, placed.tokens.n_tokens)
+                self._cache.advance(sequence, tokens.n_tokens)
                 self._report(generation)
             case DecodeResult.ABORTED:
                 # An interruption that was meant for the computation before; part of the picture may be there.
-                self._preempt(generation)
+                self._preempt(generation, copy=False)
             case _:
                 self._fail(generation, GenerationFailed(_PICTURE_FAILED), keep=False)
 
-    def _measure(self, plan: list[_Planned], seconds: float) -> None:
-        """Learn how fast prompts are read, from steps that did little else."""
-        n_read = sum(item.n_tokens for item in plan if item.generation.reading)
-        n_all = sum(item.n_tokens for item in plan)
-        if n_read >= _MIN_CHUNK and 2 * n_read >= n_all and seconds > 0:
-            rate = n_all / seconds
-            self._tokens_per_s = rate if not self._tokens_per_s else 0.7 * self._tokens_per_s + 0.3 * rate
-
     # --------------------------------------------------------------------------------------------------------- trouble
-    def _make_space(self, plan: list[_Planned]) -> None:
+    def _make_space(self, plan: Plan) -> None:
         """llama.cpp found no cells although the count said there are some."""
         if self._cache.parked:
             self._cache.make_room(self._decoder.n_cells)
         elif len(self._active) > 1:
-            self._preempt(self._active[-1])
+            self._preempt(self._youngest())
         else:
             self._fail_plan(plan)
 
-    def _resume(self, item: _Planned) -> None:
+    def _take_up(self, item: PlannedTokens) -> None:
         """Find out how far an aborted batch came."""
         if self._decoder.memory is MemoryKind.RECURRENT:
             # Some layers' state may have moved on and others' not.
-            self._preempt(item.generation)
+            self._preempt(item.generation, copy=False)
             return
         reached = self._decoder.next_position(item.sequence.id) - item.sequence.position
-        self._cache.advance(item.sequence, max(0, min(reached, item.n_tokens)))
+        self._cache.advance(item.sequence, max(0, min(reached, item.n_tokens + len(item.draft))))
         # The logits of the last token are lost: it has to be computed again.
-        if item.sequence.n_left == 0 and not self._cache.step_back(item.sequence):
-            self._preempt(item.generation)
+        last = len(item.sequence.row) - 1
+        if item.sequence.n_past > last and not self._cache.cut(item.sequence, last):
+            self._preempt(item.generation, copy=False)
 
-    def _preempt(self, generation: Generation) -> None:
-        """Put a running request back to the head of the queue; it will be computed again, with what it has written."""
+    def _preempt(self, generation: Generation, *, copy: bool = True) -> None:
+        """Put a running request back into the queue. Without a `copy` it is computed again, with what it has written."""
         assert generation.sequence is not None
+        self._preempted += 1
         self._active.remove(generation)
-        self._cache.drop(generation.sequence)
+        self._let_go_of_drafts(generation)
+        if copy:
+            generation.copy = self._cache.suspend(generation.sequence)
+        else:
+            self._cache.drop(generation.sequence)
         generation.sequence = None
-        self._waiting.appendleft(generation)
+        self._waiting.put_back(generation)
 
     def _start_over(self) -> None:
         """After a failure that may have spoilt the whole memory."""
-        for generation in reversed(self._active.copy()):
-            self._preempt(generation)
+        for generation in self._active.copy():
+            self._preempt(generation, copy=False)
         self._cache.clear()
 
-    def _fail_plan(self, plan: list[_Planned]) -> None:
-        for item in plan:
+    def _fail_plan(self, plan: Plan) -> None:
+        for item in plan.tokens:
             self._fail(item.generation, GenerationFailed("llama.cpp could not compute this request."), keep=False)
 
     def _fail(self, generation: Generation, error: AppError, *, keep: bool = True) -> None:
@@ -324,15 +357,24 @@ class Scheduler:
 
     def _finish(self, generation: Generation) -> None:
         self._emit(generation)
-        self._events.append(generation.done())
+        done = generation.done()
+        self.times.answered(done.usage)
+        self._events.append(done)
         self._retire(generation)
 
     def _retire(self, generation: Generation, *, keep: bool = True) -> None:
         generation.close()
+        self._let_go_of_drafts(generation)
         if generation in self._waiting:
             self._waiting.remove(generation)
+            if generation.copy is not None and keep:
+                self._cache.saved.keep(generation.copy)
         if generation in self._active:
             self._active.remove(generation)
         if generation.sequence is not None:
             (self._cache.park if keep else self._cache.drop)(generation.sequence)
             generation.sequence = None
+
+    def _let_go_of_drafts(self, generation: Generation) -> None:
+        if self._drafter is not None:
+            self._drafter.release(generation)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from app.engine.decoder import IntArray, PictureTokens
 
-__all__ = ["PlacedPicture", "TokenRow", "TokenizedPrompt", "pseudo_ids", "shared_prefix"]
+__all__ = ["PlacedPicture", "TokenRow", "TokenizedPrompt", "pseudo_ids", "shared_prefix", "turn_starts"]
+
+# A first turn shorter than this is no system prompt worth keeping.
+_MIN_TURN = 32
+# How far before its end a long prompt without turns is taken up again.
+_LAST_TOKENS = 4
+# The end of a turn and the beginning of the next count as one place.
+_APART = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +94,17 @@ def pseudo_ids(key: bytes, n_tokens: int) -> IntArray:
     """Negative ids for a picture's tokens: its hash in 31-bit words, over and over."""
     words = np.frombuffer(key[: len(key) // 4 * 4], "<u4") & 0x7FFFFFFF
     return np.resize(-1 - words.astype(np.int64), n_tokens).astype(np.int32)
+
+
+def turn_starts(ids: IntArray, is_control: Callable[[int], bool]) -> set[int]:
+    """Where a later prompt may well depart from this one: after its first long turn, and before each of its last two.
+
+    A turn begins with a control token. A prompt without any is only taken up again near its end.
+    """
+    control = [token >= 0 and is_control(token) for token in ids.tolist()]
+    starts = [i for i in range(1, len(control)) if control[i] and not control[i - 1]]
+    if not starts:
+        return {len(ids) - _LAST_TOKENS} if len(ids) > _MIN_TURN else set()
+    chosen = {starts[-1], *[start for start in starts if start >= _MIN_TURN][:1]}
+    before = [start for start in starts if start <= starts[-1] - _APART]
+    return chosen | set(before[-1:])

@@ -33,6 +33,7 @@ from app.engine.protocol import (
     Command,
     EngineConfig,
     Finish,
+    Forget,
     Job,
     Load,
     LoadFailed,
@@ -71,7 +72,7 @@ class _Worker:
         self._sending = threading.Lock()
         self._loop: EngineLoop | None = None
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
-        self._commands: queue.SimpleQueue[Job | Cancel | Finish | Shutdown] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Job | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
 
     def run(self) -> int:
         """Load, then step until `Shutdown`. Main thread."""

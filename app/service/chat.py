@@ -59,6 +59,7 @@ class ChatService:
                 top_logprobs=request.top_logprobs,
                 # Token ids are what the client wants the model to read, no more.
                 add_special=isinstance(request.prompt, str),
+                owner=request.cache_key,
             )
             try:
                 async with aclosing(_answer(used, job, PlainParser())) as events:
@@ -67,6 +68,10 @@ class ChatService:
             except ContextOverflow as error:
                 # The engine does not know what the client calls its prompt.
                 raise ContextOverflow(n_prompt=error.n_prompt, n_ctx=error.n_ctx, param="prompt") from error
+
+    async def forget(self, cache_key: str) -> None:
+        """Keep nothing of what was computed for a conversation."""
+        await self._models.forget(cache_key)
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures included."""
@@ -112,6 +117,8 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Outp
         stop=request.stop,
         constraint=used.format.constraint(request),
         top_logprobs=request.top_logprobs,
+        owner=request.cache_key,
+        preferred=request.preferred,
     )
     return job, used.format.parser(request)
 

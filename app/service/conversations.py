@@ -98,6 +98,7 @@ class ConversationService:
     async def delete(self, conversation_id: str) -> None:
         """Take it off the list; `restore` undoes it until the program ends. Whoever reads an answer in it has to close that."""
         await self._change(lambda store: store.delete(conversation_id))
+        await self._chat.forget(_cache_key(conversation_id))
 
     async def restore(self, conversation_id: str) -> Conversation:
         return await self._change(lambda store: store.restore(conversation_id))
@@ -183,7 +184,7 @@ class ConversationService:
         answer = store.append(
             conversation_id, parent_id=parent_id, role=Role.ASSISTANT, text="", state=MessageState.GROWING, model=model
         )
-        return _Begun(answer.id, messages, options)
+        return _Begun(answer.id, conversation_id, messages, options)
 
     async def _answer(self, begin: Callable[[ChatStore], _Begun], model: str) -> AsyncGenerator[GenerationEvent, None]:
         begun = await self._begun(begin)
@@ -246,6 +247,7 @@ class _Begun:
     """An answer about to be asked for."""
 
     message_id: str
+    conversation_id: str
     messages: tuple[Message, ...]
     options: AnswerOptions
 
@@ -256,6 +258,9 @@ class _Begun:
             sampling=self.options.sampling,
             max_tokens=self.options.max_tokens,
             template_args=self.options.template_args,
+            cache_key=_cache_key(self.conversation_id),
+            # Somebody sits in front of it.
+            preferred=True,
         )
 
 
@@ -310,6 +315,10 @@ class _Growth:
         self._timer = None
         message_id, text, reasoning = self._message_id, "".join(self._text), "".join(self._reasoning)
         self._save(lambda store: store.grow(message_id, text=text, reasoning=reasoning))
+
+
+def _cache_key(conversation_id: str) -> str:
+    return f"conversation {conversation_id}"
 
 
 def _log_failure(future: concurrent.futures.Future[None]) -> None:

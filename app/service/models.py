@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from app.domain.errors import EngineStopped, ModelLoadFailed
@@ -17,6 +18,7 @@ from app.domain.models import Capability, InstalledModel, LoadedModel, ModelStat
 from app.domain.observable import Observable
 from app.engine.client import EngineClient, EngineLauncher
 from app.engine.protocol import EngineConfig, ModelInfo
+from app.engine.state_files import forget_states
 from app.formats.chat_format import ChatFormat
 from app.library.library import ModelLibrary
 from app.service.crashes import CrashRecord
@@ -28,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 # Progress of less than this is not worth telling.
 _PROGRESS_STEP = 0.01
+_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,16 @@ class ModelManager:
         launcher: EngineLauncher,
         settings: SettingsStore,
         *,
+        cache_folder: Path | None = None,
         make_format: Callable[[ModelInfo], ChatFormat] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`make_format` is called on another thread."""
+        """`make_format` is called on another thread. Engines keep prompts of conversations in `cache_folder`."""
         self.changed: Observable[LoadedModel] = Observable()
         self._library = library
         self._launcher = launcher
         self._settings = settings
+        self._cache_folder = cache_folder
         self._make_format = make_format or _format_of
         self._residents: dict[str, _Resident] = {}
         self._failures: dict[str, LoadedModel] = {}
@@ -110,6 +115,14 @@ class ModelManager:
         if resident is not None:
             await self._end(resident)
 
+    async def forget(self, cache_key: str) -> None:
+        """Have nothing kept of what was computed for a conversation, in memory or on the disk."""
+        for resident in self._residents.values():
+            if resident.state is ModelState.READY:
+                resident.in_use.client.forget(cache_key)
+        if self._cache_folder is not None:
+            await asyncio.to_thread(forget_states, self._cache_folder, cache_key)
+
     async def close(self) -> None:
         """Unload everything and load nothing more."""
         self._closed = True
@@ -134,7 +147,7 @@ class ModelManager:
         """The model's place in memory, begun if there is none that can be used."""
         while True:
             self._check(model)
-            config = _config(model, self._settings.current)
+            config = _config(model, self._settings.current, self._cache_folder)
             resident = self._residents.get(model.id)
             if resident is None:
                 return self._begin(model, config)
@@ -323,7 +336,7 @@ class _Resident:
         if not self.ready.done() or self.ready.exception() is not None:
             return model
         client = self.in_use.client
-        return LoadedModel(self.model.id, self.state, 1.0, client.info.n_ctx, self.users, client.pid)
+        return LoadedModel(self.model.id, self.state, 1.0, client.info.n_ctx, self.users, client.pid, stats=client.stats)
 
     def stop_loading(self) -> bool:
         """False if the loading has ended already."""
@@ -343,7 +356,7 @@ def _failure(resident: _Resident, reason: str) -> LoadedModel:
     return LoadedModel(resident.model.id, ModelState.FAILED, error=reason[:1].upper() + reason[1:])
 
 
-def _config(model: InstalledModel, settings: Settings) -> EngineConfig:
+def _config(model: InstalledModel, settings: Settings, cache_folder: Path | None) -> EngineConfig:
     return EngineConfig(
         model_path=model.path,
         projector_path=model.projector,
@@ -352,6 +365,11 @@ def _config(model: InstalledModel, settings: Settings) -> EngineConfig:
         n_parallel=settings.n_parallel,
         n_threads=settings.n_threads,
         n_gpu_layers=None if settings.gpu_layers == "auto" else settings.gpu_layers,
+        cache_memory_bytes=settings.prompt_cache_memory_mb * _MB,
+        cache_folder=cache_folder,
+        cache_disk_bytes=settings.prompt_cache_disk_mb * _MB,
+        n_draft=settings.n_draft,
+        draft_path=settings.draft_model,
     )
 
 

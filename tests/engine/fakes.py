@@ -14,7 +14,7 @@ from app.domain.generation import SamplingParams
 from app.domain.prompt import PlainText
 from app.engine.batch import Batch
 from app.engine.constraint import ConstraintCompiler
-from app.engine.decoder import DecodeResult, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
+from app.engine.decoder import ByteArray, DecodeResult, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
 from app.engine.engine import Engine
 from app.engine.pictures import RgbPicture
 from app.engine.prompt import PromptTokenizer
@@ -126,7 +126,13 @@ class FakeDecoder:
         self.interrupted = 0
         self.closed = False
         self.chains: list[FakeChain] = []
+        self.saves = 0
+        self.restores = 0
+        self.refuse_restore = False
         self._sequences: dict[int, list[_Cell]] = {}
+        # What a checkpoint allows a sequence to be cut to, and sequences that need one.
+        self._rest: dict[int, list[int]] = {}
+        self._holed: set[int] = set()
         self._rows: list[FloatArray] = []
 
     @property
@@ -161,6 +167,8 @@ class FakeDecoder:
         assert 0 <= sequence < self.n_sequences
         cells = self._sequences.setdefault(sequence, [])
         assert position == len(cells), f"position {position} after {len(cells)}"
+        assert sequence not in self._holed, "a shared beginning without its checkpoint"
+        assert sequence not in self._rest, "not cut to its checkpoint"
         cells.append(_Cell(token, {sequence}))
         if self.batches:
             self.batches[-1][sequence] = self.batches[-1].get(sequence, 0) + 1
@@ -174,17 +182,47 @@ class FakeDecoder:
 
     def remove(self, sequence: int, start: int) -> bool:
         cells = self._sequences.get(sequence, [])
-        if start > 0 and start < len(cells):
+        if 0 < start < len(cells) and self._rest.get(sequence) != [cell.token for cell in cells[:start]]:
             assert self.memory is not MemoryKind.RECURRENT
             if self.memory is MemoryKind.WINDOWED:
                 assert self.first_position(sequence) <= max(0, start - self.n_window)
         self._sequences[sequence] = cells[:start]
+        self._rest.pop(sequence, None)
         return True
 
     def copy(self, source: int, target: int, end: int) -> None:
-        assert self.memory is MemoryKind.PLAIN
         assert not self._sequences.get(target)
         self._sequences[target] = self._sequences[source][:end]
+        for cell in self._sequences[target]:
+            cell.owners.add(target)
+        # Such a copy has a hole until a checkpoint is put into it.
+        self._holed.discard(target)
+        if self.memory is not MemoryKind.PLAIN:
+            self._holed.add(target)
+
+    def save(self, sequence: int, *, uncuttable: bool = False) -> ByteArray | None:
+        self.saves += 1
+        tokens = [cell.token for cell in self._sequences.get(sequence, [])]
+        return np.array(tokens, np.int32).view(np.uint8)
+
+    def restore(self, sequence: int, data: ByteArray, *, uncuttable: bool = False) -> bool:
+        if self.refuse_restore:
+            self._sequences[sequence] = []
+            return False
+        tokens = data.view(np.int32).tolist()
+        if uncuttable:
+            assert self.memory is not MemoryKind.PLAIN
+            cells = self._sequences.get(sequence, [])
+            assert [cell.token for cell in cells[: len(tokens)]] == tokens, "a checkpoint of other tokens"
+            self._rest[sequence] = tokens
+            self._holed.discard(sequence)
+            return True
+        if self.used_cells - len(self._sequences.get(sequence, ())) + len(tokens) > self.n_cells:
+            return False
+        self._sequences[sequence] = [_Cell(token, {sequence}) for token in tokens]
+        self._holed.discard(sequence)
+        self.restores += 1
+        return True
 
     def first_position(self, sequence: int) -> int:
         cells = self._sequences.get(sequence, [])

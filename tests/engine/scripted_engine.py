@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from app.domain.errors import EngineBusy, InvalidRequest, ModelLoadFailed
 from app.domain.generation import EmbeddingResult, FinishReason, Timings, Usage
 from app.domain.prompt import Piece, PromptSegment
+from app.domain.stats import EngineStats
 from app.engine.protocol import (
     Done,
     Embedded,
@@ -58,6 +59,8 @@ class ScriptedEngine:
     closed: bool = False
     interrupted: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    unwritten: bool = False
     running: dict[str, _Sequence] = field(default_factory=dict)
 
     def prepare(self, job: GenerateJob | EmbedJob) -> _Sequence:
@@ -94,6 +97,19 @@ class ScriptedEngine:
 
     def finish(self, id: str) -> None:
         self.running[id].words = ["say"]
+
+    def forget(self, owner: str) -> None:
+        self.forgotten.append(owner)
+
+    @property
+    def has_unwritten(self) -> bool:
+        return self.unwritten
+
+    def keep(self) -> None:
+        self.unwritten = False
+
+    def stats(self, *, send_ns: int) -> EngineStats:
+        return EngineStats(active=len(self.running), send_s=send_ns / 1e9)
 
     @property
     def busy(self) -> bool:

@@ -12,8 +12,8 @@ from app.engine.decoder import FloatArray
 from app.engine.generation import Generation, PreparedGeneration
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel, LlamaVocabulary
-from app.engine.prompt_cache import Sequence
 from app.engine.protocol import GenerateJob
+from app.engine.sequences import Sequence
 from app.engine.tokens import TokenizedPrompt
 from tests.engine.fakes import FakeDecoder, say
 

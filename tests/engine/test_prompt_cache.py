@@ -5,7 +5,9 @@ from collections.abc import Sequence as Ids
 import numpy as np
 
 from app.engine.decoder import MemoryKind
-from app.engine.prompt_cache import PromptCache, Sequence
+from app.engine.prompt_cache import PromptCache
+from app.engine.saved import SavedStates
+from app.engine.sequences import Sequence
 from app.engine.tokens import TokenizedPrompt, TokenRow
 from tests.engine.fakes import FakeDecoder
 
@@ -13,9 +15,9 @@ from tests.engine.fakes import FakeDecoder
 class _Computer:
     """Attaches prompts and computes them at once."""
 
-    def __init__(self, decoder: FakeDecoder) -> None:
+    def __init__(self, decoder: FakeDecoder, *, saved_bytes: int = 0) -> None:
         self.decoder = decoder
-        self.cache = PromptCache(decoder)
+        self.cache = PromptCache(decoder, SavedStates(saved_bytes), is_control=lambda token: token >= 1000)
 
     def attach(self, ids: Ids[int], *, reserve: int = 0) -> Sequence | None:
         row = np.array(ids, np.int32)
@@ -107,10 +109,10 @@ def test_numbers_of_sequences_are_used_again() -> None:
 def test_a_computed_token_can_be_taken_back_where_the_model_allows_it() -> None:
     computer = _Computer(FakeDecoder())
     sequence = computer.compute([1, 2, 3])
-    assert computer.cache.step_back(sequence)
+    assert computer.cache.cut(sequence, 2)
     assert (sequence.n_past, computer.cache.free_cells) == (2, 1022)
     recurrent = _Computer(FakeDecoder(memory=MemoryKind.RECURRENT))
-    assert not recurrent.cache.step_back(recurrent.compute([1, 2, 3]))
+    assert not recurrent.cache.cut(recurrent.compute([1, 2, 3]), 2)
 
 
 def test_a_window_may_be_cut_only_while_it_is_still_there() -> None:

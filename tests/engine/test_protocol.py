@@ -11,6 +11,7 @@ import pytest
 from app.domain.errors import ContextOverflow
 from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
 from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, TokenIds
+from app.domain.stats import EngineStats
 from app.engine import protocol
 from app.engine.protocol import (
     Cancel,
@@ -21,6 +22,7 @@ from app.engine.protocol import (
     EmbedJob,
     EngineConfig,
     Finish,
+    Forget,
     GenerateJob,
     JobFailed,
     Load,
@@ -28,7 +30,9 @@ from app.engine.protocol import (
     LoadProgress,
     PromptProgress,
     Ready,
+    Saving,
     Shutdown,
+    Standing,
     Tokenized,
     TokenizeJob,
     Tokens,
@@ -44,6 +48,7 @@ COMMANDS = (
     DetokenizeJob("d", (1, 2)),
     Cancel("a"),
     Finish("a"),
+    Forget("a conversation"),
     Shutdown(),
 )
 CHOSEN = TokenLogprob(7, "é", b"\xc3\xa9", -0.5, (TokenLogprob(8, "e", b"e", -1.0),))
@@ -51,6 +56,8 @@ EVENTS = (
     LoadProgress(0.5),
     Ready(model_info()),
     LoadFailed(ContextOverflow(n_prompt=9, n_ctx=8)),
+    Saving(),
+    Standing(EngineStats(steps=3, decode_s=0.5)),
     PromptProgress("a", 1, 2, 0),
     Tokens("a", (Piece(7, "é", control=False, logprob=CHOSEN),)),
     Done("a", FinishReason.LENGTH, Usage(1, 2, 3), Timings(0.0, 0.1, 0.2), stopped_by="END"),

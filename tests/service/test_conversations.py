@@ -39,6 +39,10 @@ class ScriptedChat(ChatService):
         self.error: AppError | None = None
         self.held: asyncio.Event | None = None
         self.closed = 0
+        self.forgotten: list[str] = []
+
+    async def forget(self, cache_key: str) -> None:
+        self.forgotten.append(cache_key)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[GenerationEvent, None]:
         self.requests.append(request)
@@ -188,6 +192,16 @@ async def test_the_list_is_told_of_every_change(service: ConversationService) ->
     assert told[-1] == ()
     await service.restore(conversation.id)
     assert told[-1] == await service.list()
+
+
+async def test_what_was_computed_for_a_deleted_conversation_is_forgotten(
+    service: ConversationService, chat: ScriptedChat
+) -> None:
+    conversation = await started(service)
+    await read(service.answer(conversation.id, model="ember"))
+    assert chat.requests[-1].preferred
+    await service.delete(conversation.id)
+    assert chat.forgotten == [chat.requests[-1].cache_key]
 
 
 async def test_empty_messages_and_titles_are_refused(service: ConversationService) -> None:

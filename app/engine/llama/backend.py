@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Device", "DeviceKind", "LogTail", "clean_reason", "devices", "physical_cores", "prepare_process", "start_backend"]
+__all__ = [
+    "Device",
+    "DeviceKind",
+    "LogTail",
+    "binding_version",
+    "clean_reason",
+    "devices",
+    "physical_cores",
+    "prepare_process",
+    "start_backend",
+]
 
 _LOG = logging.getLogger(__name__)
 _LOG.addHandler(logging.NullHandler())
@@ -111,6 +121,12 @@ def start_backend() -> Any:
     mtmd.mtmd_helper_log_set(callback, None)
     native.llama_backend_init()
     return native
+
+
+def binding_version() -> str:
+    import llama_cpp
+
+    return str(llama_cpp.__version__)
 
 
 def _log_callback(native: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.domain.generation import SamplingParams
 from app.engine.batch import Batch
-from app.engine.decoder import Chain, DecodeResult, FloatArray, MemoryKind, PictureTokens
+from app.engine.decoder import ByteArray, Chain, DecodeResult, FloatArray, MemoryKind, PictureTokens
 from app.engine.llama.backend import start_backend
 from app.engine.llama.chain import LlamaChain
 from app.engine.llama.floats import floats_at
@@ -26,6 +26,8 @@ _POOLING_MEAN = 1
 _POOLING_LAST = 3
 _POOLING_RANK = 4
 _FLASH_ATTENTION_AUTO = -1
+# LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_UNCUTTABLE_ONLY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class LlamaDecoder:
         self.n_cells = int(native.llama_n_ctx(handle))
         self.n_sequences = size.n_sequences
         self.n_window = model.n_window
+        # What shapes the bytes of a saved sequence, beside the model's file.
+        self.settings = (self.n_window, int(native.llama_n_ctx(handle)) if self.n_window else 0)
         self.memory = _memory_kind(model)
         self.batch = Batch(int(native.llama_n_batch(handle)))
         self._view = _BatchView(native, self.batch)
@@ -66,6 +70,8 @@ class LlamaDecoder:
     def decode(self) -> DecodeResult:
         self._abort.clear()
         result = self._native.llama_decode(self._context, self._view.of(self.batch.n_tokens))
+        # A graphics card may only have begun; what follows needs its results, and its time must not count as theirs.
+        self._native.llama_synchronize(self._context)
         return _result(result)
 
     def decode_picture(self, picture: PictureTokens, *, sequence: int, position: int) -> DecodeResult:
@@ -95,6 +101,23 @@ class LlamaDecoder:
 
     def next_position(self, sequence: int) -> int:
         return int(self._native.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def save(self, sequence: int, *, uncuttable: bool = False) -> ByteArray | None:
+        flags = _UNCUTTABLE_ONLY if uncuttable else 0
+        size = int(self._native.llama_state_seq_get_size_ext(self._context, sequence, flags))
+        if size <= 0:
+            return None
+        data = np.empty(size, np.uint8)
+        written = self._native.llama_state_seq_get_data_ext(self._context, _bytes_of(data), size, sequence, flags)
+        return data if int(written) == size else None
+
+    def restore(self, sequence: int, data: ByteArray, *, uncuttable: bool = False) -> bool:
+        flags = _UNCUTTABLE_ONLY if uncuttable else 0
+        read = self._native.llama_state_seq_set_data_ext(self._context, _bytes_of(data), len(data), sequence, flags)
+        if int(read) == len(data):
+            return True
+        self._native.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return False
 
     def clear(self) -> None:
         self._native.llama_memory_clear(self._memory, False)
@@ -228,6 +251,10 @@ def _with_embeddings(pooling: int | None) -> Callable[[Any], None]:
             params.pooling_type = pooling
 
     return adjust
+
+
+def _bytes_of(data: ByteArray) -> Any:
+    return ctypes.cast(data.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
 
 def _memory_kind(model: LlamaModel) -> MemoryKind:

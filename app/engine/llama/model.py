@@ -26,6 +26,8 @@ _RECOMMENDED = (
 _CONTROL = 1 << 3
 _USER_DEFINED = 1 << 4
 _UNKNOWN = 1 << 1
+# Vocabularies of one family are padded to different sizes.
+_UNUSED_TOKENS = 128
 
 
 class LlamaModel:
@@ -176,6 +178,13 @@ class LlamaVocabulary:
     @cached_property
     def eog_tokens(self) -> list[int]:
         return [token for token in range(self.n_tokens) if self._eog[token]]
+
+    def begins_like(self, other: LlamaVocabulary) -> bool:
+        """Whether both have the same tokens under the same ids; unused ones at the end may differ."""
+        n_tokens = min(self.n_tokens, other.n_tokens)
+        if abs(self.n_tokens - other.n_tokens) > _UNUSED_TOKENS or self.bos != other.bos:
+            return False
+        return all(self.piece(token) == other.piece(token) for token in range(n_tokens - _UNUSED_TOKENS))
 
     def special_text(self, name: str) -> str:
         """Text of the "bos", "eos" or "eot" token; "" if the model has none."""

@@ -59,6 +59,16 @@ class SamplingFields(WireRequest):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    prompt_cache_key: (
+        Annotated[
+            str, Field(max_length=512, description="What was computed for the prompt is kept on the disk under this name.")
+        ]
+        | None
+    ) = None
+
+    def cache_key(self, choice: int = 0) -> str | None:
+        """One kept prompt serves all answers to it."""
+        return f"api {self.prompt_cache_key}" if self.prompt_cache_key and choice == 0 else None
 
     def sampling(self, choice: int = 0) -> SamplingChoice:
         """How the `choice`-th answer is sampled: with the seed and the next ones, so that all answers can be had again."""

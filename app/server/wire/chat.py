@@ -66,7 +66,9 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
         "top_logprobs": _top_logprobs(body),
         "template_args": _template_args(body),
     }
-    return tuple(ChatRequest(sampling=body.sampling(index), **shared) for index in range(body.n_choices))
+    return tuple(
+        ChatRequest(sampling=body.sampling(index), cache_key=body.cache_key(index), **shared) for index in range(body.n_choices)
+    )
 
 
 def _top_logprobs(body: ChatBody) -> int | None:

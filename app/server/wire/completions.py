@@ -69,7 +69,7 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
     }
     return tuple(
-        CompletionRequest(prompt=prompt, sampling=body.sampling(index), **shared)
+        CompletionRequest(prompt=prompt, sampling=body.sampling(index), cache_key=body.cache_key(index), **shared)
         for prompt in prompts_of(body)
         for index in range(body.n_tried)
     )

@@ -60,7 +60,6 @@ _BOOKKEEPING = _no_effect(
         "metadata",
         "store",
         "service_tier",
-        "prompt_cache_key",
         "prompt_cache_retention",
         "prompt_cache_options",
     ),
@@ -78,7 +77,7 @@ _FOREIGN_SAMPLERS = _no_effect(
 )
 
 CHAT_FIELDS: tuple[FieldRule, ...] = (
-    *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"),
+    *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),
     *_SAMPLING,
     *_honoured("logprobs", "top_logprobs", "response_format", "tools", "tool_choice", "parallel_tool_calls"),
     *_honoured("reasoning_effort", "chat_template_kwargs"),
@@ -100,7 +99,7 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
 COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
-    *_honoured("response_format"),
+    *_honoured("response_format", "prompt_cache_key"),
     *_BOOKKEEPING,
     *_FOREIGN_BOUNDS,
     *_FOREIGN_SAMPLERS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from app.domain.models import InstalledModel, LoadedModel, ModelSource, ModelState
@@ -26,6 +27,7 @@ def model_body(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
         "quantization": model.quantization,
         "size_bytes": model.size_bytes,
         "state": loaded.state.value,
+        "stats": dataclasses.asdict(loaded.stats) if loaded.stats is not None else None,
     }
 
 

@@ -65,7 +65,8 @@ def test_a_conversation_that_goes_on_is_the_same_as_from_nothing(used: Engine, f
     first, _ = _answer(used, ids)
     longer = (*ids, *[one.token_id for one in first], *_ids(2, 40))
     again, cached = _answer(used, longer)
-    assert cached == len(ids) + len(first) - 1
+    # The last token may have been guessed, and then been computed.
+    assert cached in (len(ids) + len(first) - 1, len(ids) + len(first))
     assert _same(again, _answer(fresh, longer)[0])
 
 

@@ -51,6 +51,9 @@ class ScriptedChat(ChatService):
     def proceed(self) -> None:
         self._loop.call_soon_threadsafe(self._gate.set)
 
+    async def forget(self, cache_key: str) -> None:
+        pass
+
     async def generate(self, request: ChatRequest) -> AsyncGenerator[GenerationEvent, None]:
         self.requests.append(request)
         for part in self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]:

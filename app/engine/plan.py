@@ -1,0 +1,130 @@
+"""One step's work: which tokens of which requests go into the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.engine.batch import Batch
+from app.engine.drafts import Drafter, draft_length
+from app.engine.generation import Generation
+from app.engine.pace import Pace
+from app.engine.sequences import Sequence
+from app.engine.tokens import PlacedPicture
+
+__all__ = ["MAX_DRAFT_ROWS", "Plan", "PlannedPicture", "PlannedTokens", "Planner"]
+
+# Up to this many tokens count as writing (a token, and those a grammar forces), which goes before reading prompts.
+_MAX_WRITTEN = 32
+
+MAX_DRAFT_ROWS = 16
+"""Rows of guessed tokens in one step, of all requests together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTokens:
+    """`n_tokens` of a generation, and after them a guess at what follows.
+
+    `row` is the number of the row of logits after its last token, -1 if it has none; each guessed token's row follows.
+    """
+
+    generation: Generation
+    sequence: Sequence
+    n_tokens: int
+    row: int
+    draft: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPicture:
+    """A picture to decode after the batch."""
+
+    generation: Generation
+    sequence: Sequence
+    placed: PlacedPicture
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    tokens: list[PlannedTokens]
+    picture: PlannedPicture | None
+
+    @property
+    def n_read(self) -> int:
+        return sum(item.n_tokens for item in self.tokens if item.generation.reading)
+
+    @property
+    def n_written(self) -> int:
+        """Rows of answers, guessed ones included."""
+        return sum(item.n_tokens + len(item.draft) for item in self.tokens if not item.generation.reading)
+
+
+class Planner:
+    """Fills the batch: answers first, then prompts in turn. Engine thread only."""
+
+    def __init__(self, batch: Batch, pace: Pace, drafter: Drafter | None, n_draft: int) -> None:
+        self._batch = batch
+        self._pace = pace
+        self._drafter = drafter
+        self._n_draft = n_draft
+        self._turn = 0
+
+    def fill(self, active: list[Generation], *, free_cells: int) -> Plan:
+        """Every sequence of `active` has something left to compute."""
+        self._batch.clear()
+        tokens: list[PlannedTokens] = []
+        readers: list[tuple[Generation, Sequence]] = []
+        writers: list[tuple[Generation, Sequence]] = []
+        for generation in active:
+            sequence = generation.sequence
+            assert sequence is not None
+            writes = not generation.reading and sequence.n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
+            (writers if writes and sequence.n_left <= self._batch.room else readers).append((generation, sequence))
+        # Beside prompts a guess has no known price.
+        drafting = self._drafter is not None and not readers
+        spare = min(MAX_DRAFT_ROWS, free_cells - sum(sequence.n_left for _, sequence in writers)) if drafting else 0
+        for generation, sequence in writers:
+            item = self._add(generation, sequence, sequence.n_left, self._guess(generation, len(writers), spare))
+            spare -= len(item.draft)
+            tokens.append(item)
+        return Plan(tokens, self._read(readers, tokens, free_cells))
+
+    def _guess(self, generation: Generation, n_rows: int, spare: int) -> tuple[int, ...]:
+        if spare <= 0 or self._drafter is None:
+            return ()
+        record = generation.drafts
+        most = min(spare, self._n_draft)
+        n = draft_length(self._pace, n_rows, record.rate, most, token_s=self._drafter.token_s)
+        if not n and not record.skip():
+            return ()
+        return self._drafter.propose(generation, max(1, n))
+
+    def _read(
+        self, readers: list[tuple[Generation, Sequence]], tokens: list[PlannedTokens], free_cells: int
+    ) -> PlannedPicture | None:
+        picture = None
+        free = free_cells - self._batch.n_tokens
+        budget = max(0, min(self._batch.room, self._pace.chunk(alone=not tokens), free))
+        self._turn += 1
+        for i in range(len(readers)):
+            generation, sequence = readers[(self._turn + i) % len(readers)]
+            placed = sequence.prompt.picture_at(sequence.n_past)
+            if placed is not None:
+                picture = picture or PlannedPicture(generation, sequence, placed)
+                continue
+            n = min(budget, sequence.until_stop())
+            if n > 0:
+                tokens.append(self._add(generation, sequence, n))
+                budget -= n
+        return picture
+
+    def _add(self, generation: Generation, sequence: Sequence, n: int, draft: tuple[int, ...] = ()) -> PlannedTokens:
+        start, batch = sequence.n_past, self._batch
+        if n == 1 == sequence.n_left:
+            row = batch.add(int(sequence.row.ids[start]), position=sequence.position, sequence=sequence.id)
+        else:
+            ids = sequence.row.ids[start : start + n]
+            row = batch.add_chunk(ids, position=sequence.position, sequence=sequence.id, output=n == sequence.n_left)
+        position = sequence.position + n
+        for i, token in enumerate(draft):
+            batch.add(token, position=position + i, sequence=sequence.id)
+        return PlannedTokens(generation, sequence, n, row, draft)
