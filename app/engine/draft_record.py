@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["DraftRecord"]
 
-_MEMORY = 0.9
+_MEMORY = 0.8
 # After so many steps without a guess another one is tried.
 _TRY_AGAIN = 64
 

@@ -15,11 +15,14 @@ from app.domain.prompt import PlainText
 from app.engine.batch import Batch
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import ByteArray, DecodeResult, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
+from app.engine.drafts import Drafter
 from app.engine.engine import Engine
 from app.engine.pictures import RgbPicture
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import Done, GenerateJob, JobEvent, ModelInfo, Tokens
+from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
+from app.engine.state_files import StateFiles
 
 __all__ = [
     "BOS",
@@ -188,6 +191,8 @@ class FakeDecoder:
                 assert self.first_position(sequence) <= max(0, start - self.n_window)
         self._sequences[sequence] = cells[:start]
         self._rest.pop(sequence, None)
+        if start <= 0:
+            self._holed.discard(sequence)
         return True
 
     def copy(self, source: int, target: int, end: int) -> None:
@@ -281,6 +286,9 @@ def fake_engine(
     projector: Projector | None = None,
     n_parallel: int = 4,
     limit: int = 512,
+    saved_bytes: int = 0,
+    files: StateFiles | None = None,
+    drafter: Drafter | None = None,
 ) -> Engine:
     """A real engine on a fake decoder; grammars are left out."""
     vocabulary = vocabulary or FakeVocabulary()
@@ -293,8 +301,16 @@ def fake_engine(
         vocabulary=vocabulary,
         prompts=PromptTokenizer(vocabulary, projector, model_name="Fake"),
         constraints=ConstraintCompiler(vocabulary, no_grammars),
-        scheduler=Scheduler(decoder, vocabulary, n_parallel=n_parallel),
+        scheduler=Scheduler(
+            decoder,
+            vocabulary,
+            n_parallel=n_parallel,
+            saved=SavedStates(saved_bytes, on_let_go=files.write if files is not None else None),
+            files=files,
+            drafter=drafter,
+        ),
         limit=limit,
+        files=files,
         resources=ExitStack(),
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Ids
 
 import numpy as np
+import pytest
 
 from app.engine.decoder import MemoryKind
 from app.engine.prompt_cache import PromptCache
@@ -19,9 +20,9 @@ class _Computer:
         self.decoder = decoder
         self.cache = PromptCache(decoder, SavedStates(saved_bytes), is_control=lambda token: token >= 1000)
 
-    def attach(self, ids: Ids[int], *, reserve: int = 0) -> Sequence | None:
+    def attach(self, ids: Ids[int], *, reserve: int = 0, owner: str | None = None) -> Sequence | None:
         row = np.array(ids, np.int32)
-        return self.cache.attach(TokenRow(row), TokenizedPrompt(row), reserve=reserve)
+        return self.cache.attach(TokenRow(row), TokenizedPrompt(row), reserve=reserve, owner=owner)
 
     def compute(self, ids: Ids[int], n: int | None = None) -> Sequence:
         sequence = self.attach(ids)
@@ -137,3 +138,106 @@ def test_clearing_forgets_everything() -> None:
     sequence = computer.attach([1, 2, 3])
     assert sequence is not None
     assert sequence.n_past == 0
+
+
+def test_a_sequence_that_gives_way_comes_back_from_the_host() -> None:
+    computer = _Computer(FakeDecoder(n_cells=200), saved_bytes=10_000)
+    long = list(range(150))
+    computer.park(long)
+    computer.park([900] * 100)
+    assert len(computer.cache.parked) == 1
+    back = computer.attach([*long, 7])
+    assert back is not None
+    assert back.n_past == 150
+    assert computer.decoder.restores == 1
+    assert computer.cache.saved.used_bytes < 10_000
+
+
+def test_what_llama_refuses_to_take_back_is_computed_again() -> None:
+    computer = _Computer(FakeDecoder(n_cells=200), saved_bytes=10_000)
+    computer.park(list(range(150)))
+    computer.park([900] * 100)
+    computer.decoder.refuse_restore = True
+    back = computer.compute([*range(150), 7])
+    assert back.n_past == 151
+    assert not [one for one in computer.cache.saved.sequences if one.ids[0] == 0]
+
+
+def test_a_suspended_sequence_goes_on_where_it_was() -> None:
+    computer = _Computer(FakeDecoder(), saved_bytes=0)
+    sequence = computer.compute(list(range(100)))
+    copy = computer.cache.suspend(sequence)
+    assert copy is not None
+    assert computer.cache.free_cells == 1024
+    row = np.arange(101, dtype=np.int32)
+    again = computer.cache.resume(copy, TokenRow(row), TokenizedPrompt(row), reserve=0, owner=None)
+    assert again is not None
+    assert (again.n_past, again.n_left, computer.cache.free_cells) == (100, 1, 924)
+
+
+@pytest.mark.parametrize("memory", [MemoryKind.WINDOWED, MemoryKind.RECURRENT])
+def test_turns_leave_checkpoints_that_any_later_prompt_can_use(memory: MemoryKind) -> None:
+    computer = _Computer(FakeDecoder(memory=memory, n_window=8), saved_bytes=100_000)
+    system = [1000, *range(60)]
+    _compute_in_chunks(computer, [*system, 1001, *range(100, 160), 1002, 5])
+    sequence = computer.attach([*system, 1001, *range(200, 260), 1002, 6])
+    assert sequence is not None
+    assert sequence.n_past == 61
+    # The first conversation is still there, and is taken up whole.
+    assert len(computer.cache.parked) == 1
+
+
+@pytest.mark.parametrize("memory", [MemoryKind.WINDOWED, MemoryKind.RECURRENT])
+def test_where_two_prompts_departed_a_third_begins(memory: MemoryKind) -> None:
+    computer = _Computer(FakeDecoder(memory=memory, n_window=8, n_sequences=4), saved_bytes=100_000)
+    for last in (200, 300):
+        _compute_in_chunks(computer, [*range(100), *range(last, last + 50)])
+    sequence = computer.attach([*range(100), *range(400, 450)])
+    assert sequence is not None
+    assert sequence.n_past == 100
+
+
+def test_a_prompt_makes_a_running_one_pause_where_they_part() -> None:
+    computer = _Computer(FakeDecoder(memory=MemoryKind.RECURRENT), saved_bytes=100_000)
+    running = computer.compute(list(range(200)), n=20)
+    row = np.array([*range(150), 900, 901], np.int32)
+    assert computer.cache.worth_waiting(TokenRow(row), TokenizedPrompt(row))
+    assert running.until_stop() == 130
+
+
+def test_a_checkpoint_that_llama_refuses_is_done_without() -> None:
+    computer = _Computer(FakeDecoder(memory=MemoryKind.RECURRENT), saved_bytes=100_000)
+    system = [1000, *range(60)]
+    _compute_in_chunks(computer, [*system, 1001, *range(100, 160), 1002, 5])
+    computer.decoder.refuse_restore = True
+    sequence = computer.compute([*system, 1001, *range(200, 260), 1002, 6])
+    assert sequence.n_past == 124
+
+
+def test_nothing_is_kept_of_a_conversation_that_is_forgotten() -> None:
+    computer = _Computer(FakeDecoder(n_cells=200), saved_bytes=10_000)
+    for first in (0, 500):
+        sequence = computer.attach(range(first, first + 120), owner="chat")
+        assert sequence is not None
+        computer.cache.advance(sequence, 120)
+        computer.cache.park(sequence)
+    assert {one.owner for one in computer.cache.owned()} == {"chat"}
+    computer.cache.forget("chat")
+    assert not computer.cache.has_owned
+    assert list(computer.cache.owned()) == []
+    assert computer.cache.parked == ()
+
+
+def _compute_in_chunks(computer: _Computer, ids: Ids[int]) -> None:
+    """As the planner does: never beyond a boundary at once."""
+    sequence = computer.attach(ids)
+    assert sequence is not None
+    batch = computer.decoder.batch
+    while sequence.n_left:
+        n = sequence.until_stop()
+        batch.clear()
+        tokens = sequence.row.ids[sequence.n_past : sequence.n_past + n]
+        batch.add_chunk(tokens, position=sequence.position, sequence=sequence.id, output=False)
+        computer.decoder.decode()
+        computer.cache.advance(sequence, n)
+    computer.cache.park(sequence)

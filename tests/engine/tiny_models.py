@@ -16,12 +16,19 @@ _WIDTH, _HEADS, _FF = 64, 4, 128
 _WINDOW = 32
 
 
-def write_llama(path: Path, tokenizer_of: Path, *, n_ctx_train: int = 2048, floats: dict[str, float] | None = None) -> Path:
+def write_llama(
+    path: Path,
+    tokenizer_of: Path,
+    *,
+    n_ctx_train: int = 2048,
+    floats: dict[str, float] | None = None,
+    reverse_tokens: bool = False,
+) -> Path:
     """Plain attention: every position is kept. `floats` are more values for the header."""
     model = _Writer(path, "llama", n_layers=2, n_heads_kv=2, n_ctx_train=n_ctx_train)
     for key, value in (floats or {}).items():
         model.file.add_float32(key, value)
-    model.copy_tokenizer(tokenizer_of)
+    model.copy_tokenizer(tokenizer_of, reverse=reverse_tokens)
     model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
     model.random("output", model.n_vocab, _WIDTH, scale=0.5)
     model.ones("output_norm")
@@ -119,11 +126,14 @@ class _Writer:
         self.file.add_rope_freq_base(10000.0)
         self.file.add_file_type(0)
 
-    def copy_tokenizer(self, source: Path) -> None:
+    def copy_tokenizer(self, source: Path, *, reverse: bool = False) -> None:
+        """The same tokenizer, or one whose ordinary tokens have other ids."""
         for key, field in gguf.GGUFReader(source).fields.items():
             if not key.startswith("tokenizer."):
                 continue
             values: Any = field.contents()
+            if reverse and key == "tokenizer.ggml.tokens":
+                values = [*values[:300], *reversed(values[300:])]
             if field.types[0] is gguf.GGUFValueType.ARRAY:
                 self.file.add_key_value(key, values, gguf.GGUFValueType.ARRAY, sub_type=field.types[-1])
             else:
