@@ -49,9 +49,12 @@ class Generation:
         decoder: Decoder,
         vocabulary: Vocabulary,
         *,
+        drafts: DraftRecord | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises GenerationFailed if the constraint can't be kept from its first token on."""
+        """`drafts` is how well guesses have done so far. Raises GenerationFailed if the constraint can't be kept from the first
+        token on.
+        """
         job = prepared.job
         self.id = job.id
         self.prompt = prepared.prompt
@@ -61,7 +64,7 @@ class Generation:
         self.arrival = 0
         self.sequence: Sequence | None = None
         self.copy: SavedSequence | None = None
-        self.drafts = DraftRecord()
+        self.drafts = DraftRecord(drafts)
         self.finished: FinishReason | None = None
         self.cached_tokens = 0
         self._job = job

@@ -11,6 +11,7 @@ _MIN_CHUNK = 32
 # Prompts that nobody waits beside are read in whole physical batches: smaller ones are slower.
 _LONE_CHUNK = 512
 _NEWEST = 0.3
+_NEWEST_STEP = 0.1
 _ROWS = 64
 # What a further row adds to a step, as a share of it, until that has been seen.
 _GUESSED_ROW = 0.08
@@ -31,7 +32,7 @@ class Pace:
             return
         if not n_read and 0 < n_written <= _ROWS:
             known = self._step_s[n_written]
-            self._step_s[n_written] = seconds if not known else (1 - _NEWEST) * known + _NEWEST * seconds
+            self._step_s[n_written] = seconds if not known else (1 - _NEWEST_STEP) * known + _NEWEST_STEP * seconds
             self._seen[n_written] += 1
         elif n_read >= _MIN_CHUNK and n_read >= n_written:
             rate = (n_read + n_written) / seconds
@@ -53,5 +54,5 @@ class Pace:
         if total > _ROWS:
             return float("inf")
         if self._seen[n_rows] >= _ENOUGH and self._seen[total] >= _ENOUGH:
-            return self._step_s[total] / self._step_s[n_rows]
+            return max(1.0, self._step_s[total] / self._step_s[n_rows])
         return 1 + _GUESSED_ROW * more / n_rows

@@ -15,6 +15,8 @@ __all__ = ["MAX_DRAFT_ROWS", "Plan", "PlannedPicture", "PlannedTokens", "Planner
 
 # Up to this many tokens count as writing (a token, and those a grammar forces), which goes before reading prompts.
 _MAX_WRITTEN = 32
+# Beyond so many answers side by side a further row is about as dear as a token.
+_FEW = 4
 
 MAX_DRAFT_ROWS = 16
 """Rows of guessed tokens in one step, of all requests together."""
@@ -80,23 +82,32 @@ class Planner:
             writes = not generation.reading and sequence.n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
             (writers if writes and sequence.n_left <= self._batch.room else readers).append((generation, sequence))
         # Beside prompts a guess has no known price.
-        drafting = self._drafter is not None and not readers
+        drafting = self._drafter is not None and not readers and len(writers) <= _FEW
         spare = min(MAX_DRAFT_ROWS, free_cells - sum(sequence.n_left for _, sequence in writers)) if drafting else 0
+        rows = sum(sequence.n_left for _, sequence in writers)
         for generation, sequence in writers:
-            item = self._add(generation, sequence, sequence.n_left, self._guess(generation, len(writers), spare))
+            item = self._add(generation, sequence, sequence.n_left, self._guess(generation, rows, spare))
+            rows += len(item.draft)
             spare -= len(item.draft)
             tokens.append(item)
         return Plan(tokens, self._read(readers, tokens, free_cells))
 
     def _guess(self, generation: Generation, n_rows: int, spare: int) -> tuple[int, ...]:
-        if spare <= 0 or self._drafter is None:
-            return ()
-        record = generation.drafts
+        """What is worth guessing, if anything: where a guess is for nothing, it is made before its length is decided."""
+        drafter, record = self._drafter, generation.drafts
         most = min(spare, self._n_draft)
-        n = draft_length(self._pace, n_rows, record.rate, most, token_s=self._drafter.token_s)
+        if most <= 0 or drafter is None:
+            return ()
+        guess: tuple[int, ...] = ()
+        if not drafter.token_s:
+            guess = drafter.propose(generation, most)
+            if not guess:
+                return ()
+            most = len(guess)
+        n = draft_length(self._pace, n_rows, record.rate, most, token_s=drafter.token_s)
         if not n and not record.skip():
             return ()
-        return self._drafter.propose(generation, max(1, n))
+        return guess[: max(1, n)] or drafter.propose(generation, max(1, n))
 
     def _read(
         self, readers: list[tuple[Generation, Sequence]], tokens: list[PlannedTokens], free_cells: int

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from app.domain.errors import AppError, GenerationFailed
 from app.domain.stats import EngineStats
 from app.engine.decoder import Decoder, DecodeResult, FloatArray, MemoryKind, Vocabulary
+from app.engine.draft_record import DraftRecord
 from app.engine.drafts import Drafter
 from app.engine.generation import Generation, PreparedGeneration
 from app.engine.pace import Pace
@@ -62,6 +63,7 @@ class Scheduler:
         self._events: list[JobEvent] = []
         self._computing: tuple[str, ...] = ()
         self._preempted = 0
+        self._drafts = DraftRecord()
         self.times = StepTimes()
 
     @property
@@ -92,7 +94,7 @@ class Scheduler:
             self._files.hold(prepared.job.owner)
         if prepared.saved is not None:
             self._cache.saved.keep(prepared.saved)
-        self._waiting.add(Generation(prepared, self._decoder, self._vocabulary, clock=self._clock))
+        self._waiting.add(Generation(prepared, self._decoder, self._vocabulary, drafts=self._drafts, clock=self._clock))
 
     def cancel(self, job: str) -> None:
         """Forget a job, without an event; what it computed stays for the next prompt. Unknown ids are ignored."""
