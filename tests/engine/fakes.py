@@ -290,7 +290,7 @@ def fake_engine(
     files: StateFiles | None = None,
     drafter: Drafter | None = None,
 ) -> Engine:
-    """A real engine on a fake decoder; grammars are left out."""
+    """A real engine on a fake decoder; grammars are left out, and nothing takes any time."""
     vocabulary = vocabulary or FakeVocabulary()
 
     def no_grammars() -> object:
@@ -308,6 +308,7 @@ def fake_engine(
             saved=SavedStates(saved_bytes, on_let_go=files.write if files is not None else None),
             files=files,
             drafter=drafter,
+            clock=lambda: 0.0,
         ),
         limit=limit,
         files=files,
