@@ -58,7 +58,10 @@ class Bench:
 async def bench(ember_path: Path, ember_projector_path: Path, tmp_path: Path) -> AsyncGenerator[Bench, None]:
     library = FakeLibrary(installed_model("ember", path=ember_path, projector=ember_projector_path))
     models = ModelManager(
-        library, ProcessLauncher(), SettingsStore(tmp_path / "settings.json", overrides={"n_ctx": 2048, "n_threads": 1})
+        library,
+        ProcessLauncher(),
+        SettingsStore(tmp_path / "settings.json", overrides={"n_ctx": 2048, "n_threads": 1}),
+        cache_folder=tmp_path / "prompts",
     )
     yield Bench(models)
     await models.close()
@@ -132,3 +135,41 @@ async def test_filling_in_reads_what_comes_after(bench: Bench) -> None:
     filling = CompletionRequest("ember", prompt, suffix="\n\nprint(add(1, 2))", sampling=GREEDY, max_tokens=4)
     n_plain, n_filling = [end_of([event async for event in bench.chat.complete(one)]).usage for one in (plain, filling)]
     assert n_filling.prompt_tokens > n_plain.prompt_tokens + 3
+
+
+LONG = "I have a red ball, a blue ball and a green ball. " * 12 + "Which colours are they?"
+
+
+async def test_a_conversation_goes_on_after_its_model_was_unloaded(bench: Bench, tmp_path: Path) -> None:
+    first = await bench.ask(LONG, cache_key="chat")
+    n_prompt = end_of(first).usage.prompt_tokens
+    await bench.models.unload("ember")
+    assert len(list((tmp_path / "prompts").iterdir())) == 1
+    again = await bench.ask(LONG, cache_key="chat")
+    assert end_of(again).usage.cached_tokens == n_prompt - 1
+    assert text_of(again) == text_of(first)
+    await bench.models.unload("ember")
+    # Nobody gave that one a key.
+    assert end_of(await bench.ask(LONG)).usage.cached_tokens == 0
+
+
+async def test_a_forgotten_conversation_is_gone_from_memory_and_disk(bench: Bench, tmp_path: Path) -> None:
+    await bench.ask(LONG, cache_key="chat")
+    await bench.models.unload("ember")
+    await bench.ask(LONG, cache_key="chat")
+    await bench.chat.forget("chat")
+    assert not list((tmp_path / "prompts").iterdir())
+    assert end_of(await bench.ask(LONG, cache_key="chat")).usage.cached_tokens == 0
+    await bench.chat.forget("chat")
+    await bench.models.unload("ember")
+    assert not list((tmp_path / "prompts").iterdir())
+
+
+async def test_what_the_engine_did_can_be_seen(bench: Bench) -> None:
+    await bench.ask(LONG)
+    stats = bench.models.state("ember").stats
+    assert stats is not None
+    assert stats.written_tokens > 0
+    assert stats.decode_s > stats.fill_s > 0
+    assert (stats.active, stats.waiting) == (0, 0)
+    assert stats.parked == 1
