@@ -70,16 +70,21 @@ async def _pump(
 
 
 class Tally:
-    """Adds up the token counts of a request's choices. `per_prompt` choices share one prompt, which is counted once."""
+    """Adds up the token counts of a request's choices. `per_prompt` choices share one prompt, which is counted once.
+
+    `first` is the end of the choice that finished first.
+    """
 
     def __init__(self, per_prompt: int = 1) -> None:
         self.generation_s = 0.0
+        self.first: Finished | None = None
         self._per_prompt = per_prompt
         self._prompts: dict[int, Usage] = {}
         self._completion_tokens = 0
         self._reasoning_tokens = 0
 
     def add(self, index: int, finished: Finished) -> None:
+        self.first = self.first or finished
         self.generation_s = max(self.generation_s, finished.timings.generation_s)
         self._prompts.setdefault(index // self._per_prompt, finished.usage)
         self._completion_tokens += finished.usage.completion_tokens

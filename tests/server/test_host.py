@@ -150,7 +150,7 @@ async def test_answers_are_sent_at_once(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         client = await RawClient.connect(api.port)
         await client.post("/v1/chat/completions", HELLO)
-        await client.until("}}}")
+        await client.until('"usage"')
         server = api.server._server
         assert server is not None
         (connection,) = server.server_state.connections

@@ -16,7 +16,7 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.server.answers import Answer, Tally
-from app.server.wire.reply import ReplyHead, encode, logprob_entry, usage_body
+from app.server.wire.reply import ReplyHead, closing_fields, encode, logprob_entry, timings_body, usage_body
 
 __all__ = ["ChatFrames", "chat_completion"]
 
@@ -31,7 +31,7 @@ def chat_completion(head: ReplyHead, answers: Sequence[Answer], tally: Tally, *,
         }
         for index, answer in enumerate(answers)
     ]
-    return {**head.body("chat.completion"), "choices": choices, "usage": usage_body(tally.usage)}
+    return {**head.body("chat.completion"), "choices": choices, **closing_fields(tally)}
 
 
 class ChatFrames:
@@ -65,7 +65,7 @@ class ChatFrames:
                 delta = {"index": event.index, "function": {"arguments": event.text}}
                 return self._frame(index, encode({"tool_calls": [delta]}))
             case Finished():
-                return self._frame(index, "{}", reason=f'"{event.reason.value}"')
+                return self._frame(index, "{}", reason=f'"{event.reason.value}"', timings=encode(timings_body(event)))
             case PrefillProgress():
                 return b""
 
@@ -74,8 +74,11 @@ class ChatFrames:
             return b""
         return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode()
 
-    def _frame(self, index: int, delta: str, *, logprobs: str = "null", reason: str = "null") -> bytes:
-        return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":{reason}}}]}}\n\n'.encode()
+    def _frame(
+        self, index: int, delta: str, *, logprobs: str = "null", reason: str = "null", timings: str | None = None
+    ) -> bytes:
+        more = f',"timings":{timings}' if timings else ""
+        return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":{reason}}}]{more}}}\n\n'.encode()
 
 
 def _message(answer: Answer) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import CompletionRequest, Finished, GenerationEvent, TextDelta, TokenLogprob
 from app.server.answers import Answer, Tally
 from app.server.wire.base import SamplingFields, StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
-from app.server.wire.reply import ReplyHead, encode, finite, usage_body
+from app.server.wire.reply import ReplyHead, closing_fields, encode, finite, timings_body, usage_body
 from app.server.wire.tools import ResponseFormat, domain_output
 
 __all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests", "prompts_of"]
@@ -96,7 +96,7 @@ def completion(
         best = sorted(tried, key=lambda answer: -answer.mean_logprob) if body.n_tried > body.n_choices else tried
         for answer in best[: body.n_choices]:
             choices.append(_choice(len(choices), echo, answer, logprobs=body.logprobs))
-    return {**head.body("text_completion"), "choices": choices, "usage": usage_body(tally.usage)}
+    return {**head.body("text_completion"), "choices": choices, **closing_fields(tally)}
 
 
 def _choice(index: int, echo: str, answer: Answer, *, logprobs: int | None) -> dict[str, Any]:
@@ -154,13 +154,16 @@ class CompletionFrames:
                 told = "null" if self._top is None else encode(self._offsets[index].shape(tokens, top=self._top))
                 return self._frame(index, text, logprobs=told)
             case Finished():
-                return self._frame(index, "", reason=f'"{event.reason.value}"')
+                return self._frame(index, "", reason=f'"{event.reason.value}"', timings=encode(timings_body(event)))
             case _:
                 return b""
 
     def closing(self, tally: Tally) -> bytes:
         return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode() if self._usage else b""
 
-    def _frame(self, index: int, text: str, *, logprobs: str = "null", reason: str = "null") -> bytes:
+    def _frame(
+        self, index: int, text: str, *, logprobs: str = "null", reason: str = "null", timings: str | None = None
+    ) -> bytes:
+        more = f',"timings":{timings}' if timings else ""
         choice = f'{{"text":{encode(text)},"index":{index},"logprobs":{logprobs},"finish_reason":{reason}}}'
-        return f"{self._base}{choice}]}}\n\n".encode()
+        return f"{self._base}{choice}]{more}}}\n\n".encode()

@@ -9,9 +9,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.generation import TokenLogprob, Usage
+from app.domain.generation import Finished, TokenLogprob, Usage
+from app.server.answers import Tally
 
-__all__ = ["ReplyHead", "encode", "finite", "logprob_entry", "usage_body"]
+__all__ = ["ReplyHead", "closing_fields", "encode", "finite", "logprob_entry", "timings_body", "usage_body"]
 
 # JSON has no minus infinity; this is what OpenAI sends for a token that could not be.
 _IMPOSSIBLE = -9999.0
@@ -62,6 +63,39 @@ def usage_body(usage: Usage) -> dict[str, Any]:
             "rejected_prediction_tokens": 0,
         },
     }
+
+
+def timings_body(finished: Finished) -> dict[str, Any]:
+    """How an answer went, under the names that llama.cpp's server gave: an extension that clients of local servers read."""
+    usage, timings = finished.usage, finished.timings
+    n_read = usage.prompt_tokens - usage.cached_tokens
+    return {
+        "queue_ms": _ms(timings.queue_s),
+        "cache_n": usage.cached_tokens,
+        "prompt_n": n_read,
+        "prompt_ms": _ms(timings.prompt_s),
+        "prompt_per_second": _rate(n_read, timings.prompt_s),
+        "predicted_n": usage.completion_tokens,
+        "predicted_ms": _ms(timings.generation_s),
+        # The first token came with the prompt.
+        "predicted_per_second": _rate(usage.completion_tokens - 1, timings.generation_s),
+        "draft_n": usage.drafted_tokens,
+        "draft_n_accepted": usage.accepted_tokens,
+    }
+
+
+def closing_fields(tally: Tally) -> dict[str, Any]:
+    """What a whole answer ends with. Of several choices the one that finished first tells how it went."""
+    timings = {"timings": timings_body(tally.first)} if tally.first is not None else {}
+    return {"usage": usage_body(tally.usage), **timings}
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 3)
+
+
+def _rate(count: int, seconds: float) -> float | None:
+    return round(count / seconds, 3) if seconds > 0 and count > 0 else None
 
 
 def finite(logprob: float) -> float:

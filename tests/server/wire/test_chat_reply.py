@@ -55,13 +55,14 @@ def chunk(event: GenerationEvent, *, logprobs: bool = False, index: int = 0) -> 
 
 def test_a_text_answer_has_all_keys_that_clients_ask_for() -> None:
     body = whole(PrefillProgress(9, 9, 3), TextDelta("Hel"), TextDelta("lo"), END)["raw"]
-    assert list(body) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
+    assert list(body) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage", "timings"]
     (choice,) = body["choices"]
     assert choice["message"] == {"role": "assistant", "content": "Hello", "refusal": None}
     assert choice["logprobs"] is None
     assert body["usage"]["total_tokens"] == 13
     assert body["usage"]["prompt_tokens_details"]["cached_tokens"] == 3
     assert body["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
+    assert (body["timings"]["cache_n"], body["timings"]["prompt_n"]) == (3, 6)
 
 
 def test_a_tool_call_leaves_the_content_null() -> None:
