@@ -123,8 +123,9 @@ class Scheduler:
         """Write to the disk what belongs to conversations, before the memory is freed. Takes as long as it takes."""
         if self._files is not None:
             for state in self._cache.owned():
+                # One after the other: copies of all would need the memory twice.
                 self._files.write(state)
-            self._files.close()
+                self._files.close()
 
     def interrupt(self, job: str) -> None:
         """Cut short the computation that runs, if it is for this job alone. Any thread; `cancel` still has to follow."""

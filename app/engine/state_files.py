@@ -75,7 +75,6 @@ class StateFiles:
             file.unlink(missing_ok=True)
             return None
         if state is not None:
-            self._in_memory.add(owner)
             with contextlib.suppress(OSError):
                 os.utime(file)
         return state
