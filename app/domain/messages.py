@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["ContentPart", "ImagePart", "Message", "Role", "TextPart", "ToolCall"]
+__all__ = ["AudioPart", "ContentPart", "ImagePart", "Message", "Role", "TextPart", "ToolCall"]
 
 
 class Role(enum.StrEnum):
@@ -24,12 +24,19 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture as the file's bytes: PNG, JPEG, WebP, GIF (first frame) or BMP, checked by `app.engine.pictures` before use."""
+    """A picture as the file's bytes, in one of the formats of `app.engine.pictures`, which checks it before use."""
 
     data: bytes
 
 
-ContentPart: TypeAlias = TextPart | ImagePart
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """Sound as the file's bytes: WAV, MP3 or FLAC, checked by `app.engine.sounds` before use."""
+
+    data: bytes
+
+
+ContentPart: TypeAlias = TextPart | ImagePart | AudioPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,10 @@ class Message:
     @property
     def images(self) -> tuple[ImagePart, ...]:
         return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+    @property
+    def sounds(self) -> tuple[AudioPart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, AudioPart))
 
     @classmethod
     def of(cls, role: Role, text: str) -> Message:

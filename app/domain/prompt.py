@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from app.domain.generation import TokenLogprob
 
-__all__ = ["Constraint", "ControlText", "Picture", "Piece", "PlainText", "PromptSegment", "TokenIds"]
+__all__ = ["Constraint", "ControlText", "Picture", "Piece", "PlainText", "PromptSegment", "Sound", "TokenIds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,18 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound file's bytes, to be heard by the model at this place."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TokenIds:
     ids: tuple[int, ...]
 
 
-PromptSegment: TypeAlias = ControlText | PlainText | Picture | TokenIds
+PromptSegment: TypeAlias = ControlText | PlainText | Picture | Sound | TokenIds
 
 
 @dataclass(frozen=True, slots=True)

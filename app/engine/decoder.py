@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from app.domain.generation import SamplingParams
 from app.engine.batch import Batch
 from app.engine.pictures import RgbPicture
+from app.engine.sounds import SoundFile
 
 __all__ = [
     "ByteArray",
@@ -61,15 +62,17 @@ class MemoryKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PictureTokens:
-    """One indivisible run of picture tokens. `key` names its content; `handle` belongs to the projector that made it.
+    """One indivisible run of a picture's or sound's tokens. `key` names its content; `handle` belongs to the projector.
 
     `n_positions` is how far it moves the position: less than `n_tokens` on models that place picture tokens in a grid.
+    `following` are the runs after it in the same prompt, which may be encoded along with it.
     """
 
     key: bytes
     n_tokens: int
     n_positions: int
     handle: Any
+    following: tuple[PictureTokens, ...] = field(default=(), repr=False, compare=False)
 
 
 class Vocabulary(Protocol):
@@ -132,7 +135,7 @@ class Decoder(Protocol):
 
     def decode(self) -> DecodeResult: ...
     def decode_picture(self, picture: PictureTokens, *, sequence: int, position: int) -> DecodeResult:
-        """Encode (or take from the cache) and decode a picture. A failure leaves the sequence in an unknown state."""
+        """Encode (or take from the cache) and decode a picture or sound. A failure leaves the sequence in an unknown state."""
         ...
 
     def logits(self) -> FloatArray:
@@ -192,8 +195,13 @@ class Encoder(Protocol):
 
 
 class Projector(Protocol):
-    """Reads pictures for a model. `tokenize` is safe beside the engine thread."""
+    """Reads pictures and sound for a model. Safe beside the engine thread."""
 
-    def tokenize(self, picture: RgbPicture) -> tuple[tuple[int, ...] | PictureTokens, ...]:
-        """What stands for a picture in a prompt: runs of picture tokens, and the text tokens the model wants around them."""
+    @property
+    def sees_pictures(self) -> bool: ...
+    @property
+    def hears(self) -> bool: ...
+
+    def tokenize(self, media: RgbPicture | SoundFile) -> tuple[tuple[int, ...] | PictureTokens, ...]:
+        """What stands for it in a prompt: runs of its tokens, and the text tokens the model wants around them."""
         ...

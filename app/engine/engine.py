@@ -66,7 +66,7 @@ class Engine:
                 return self._prepare_embedding(job)
 
     def tokenize(self, prompt: Iterable[PromptSegment], *, add_special: bool) -> tuple[int, ...]:
-        """The ids of a prompt; -1 for each token of a picture. Raises RequestError kinds."""
+        """The ids of a prompt; -1 for each token of a picture or sound. Raises RequestError kinds."""
         ids = self._prompts.tokenize(prompt, add_special=add_special).ids
         return tuple(max(-1, token) for token in ids.tolist())
 
@@ -93,7 +93,7 @@ class Engine:
         if not len(prompt.ids):
             raise InvalidRequest("The prompt is empty. Send at least one token.", param="prompt")
         if prompt.ids[-1] < 0:
-            raise InvalidRequest("The prompt must not end with a picture; put text after it.", param="messages")
+            raise InvalidRequest("The prompt must not end with a picture or sound; put text after it.", param="messages")
         if len(prompt.ids) >= self._limit:
             raise ContextOverflow(n_prompt=len(prompt.ids), n_ctx=self._limit)
         constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None

@@ -112,13 +112,12 @@ class _Loader:
         decoder = self._decoder(model, projector)
         limit = min(decoder.n_cells, model.n_ctx_train or decoder.n_cells)
         vocabulary = model.vocabulary
-        sees = projector is not None and projector.sees_pictures
         files = self._state_files(decoder)
-        info = self._info(model, n_ctx=limit, sees_pictures=sees, embedding=False)
+        info = self._info(model, n_ctx=limit, projector=projector, embedding=False)
         return Engine(
             info,
             vocabulary=vocabulary,
-            prompts=PromptTokenizer(vocabulary, projector if sees else None, model_name=info.name),
+            prompts=PromptTokenizer(vocabulary, projector, model_name=info.name),
             constraints=ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary)),
             scheduler=self._scheduler(model, decoder, files),
             limit=limit,
@@ -209,7 +208,7 @@ class _Loader:
         if encoder is None:
             raise self._failure(self._native_reason("it makes no embeddings, or there is not enough memory for them."))
         self._resources.callback(encoder.close)
-        info = self._info(model, n_ctx=limit, sees_pictures=False, embedding=True)
+        info = self._info(model, n_ctx=limit, projector=None, embedding=True)
         vocabulary = model.vocabulary
         return Engine(
             info,
@@ -221,7 +220,7 @@ class _Loader:
             resources=self._resources.pop_all(),
         )
 
-    def _info(self, model: LlamaModel, *, n_ctx: int, sees_pictures: bool, embedding: bool) -> ModelInfo:
+    def _info(self, model: LlamaModel, *, n_ctx: int, projector: LlamaProjector | None, embedding: bool) -> ModelInfo:
         vocabulary = model.vocabulary
         return ModelInfo(
             name=model.name or self._config.model_path.stem,
@@ -236,7 +235,8 @@ class _Loader:
             eos_text=vocabulary.special_text("eos"),
             eot_text=vocabulary.special_text("eot"),
             adds_bos=vocabulary.adds_bos,
-            sees_pictures=sees_pictures,
+            sees_pictures=projector is not None and projector.sees_pictures,
+            hears=projector is not None and projector.hears,
             embedding=embedding,
             n_gpu_layers=model.n_gpu_layers,
             fim_prefix=vocabulary.special_text("fim_pre"),

@@ -6,18 +6,23 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
-from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, TokenIds
+from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound, TokenIds
 from app.engine.decoder import PictureTokens, Projector, Vocabulary
 from app.engine.pictures import read_picture
+from app.engine.sounds import read_sound
 from app.engine.tokens import PlacedPicture, TokenizedPrompt, pseudo_ids
 
 __all__ = ["PromptTokenizer"]
 
-_PICTURES_KEPT = 16
+_Parts: TypeAlias = tuple[tuple[int, ...] | PictureTokens, ...]
+# Pictures and sounds that are remembered, in tokens; what they are encoded from takes 10 to 40 kB of memory per token.
+_TOKENS_KEPT = 8192
 
 
 class PromptTokenizer:
@@ -27,14 +32,17 @@ class PromptTokenizer:
     text is tokenized by itself, cut inside the marker, so that it stays text.
     """
 
-    def __init__(self, vocabulary: Vocabulary, projector: Projector | None, *, model_name: str) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, projector: Projector | None, *, model_name: str, tokens_kept: int = _TOKENS_KEPT
+    ) -> None:
         self._vocabulary = vocabulary
         self._projector = projector
         self._model_name = model_name
-        self._pictures: OrderedDict[bytes, tuple[tuple[int, ...] | PictureTokens, ...]] = OrderedDict()
+        self._tokens_kept = tokens_kept
+        self._known: OrderedDict[bytes, _Parts] = OrderedDict()
 
     def tokenize(self, segments: Iterable[PromptSegment], *, add_special: bool) -> TokenizedPrompt:
-        """Raises InvalidRequest (an id or picture that can't be used) and UnsupportedContent (pictures for a blind model)."""
+        """Raises InvalidRequest (an id, picture or sound that can't be used) and UnsupportedContent (a blind or deaf model)."""
         ids: list[int] = []
         pictures: list[PlacedPicture] = []
         texts: list[ControlText | PlainText] = []
@@ -45,9 +53,9 @@ class PromptTokenizer:
                     continue
                 case TokenIds():
                     ids += self._texts(texts) + self._checked(segment.ids)
-                case Picture():
+                case Picture() | Sound():
                     ids += self._texts(texts)
-                    self._add_picture(segment.data, ids, pictures)
+                    self._add_media(segment, ids, pictures)
             texts.clear()
         ids += self._texts(texts)
         return self._with_bos(ids, pictures) if add_special else _prompt(ids, pictures)
@@ -105,26 +113,44 @@ class PromptTokenizer:
                 )
         return list(ids)
 
-    def _add_picture(self, data: bytes, ids: list[int], pictures: list[PlacedPicture]) -> None:
-        for part in self._picture(data):
+    def _add_media(self, media: Picture | Sound, ids: list[int], pictures: list[PlacedPicture]) -> None:
+        for part in self._media(media):
             if isinstance(part, PictureTokens):
                 pictures.append(PlacedPicture(len(ids), part))
                 ids += pseudo_ids(part.key, part.n_tokens).tolist()
             else:
                 ids += part
 
-    def _picture(self, data: bytes) -> tuple[tuple[int, ...] | PictureTokens, ...]:
-        if self._projector is None:
+    def _media(self, media: Picture | Sound) -> _Parts:
+        projector = self._projector
+        if isinstance(media, Picture) and not (projector and projector.sees_pictures):
             raise UnsupportedContent(f"{self._model_name} can't see pictures. Choose a model with vision.", param="messages")
-        digest = hashlib.sha256(data).digest()
-        known = self._pictures.get(digest)
+        if isinstance(media, Sound) and not (projector and projector.hears):
+            raise UnsupportedContent(f"{self._model_name} can't hear. Choose a model with audio input.", param="messages")
+        assert projector is not None
+        digest = hashlib.sha256(media.data).digest()
+        known = self._known.get(digest)
         if known is None:
-            known = self._pictures[digest] = self._projector.tokenize(read_picture(data))
-            if len(self._pictures) > _PICTURES_KEPT:
-                self._pictures.popitem(last=False)
-        self._pictures.move_to_end(digest)
+            read = read_picture if isinstance(media, Picture) else read_sound
+            known = self._known[digest] = projector.tokenize(read(media.data))
+            self._forget_oldest()
+        self._known.move_to_end(digest)
         return known
+
+    def _forget_oldest(self) -> None:
+        while len(self._known) > 1 and sum(map(_n_tokens, self._known.values())) > self._tokens_kept:
+            self._known.popitem(last=False)
+
+
+def _n_tokens(parts: _Parts) -> int:
+    return sum(part.n_tokens for part in parts if isinstance(part, PictureTokens))
 
 
 def _prompt(ids: list[int], pictures: list[PlacedPicture]) -> TokenizedPrompt:
-    return TokenizedPrompt(np.asarray(ids, np.int32), tuple(pictures))
+    """Each picture learns which ones follow it."""
+    runs = [placed.tokens for placed in pictures]
+    placed = (
+        PlacedPicture(picture.start, replace(picture.tokens, following=tuple(runs[i + 1 :])))
+        for i, picture in enumerate(pictures)
+    )
+    return TokenizedPrompt(np.asarray(ids, np.int32), tuple(placed))

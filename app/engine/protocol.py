@@ -102,6 +102,7 @@ class ModelInfo:
     fim_prefix: str = ""
     fim_suffix: str = ""
     fim_middle: str = ""
+    hears: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------------ jobs

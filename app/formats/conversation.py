@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
-from app.domain.messages import ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
 from app.formats.traits import TemplateTraits
 
-__all__ = ["Conversation", "Wording", "offered_tools", "texts_of"]
+__all__ = ["Conversation", "Media", "Wording", "offered_tools", "texts_of"]
 
 Block = dict[str, Any]
+Media: TypeAlias = ImagePart | AudioPart
 
 
 class Wording(Protocol):
@@ -28,23 +29,25 @@ class Wording(Protocol):
         """A key or text of a tool's definition or of a call's arguments."""
         ...
 
-    def picture(self, index: int) -> str: ...
+    def picture(self, index: int) -> str:
+        """What stands for a picture or sound."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a template is rendered with. `pictures` are in the order of their indices."""
+    """What a template is rendered with. `pictures`, and sounds among them, are in the order of their indices."""
 
     messages: list[Block]
     tools: list[Block] | None
-    pictures: tuple[ImagePart, ...]
+    pictures: tuple[Media, ...]
 
     @classmethod
     def of(cls, request: ChatRequest, traits: TemplateTraits, wording: Wording) -> Conversation:
         """Raises InvalidRequest for tool calls whose arguments the template can't take."""
         turns = _folded(request.messages, traits)
         names = {call.id: call.name for turn in turns for call in turn.tool_calls}
-        pictures: list[ImagePart] = []
+        pictures: list[Media] = []
         writer = _Writer(traits, wording, names, pictures)
         messages = [writer.message(turn) for turn in turns]
         tools = [writer.tool(tool) for tool in offered_tools(request)]
@@ -102,7 +105,7 @@ def _folded(messages: tuple[Message, ...], traits: TemplateTraits) -> tuple[Mess
 class _Writer:
     """Writes one request; `pictures` fills up on the way."""
 
-    def __init__(self, traits: TemplateTraits, wording: Wording, names: dict[str, str], pictures: list[ImagePart]) -> None:
+    def __init__(self, traits: TemplateTraits, wording: Wording, names: dict[str, str], pictures: list[Media]) -> None:
         self._traits = traits
         self._wording = wording
         self._names = names
@@ -160,7 +163,7 @@ class _Writer:
             match part:
                 case TextPart(text):
                     gathered += text
-                case ImagePart():
+                case ImagePart() | AudioPart():
                     texts += [self._wording.content(gathered), self._wording.picture(len(self._pictures))]
                     self._pictures.append(part)
                     gathered = ""

@@ -1,4 +1,4 @@
-"""Rendering a request into prompt segments, each known to be the template's text, a person's text, or a picture."""
+"""Rendering a request into prompt segments, each known to be the template's text, a person's text, a picture or a sound."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from functools import partial
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import ChatRequest
-from app.domain.messages import ImagePart
-from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment
-from app.formats.conversation import Conversation, Wording, texts_of
+from app.domain.messages import AudioPart
+from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound
+from app.formats.conversation import Conversation, Media, Wording, texts_of
 from app.formats.marks import RISKY, MarkedText, Marks, Run
 from app.formats.template import ChatTemplate
 from app.formats.traits import TemplateTraits
@@ -71,7 +71,7 @@ def render_prompt(template: ChatTemplate, traits: TemplateTraits, request: ChatR
     """The prompt of a request. The texts of its segments, joined, are what the template makes of the request without us.
 
     Only where a template cuts or rewrites a content that might spell special tokens, that content is taken over as it is.
-    Raises InvalidRequest (the template refuses) and UnsupportedContent (it has no place for a picture).
+    Raises InvalidRequest (the template refuses) and UnsupportedContent (it has no place for a picture or sound).
     """
     painter = _Painter(template, traits, request)
     plain, whole = painter.paint(_Unmarked), painter.paint(_Whole)
@@ -105,7 +105,7 @@ class _Painter:
         self._request = request
         self._marks = Marks(texts_of(request))
         self._now = datetime.now().astimezone()
-        self.pictures: tuple[ImagePart, ...] = ()
+        self.pictures: tuple[Media, ...] = ()
 
     def paint(self, wording: Callable[[Marks], Wording]) -> MarkedText:
         marks = self._marks.anew()
@@ -117,19 +117,20 @@ class _Painter:
         return marks.read(rendered, cuts=self._template.looked_for)
 
 
-def _segments(marked: MarkedText, pictures: tuple[ImagePart, ...]) -> tuple[PromptSegment, ...]:
+def _segments(marked: MarkedText, pictures: tuple[Media, ...]) -> tuple[PromptSegment, ...]:
     runs = _with_blanks_settled(_merged(marked.runs))
     shown = [run.picture for run in runs if run.picture is not None]
     if sorted(shown) != list(range(len(pictures))):
         raise UnsupportedContent(
-            "The model's chat template has no place for a picture in one of these messages.", param="messages"
+            "The model's chat template has no place for a picture or sound in one of these messages.", param="messages"
         )
     return tuple(_segment(run, pictures) for run in runs)
 
 
-def _segment(run: Run, pictures: tuple[ImagePart, ...]) -> PromptSegment:
+def _segment(run: Run, pictures: tuple[Media, ...]) -> PromptSegment:
     if run.picture is not None:
-        return Picture(pictures[run.picture].data)
+        media = pictures[run.picture]
+        return Sound(media.data) if isinstance(media, AudioPart) else Picture(media.data)
     return PlainText(run.text) if run.plain else ControlText(run.text)
 
 

@@ -74,7 +74,7 @@ class ChatService:
         await self._models.forget(cache_key)
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
-        """How many tokens the conversation would occupy, pictures included."""
+        """How many tokens the conversation would occupy, pictures and sound included."""
         _require_text(await self._models.find(request.model))
         async with self._models.use(request.model) as used:
             prompt = await asyncio.to_thread(_chat_prompt, used, request)
@@ -126,6 +126,9 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Outp
 def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:
     if not used.client.info.sees_pictures and any(message.images for message in request.messages):
         message = f"The model '{used.model.id}' can't read pictures. Use a model with vision, or leave the picture out."
+        raise UnsupportedContent(message, param="messages")
+    if not used.client.info.hears and any(message.sounds for message in request.messages):
+        message = f"The model '{used.model.id}' can't hear. Use a model with audio input, or leave the sound out."
         raise UnsupportedContent(message, param="messages")
     return used.format.prompt(request)
 

@@ -22,6 +22,7 @@ from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import Done, GenerateJob, JobEvent, ModelInfo, Tokens
 from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
+from app.engine.sounds import SoundFile
 from app.engine.state_files import StateFiles
 
 __all__ = [
@@ -269,14 +270,19 @@ class FakeEncoder:
 
 
 class FakeProjector:
-    """A picture is `<tool>`, one token per row of pixels, `<tool>`."""
+    """A picture is `<tool>`, one token per row of pixels, `<tool>`; a sound is a token for each tenth of a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sees_pictures: bool = True, hears: bool = True) -> None:
         self.read = 0
+        self.sees_pictures = sees_pictures
+        self.hears = hears
 
-    def tokenize(self, picture: RgbPicture) -> tuple[tuple[int, ...] | PictureTokens, ...]:
+    def tokenize(self, media: RgbPicture | SoundFile) -> tuple[tuple[int, ...] | PictureTokens, ...]:
         self.read += 1
-        return ((TOOL,), PictureTokens(picture.digest, picture.height, picture.height, None), (TOOL,))
+        if isinstance(media, SoundFile):
+            n = round(media.seconds * 10)
+            return (PictureTokens(media.digest, n, n, None),)
+        return ((TOOL,), PictureTokens(media.digest, media.height, media.height, None), (TOOL,))
 
 
 def fake_engine(

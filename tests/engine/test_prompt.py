@@ -7,10 +7,11 @@ from PIL import Image
 
 from app.domain.errors import ContextOverflow, InvalidRequest, UnsupportedContent
 from app.domain.generation import SamplingParams
-from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, TokenIds
+from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound, TokenIds
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import GenerateJob
 from tests.engine.fakes import BOS, END, TOOL, FakeDecoder, FakeProjector, FakeVocabulary, fake_engine, run, say
+from tests.engine.tiny_sounds import wav
 
 
 def _picture(rows: int, color: str = "red") -> Picture:
@@ -61,7 +62,7 @@ def test_a_picture_is_a_run_of_negative_ids_at_its_place() -> None:
 
 def test_a_picture_that_was_read_before_is_not_read_again() -> None:
     projector = FakeProjector()
-    prompts = PromptTokenizer(FakeVocabulary(), projector, model_name="Fake")
+    prompts = PromptTokenizer(FakeVocabulary(), projector, model_name="Fake", tokens_kept=400)
     for _ in range(3):
         prompts.tokenize((_picture(5),), add_special=False)
     assert projector.read == 1
@@ -71,9 +72,34 @@ def test_a_picture_that_was_read_before_is_not_read_again() -> None:
     assert projector.read == 32
 
 
-def test_a_model_without_a_projector_refuses_pictures_by_name() -> None:
-    with pytest.raises(UnsupportedContent, match="Fake can't see"):
-        PromptTokenizer(FakeVocabulary(), None, model_name="Fake").tokenize((_picture(5),), add_special=False)
+def test_a_sound_is_a_run_of_negative_ids_at_its_place() -> None:
+    prompts = PromptTokenizer(FakeVocabulary(), FakeProjector(), model_name="Fake")
+    prompt = prompts.tokenize((PlainText("a"), Sound(wav(0.4)), PlainText("b")), add_special=False)
+    assert [token if token >= 0 else None for token in prompt.ids.tolist()] == [97, None, None, None, None, 98]
+    assert [sound.start for sound in prompt.pictures] == [1]
+
+
+def test_each_picture_knows_which_ones_follow_it() -> None:
+    prompts = PromptTokenizer(FakeVocabulary(), FakeProjector(), model_name="Fake")
+    prompt = prompts.tokenize((_picture(5), PlainText("a"), _picture(6), Sound(wav(0.4))), add_special=False)
+    assert [[run.n_tokens for run in picture.tokens.following] for picture in prompt.pictures] == [[6, 4], [4], []]
+
+
+@pytest.mark.parametrize("projector", [None, FakeProjector(sees_pictures=False), FakeProjector(hears=False)])
+def test_a_model_refuses_by_name_what_it_can_not_perceive(projector: FakeProjector | None) -> None:
+    prompts = PromptTokenizer(FakeVocabulary(), projector, model_name="Fake")
+    if not (projector and projector.sees_pictures):
+        with pytest.raises(UnsupportedContent, match="Fake can't see"):
+            prompts.tokenize((_picture(5),), add_special=False)
+    if not (projector and projector.hears):
+        with pytest.raises(UnsupportedContent, match="Fake can't hear"):
+            prompts.tokenize((Sound(wav(1)),), add_special=False)
+
+
+def test_a_prompt_can_not_end_with_a_sound() -> None:
+    engine = fake_engine(FakeDecoder(), projector=FakeProjector())
+    with pytest.raises(InvalidRequest, match="must not end with a picture or sound"):
+        engine.prepare(GenerateJob("a", (PlainText("a"), Sound(wav(1))), SamplingParams()))
 
 
 def test_a_follow_up_about_a_picture_computes_neither_it_nor_what_stood_before() -> None:

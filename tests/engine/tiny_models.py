@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-__all__ = ["write_bert", "write_gemma3", "write_lfm2", "write_llama"]
+__all__ = ["write_bert", "write_gemma3", "write_lfm2", "write_llama", "write_qwen2vl"]
 
 _WIDTH, _HEADS, _FF = 64, 4, 128
 _WINDOW = 32
@@ -77,6 +77,20 @@ def write_lfm2(path: Path, tokenizer_of: Path) -> Path:
             model.random(f"blk.{i}.shortconv.conv", _WIDTH, 3)
             model.random(f"blk.{i}.shortconv.in_proj", 3 * _WIDTH, _WIDTH)
             model.random(f"blk.{i}.shortconv.out_proj", _WIDTH, _WIDTH)
+        model.feed_forward(i)
+    return model.save()
+
+
+def write_qwen2vl(path: Path, tokenizer_of: Path) -> Path:
+    """Plain attention, with positions in three directions for pictures (M-RoPE)."""
+    model = _Writer(path, "qwen2vl", n_layers=2, n_heads_kv=2, n_ctx_train=2048)
+    model.file.add_rope_dimension_sections([2, 3, 3, 0])
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
+    model.ones("output_norm")
+    for i in range(2):
+        model.attention(i, head=_WIDTH // _HEADS, n_heads_kv=2)
         model.feed_forward(i)
     return model.save()
 

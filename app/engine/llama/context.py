@@ -50,6 +50,8 @@ class LlamaDecoder:
         self._model = model
         self._context = handle
         self._projector = projector
+        if projector is not None:
+            projector.serve(int(native.llama_n_ubatch(handle)))
         self._memory = native.llama_get_memory(handle)
         self.n_cells = int(native.llama_n_ctx(handle))
         self.n_sequences = size.n_sequences

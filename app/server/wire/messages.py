@@ -10,13 +10,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedContent, UnsupportedParameter
-from app.domain.messages import ContentPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import AudioPart, ContentPart, ImagePart, Message, Role, TextPart, ToolCall
 from app.server.wire.base import Part
 
-__all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "WireMessage", "domain_messages"]
+__all__ = ["MAX_AUDIO_BYTES", "MAX_IMAGES", "MAX_IMAGE_BYTES", "MAX_SOUNDS", "WireMessage", "domain_messages"]
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGES = 16
+MAX_AUDIO_BYTES = 25 * 1024 * 1024
+MAX_SOUNDS = 8
 _SPACE = re.compile(r"\s+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 
@@ -26,6 +28,13 @@ class WireImageUrl(Part):
     detail: str | None = None
 
 
+class WireInputAudio(Part):
+    """`data` is the file in base64. OpenAI knows wav and mp3; what the file really is counts."""
+
+    data: str
+    format: Literal["wav", "mp3", "flac"]
+
+
 class WireContentPart(Part):
     """`image_url` is an object, or the URL itself."""
 
@@ -33,6 +42,7 @@ class WireContentPart(Part):
     text: str | None = None
     refusal: str | None = None
     image_url: WireImageUrl | str | None = None
+    input_audio: WireInputAudio | None = None
 
 
 class WireFunctionCall(Part):
@@ -65,6 +75,8 @@ def domain_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
     converted = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
     if sum(len(message.images) for message in converted) > MAX_IMAGES:
         raise InvalidRequest(f"A request can have at most {MAX_IMAGES} pictures.", param="messages")
+    if sum(len(message.sounds) for message in converted) > MAX_SOUNDS:
+        raise InvalidRequest(f"A request can have at most {MAX_SOUNDS} sounds.", param="messages")
     return converted
 
 
@@ -107,10 +119,14 @@ def _part(part: WireContentPart, place: str) -> ContentPart:
         case "image_url" if part.image_url is not None:
             url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
             return ImagePart(_image(url, f"{place}.image_url"))
-        case "text" | "refusal" | "image_url":
+        case "input_audio" if part.input_audio is not None:
+            return AudioPart(_audio(part.input_audio.data, f"{place}.input_audio.data"))
+        case "text" | "refusal" | "image_url" | "input_audio":
             raise InvalidRequest(f"A part of type '{part.type}' needs '{part.type}'.", param=f"{place}.{part.type}")
-        case "input_audio" | "file" | "video_url" | "audio_url":
-            raise UnsupportedContent(f"Hearth can't read parts of type '{part.type}'. Send text or image_url.", param=place)
+        case "file" | "video_url" | "audio_url":
+            raise UnsupportedContent(
+                f"Hearth can't read parts of type '{part.type}'. Send text, image_url or input_audio.", param=place
+            )
         case _:
             raise InvalidRequest(f"'{part.type[:50]}' is no kind of content part.", param=f"{place}.type")
 
@@ -124,14 +140,24 @@ def _image(url: str, place: str) -> bytes:
         raise InvalidRequest(f"{kind}. Send the picture itself as a data: URL, such as 'data:image/png;base64,…'.", param=place)
     if not comma or not header.lower().endswith(";base64"):
         raise InvalidRequest("A picture's data: URL must be base64: 'data:image/png;base64,…'.", param=place)
-    if len(payload) * 3 // 4 > MAX_IMAGE_BYTES:
-        raise InvalidRequest(f"A picture can have at most {MAX_IMAGE_BYTES // (1024 * 1024)} MiB.", param=place)
+    return _file(payload, place, kind="picture", name="picture's data: URL", most=MAX_IMAGE_BYTES)
+
+
+def _audio(data: str, place: str) -> bytes:
+    if data[:5].lower() == "data:":
+        raise InvalidRequest("A sound is base64 alone, without 'data:' before it.", param=place)
+    return _file(data, place, kind="sound", name="sound", most=MAX_AUDIO_BYTES)
+
+
+def _file(payload: str, place: str, *, kind: str, name: str, most: int) -> bytes:
+    if len(payload) * 3 // 4 > most:
+        raise InvalidRequest(f"A {kind} can have at most {most // (1024 * 1024)} MiB.", param=place)
     try:
         data = _decoded(payload)
     except ValueError as error:
-        raise InvalidRequest("The picture's data: URL is not valid base64.", param=place) from error
+        raise InvalidRequest(f"The {name} is not valid base64.", param=place) from error
     if not data:
-        raise InvalidRequest("The picture's data: URL is empty.", param=place)
+        raise InvalidRequest(f"The {name} is empty.", param=place)
     return data
 
 
