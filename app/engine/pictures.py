@@ -115,13 +115,15 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Shades of grey in 16 bits or as numbers, which Pillow would cut off at 255."""
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
         return image
     values = np.nan_to_num(np.asarray(image, np.float32))
     top = float(values.max(initial=0))
     if image.mode == "F" and top <= 1:
         values *= 255
-    elif image.mode.startswith("I;16") or top > 255:
+    elif top > 255:
         values *= 255 / max(top, 65535)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 

@@ -177,24 +177,24 @@ class _Rows:
         self._embedding = embedding
 
     def decode(self, sequence: int, start: int, end: int) -> None:
-        native, n = self._decoder._native, end - start
+        n = end - start
         rows = np.ascontiguousarray(self._embedding[start:end])
         at = np.arange(start, end, dtype=np.int32)
-        zero = np.zeros(n, np.int32)
+        zero, one = np.zeros(n, np.int32), np.ones(n, np.int32)
         # Time, row, column, and a direction that is not used, one after the other.
         positions = np.concatenate([zero, at // N_POSITIONS, at % N_POSITIONS, zero]).astype(np.int32)
-        batch = native.llama_batch_init(n, rows.shape[1], 1)
-        try:
-            batch.n_tokens = n
-            ctypes.memmove(batch.embd, rows.ctypes.data, rows.nbytes)
-            own = batch.pos
-            batch.pos = positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-            for i in range(n):
-                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, sequence, 0
-            assert native.llama_decode(self._decoder._context, batch) == 0
-            batch.pos = own
-        finally:
-            native.llama_batch_free(batch)
+        sequences = np.full(n, sequence, np.int32)
+        pointers = sequences.ctypes.data + 4 * np.arange(n, dtype=np.uint64)
+        outputs = np.zeros(n, np.int8)
+        int32_p = ctypes.POINTER(ctypes.c_int32)
+        batch = self._decoder._native.llama_batch()
+        batch.n_tokens = n
+        batch.embd = ctypes.cast(rows.ctypes.data, ctypes.POINTER(ctypes.c_float))
+        batch.pos = ctypes.cast(positions.ctypes.data, int32_p)
+        batch.n_seq_id = ctypes.cast(one.ctypes.data, int32_p)
+        batch.seq_id = ctypes.cast(pointers.ctypes.data, ctypes.POINTER(int32_p))
+        batch.logits = ctypes.cast(outputs.ctypes.data, ctypes.POINTER(ctypes.c_int8))
+        assert self._decoder._native.llama_decode(self._decoder._context, batch) == 0
 
 
 def _state(decoder: LlamaDecoder, sequence: int) -> bytes:
