@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +53,30 @@ def test_a_picture_over_http(hearth: Hearth, red_circle: bytes) -> None:
     )
     assert status == 200
     assert "red circle" in answer["choices"][0]["message"]["content"]
+
+
+def test_two_pictures_in_one_message_and_a_follow_up_that_computes_neither_again(hearth: Hearth, red_circle: bytes) -> None:
+    star = (Path(__file__).parents[2] / "resources" / "examples" / "yellow-star.png").read_bytes()
+    addresses = ["data:image/png;base64," + base64.b64encode(data).decode() for data in (red_circle, star)]
+    pictures = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": [*pictures, {"type": "text", "text": "What is in the first picture?"}]}
+    ]
+    _, first = hearth.post("/chat/completions", model="ember", temperature=0, messages=turns)
+    assert "red circle" in first["choices"][0]["message"]["content"]
+    assert first["usage"]["prompt_tokens"] > 2 * 49
+    turns += [first["choices"][0]["message"], {"role": "user", "content": "And which colour?"}]
+    status, follow = hearth.post("/chat/completions", model="ember", temperature=0, messages=turns)
+    assert status == 200
+    assert follow["usage"]["prompt_tokens_details"]["cached_tokens"] >= first["usage"]["prompt_tokens"]
+
+
+def test_a_sound_for_a_model_that_can_not_hear_is_a_clear_error(hearth: Hearth) -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    status, answer = hearth.post("/chat/completions", model="ember", messages=[{"role": "user", "content": [part]}])
+    assert status == 400
+    assert "can't hear" in answer["error"]["message"]
+    assert answer["error"]["code"] == "unsupported_content"
 
 
 def test_a_killed_worker_is_an_error_in_the_stream_and_the_next_request_works(hearth: Hearth) -> None:

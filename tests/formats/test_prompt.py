@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import ChatRequest, Tool
-from app.domain.messages import ImagePart, Message, Role, TextPart
-from app.domain.prompt import ControlText, Picture, PlainText
+from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
+from app.domain.prompt import ControlText, Picture, PlainText, Sound
 from app.formats.chat_format import ChatFormat
 from app.formats.conversation import Conversation
 from app.formats.template import ChatTemplate
@@ -161,6 +161,12 @@ def test_pictures_stand_where_they_were_put(ember: ChatFormat) -> None:
     parts = (TextPart("Compare "), ImagePart(b"one"), TextPart(" with "), ImagePart(b"two"))
     segments = ember.prompt(ask(Message(Role.USER, parts)))
     assert segments[1:5] == (PlainText("Compare "), Picture(b"one"), PlainText(" with "), Picture(b"two"))
+
+
+def test_sounds_stand_among_pictures_where_they_were_put(ember: ChatFormat) -> None:
+    parts = (AudioPart(b"one"), TextPart(" and "), ImagePart(b"two"), AudioPart(b"three"))
+    segments = ember.prompt(ask(Message(Role.USER, parts)))
+    assert segments[1:5] == (Sound(b"one"), PlainText(" and "), Picture(b"two"), Sound(b"three"))
 
 
 @pytest.mark.parametrize("source", [templates.PLAIN, templates.TRIMS, templates.PARTS_ONLY, None])

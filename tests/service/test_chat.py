@@ -25,7 +25,7 @@ from app.domain.generation import (
     TextDelta,
     ToolCallStarted,
 )
-from app.domain.messages import ImagePart, Message, Role, TextPart
+from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
 from app.domain.models import Capability
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import ModelInfo
@@ -203,6 +203,12 @@ async def test_a_picture_for_a_model_without_vision_is_refused(tmp_path: Path) -
     bench = Bench(tmp_path, info=model_info(sees_pictures=False))
     with pytest.raises(UnsupportedContent, match="can't read pictures"):
         await answer(bench, question(ImagePart(b"png"), TextPart("What is it?")))
+
+
+async def test_a_sound_for_a_model_without_hearing_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, info=model_info(hears=False))
+    with pytest.raises(UnsupportedContent, match="can't hear"):
+        await answer(bench, question(AudioPart(b"wav"), TextPart("What is it?")))
 
 
 async def test_prompt_tokens_count_pictures(tmp_path: Path) -> None:

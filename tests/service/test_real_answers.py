@@ -21,12 +21,15 @@ from app.domain.generation import (
     SamplingChoice,
     TextDelta,
 )
-from app.domain.messages import ImagePart, Message, Role, TextPart
+from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
 from app.domain.models import ModelState
 from app.engine.process import ProcessLauncher
 from app.service.chat import ChatService
 from app.service.models import ModelManager
 from app.settings import SettingsStore
+from tests.engine.tiny_models import write_qwen2vl
+from tests.engine.tiny_projectors import write_omni_projector
+from tests.engine.tiny_sounds import wav
 from tests.fakes import FakeLibrary, installed_model
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +125,21 @@ async def test_a_picture_counts_its_tokens(bench: Bench, ember_path: Path) -> No
     with_picture = end_of(await bench.ask("What is in this picture?", picture)).usage.prompt_tokens
     without = end_of(await bench.ask("What is in this picture?")).usage.prompt_tokens
     assert with_picture > without + 16
+
+
+async def test_a_sound_is_heard_by_a_model_that_can(ember_path: Path, tmp_path: Path) -> None:
+    model = write_qwen2vl(tmp_path / "omni.gguf", ember_path)
+    projector = write_omni_projector(tmp_path / "mmproj-omni.gguf")
+    library = FakeLibrary(installed_model("omni", path=model, projector=projector))
+    settings = SettingsStore(tmp_path / "settings.json", overrides={"n_ctx": 2048, "n_threads": 1})
+    models = ModelManager(library, ProcessLauncher(), settings)
+    turn = Message(Role.USER, (AudioPart(wav(1)), TextPart("What was it?")))
+    request = ChatRequest("omni", (turn,), sampling=GREEDY, max_tokens=4)
+    try:
+        end = end_of([event async for event in ChatService(models).generate(request)])
+    finally:
+        await models.close()
+    assert end.usage.prompt_tokens > 750
 
 
 async def test_a_damaged_picture_is_the_requests_fault(bench: Bench) -> None:

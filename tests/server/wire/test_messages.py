@@ -4,11 +4,18 @@ import base64
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import InvalidRequest, RequestError, UnsupportedContent
-from app.domain.messages import ImagePart, Message, Role, TextPart, ToolCall
-from app.server.wire.messages import MAX_IMAGE_BYTES, MAX_IMAGES, WireMessage, domain_messages
+from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.server.wire.messages import (
+    MAX_AUDIO_BYTES,
+    MAX_IMAGE_BYTES,
+    MAX_IMAGES,
+    MAX_SOUNDS,
+    WireMessage,
+    domain_messages,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n not really"
 DATA_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
@@ -116,6 +123,7 @@ def test_too_many_pictures_are_refused() -> None:
         ({"role": "tool", "content": "2"}, "messages[0].tool_call_id"),
         ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
         ({"role": "user", "content": [{"type": "image_url"}]}, "messages[0].content[0].image_url"),
+        ({"role": "user", "content": [{"type": "input_audio"}]}, "messages[0].content[0].input_audio"),
         ({"role": "user", "content": [{"type": "smell"}]}, "messages[0].content[0].type"),
         ({"role": "assistant", "content": "x", "function_call": {"name": "f"}}, "messages[0].function_call"),
     ],
@@ -124,7 +132,39 @@ def test_what_a_message_lacks_is_named(message: dict[str, Any], param: str) -> N
     assert refused(message).param == param
 
 
-def test_sound_is_a_kind_of_content_that_is_not_supported() -> None:
-    error = refused({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]})
+def sound(data: Any, kind: Any = "wav") -> dict[str, Any]:
+    part = {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
+    return {"role": "user", "content": [part, {"type": "text", "text": "What is it?"}]}
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "flac"])
+def test_a_sound_comes_in_the_request_itself(kind: str) -> None:
+    (message,) = convert(sound(base64.b64encode(b"RIFF").decode(), kind))
+    assert message.parts == (AudioPart(b"RIFF"), TextPart("What is it?"))
+    assert message.sounds == (AudioPart(b"RIFF"),)
+
+
+@pytest.mark.parametrize("data", ["", "***", "data:audio/wav;base64,aGVsbG8="])
+def test_what_is_no_sound_is_refused_with_its_place(data: str) -> None:
+    assert refused(sound(data)).param == "messages[0].content[0].input_audio.data"
+
+
+def test_a_huge_sound_is_refused_before_it_is_decoded() -> None:
+    assert "25 MiB" in str(refused(sound("A" * (MAX_AUDIO_BYTES * 4 // 3 + 8))))
+
+
+def test_too_many_sounds_are_refused() -> None:
+    assert len(convert(*[sound("AAAA")] * MAX_SOUNDS)) == MAX_SOUNDS
+    assert str(MAX_SOUNDS) in str(refused(*[sound("AAAA")] * (MAX_SOUNDS + 1)))
+
+
+def test_a_format_of_sound_that_is_not_known_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"input_audio\.format"):
+        convert(sound("AAAA", "ogg"))
+
+
+@pytest.mark.parametrize("kind", ["file", "video_url", "audio_url"])
+def test_other_kinds_of_content_are_not_supported(kind: str) -> None:
+    error = refused({"role": "user", "content": [{"type": kind}]})
     assert isinstance(error, UnsupportedContent)
     assert error.param == "messages[0].content[0]"
