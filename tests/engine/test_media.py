@@ -137,32 +137,6 @@ def test_pictures_of_several_requests_do_not_mix(make: Maker, kind: Kind) -> Non
         assert run(make(kind), job).ids[job.id] == together.ids[job.id]
 
 
-def test_tiles_and_pictures_of_a_size_are_encoded_together(make: Maker) -> None:
-    engine = make(TILES)
-    run(engine, ask("a", picture(1, (60, 40)), "b", picture(2, (60, 40)), "c", picture(3, (40, 60)), "d"))
-    # An upright picture may take as many tokens as one that lies, and mtmd would not tell them apart.
-    assert projector_of(engine).n_encodings == 2
-
-
-def test_pictures_encoded_together_are_as_if_encoded_alone(make: Maker) -> None:
-    job = ask("a", picture(1), "b", picture(2), "c")
-    together, alone = make(TILES), make(TILES)
-    first = run(together, job)
-    assert projector_of(together).n_encodings == 1
-    run(alone, ask("b", picture(2), "c"))
-    run(alone, ask("a", picture(1), "c"))
-    assert projector_of(alone).n_encodings == 2
-    assert_alike(first, run(alone, job))
-
-
-def test_what_is_in_the_cache_already_is_not_encoded_along(make: Maker) -> None:
-    engine = make(TILES)
-    run(engine, ask("x", picture(2), "y"))
-    run(engine, ask("a", picture(1), "b", picture(2), "c"))
-    run(engine, ask("u", picture(2), "v", picture(1), "w"))
-    assert projector_of(engine).n_encodings == 2
-
-
 def test_a_picture_that_does_not_fit_into_a_batch_is_refused_with_what_to_change(make: Maker) -> None:
     engine = make(SEEING["whole"], n_batch=48, n_ubatch=48)
     with pytest.raises(InvalidRequest, match="takes 64 tokens, but a batch has room for 48"):

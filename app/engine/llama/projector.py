@@ -30,6 +30,7 @@ _MISPLACED = -2
 # mtmd ends the process on a sound of one sample.
 _MIN_SAMPLES = 400
 _CACHE_BYTES = 256 * 1024 * 1024
+_GPU_BATCH = 1024
 
 
 class LlamaProjector:
@@ -55,14 +56,25 @@ class LlamaProjector:
 
     @classmethod
     def load(
-        cls, path: Path, model: LlamaModel, *, n_threads: int, use_gpu: bool, cache_bytes: int = _CACHE_BYTES
+        cls,
+        path: Path,
+        model: LlamaModel,
+        *,
+        n_threads: int,
+        use_gpu: bool,
+        batch_tokens: int | None = None,
+        cache_bytes: int = _CACHE_BYTES,
     ) -> LlamaProjector | None:
-        """None if mtmd refused the file; the log says why."""
+        """None if mtmd refused the file; the log says why. `batch_tokens` are encoded at once, or one picture if it has more.
+
+        A processor needs as long for several at once as one by one, and meanwhile no answer goes on, so the default there is 0.
+        """
         start_backend()
         from llama_cpp import mtmd_cpp
 
         params = mtmd_cpp.mtmd_context_params_default()
         params.use_gpu, params.n_threads, params.print_timings, params.warmup = use_gpu, n_threads, False, False
+        params.batch_max_tokens = (_GPU_BATCH if use_gpu else 0) if batch_tokens is None else batch_tokens
         handle = mtmd_cpp.mtmd_init_from_file(str(path).encode("utf-8", "surrogateescape"), model.handle, params)
         return cls(model, handle, cache_bytes=cache_bytes) if handle else None
 
