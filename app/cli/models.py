@@ -32,7 +32,7 @@ __all__ = ["choose", "list_models", "pull", "remove", "running_models", "split"]
 
 # A good size for its quality on most machines, then what most repositories have.
 _PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q8_0")
-_FIGURES = ("Run + wait", "Written", "Prompts", "Guessed", "Memory", "Step", "Sampling", "Other Python")
+_FIGURES = ("Requests", "Written", "Kept", "Guessed", "Cells", "Step", "Python")
 _NOT_RUNNING = "Hearth is not running, or its server is off."
 
 
@@ -69,7 +69,12 @@ def running_models(
     api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="The key that `serve` was given.")] = None,
     profile: ProfileOption = None,
 ) -> None:
-    """List the models in memory of the Hearth that runs now."""
+    """List the models in memory of the Hearth that runs now.
+
+    Requests: running+waiting. Written: tokens. Kept: share of the prompts' tokens that had been computed before. Guessed: share of
+    the tokens guessed ahead that were right. Cells: share of the context in use. Step: time of one. Python: what Hearth itself
+    takes of it, without choosing tokens.
+    """
     try:
         served = _served_models(Paths.of(profile or context.obj), api_key)
     except _NotServed as error:
@@ -90,19 +95,18 @@ def _figures(stats: dict[str, Any]) -> list[str]:
     steps = max(1, stats["steps"])
     python_s = stats["fill_s"] + stats["post_s"] + stats["send_s"]
     return [
-        f"{stats['active']} + {stats['waiting']}",
+        f"{stats['active']}+{stats['waiting']}",
         f"{stats['written_tokens']}",
-        f"{stats['prompt_tokens']}, {_share(stats['cached_tokens'], stats['prompt_tokens'])} kept",
-        f"{stats['drafted']}, {_share(stats['accepted'], stats['drafted'])} right" if stats["drafted"] else "",
-        f"{_share(stats['cells_used'], stats['cells'])}",
-        f"{1e3 * (stats['decode_s'] + stats['sample_s'] + python_s) / steps:.1f} ms",
-        f"{1e3 * stats['sample_s'] / steps:.2f} ms",
-        f"{1e6 * python_s / steps:.0f} us",
+        _share(stats["cached_tokens"], stats["prompt_tokens"]),
+        _share(stats["accepted"], stats["drafted"]),
+        _share(stats["cells_used"], stats["cells"]),
+        f"{1e3 * (stats['decode_s'] + stats['sample_s'] + python_s) / steps:.1f}ms",
+        f"{1e3 * python_s / steps:.2f}ms",
     ]
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "0 %"
+    return f"{100 * part / whole:.0f}%" if whole else "-"
 
 
 def pull(
