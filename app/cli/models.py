@@ -71,9 +71,9 @@ def running_models(
 ) -> None:
     """List the models in memory of the Hearth that runs now.
 
-    Requests: running+waiting. Written: tokens. Kept: share of the prompts' tokens that had been computed before. Guessed: share of
-    the tokens guessed ahead that were right. Cells: share of the context in use. Step: time of one. Python: what Hearth itself
-    takes of it, without choosing tokens.
+    Requests: running+waiting. Written: tokens. Kept: share of the prompts' tokens that had been computed before. Guessed: share
+    of the tokens guessed ahead that were right. Cells: share of the context in use. Step: time of one. Python: what Hearth
+    itself takes of it, without choosing tokens.
     """
     try:
         served = _served_models(Paths.of(profile or context.obj), api_key)
