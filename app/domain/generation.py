@@ -23,6 +23,7 @@ __all__ = [
     "OutputFormat",
     "PrefillProgress",
     "ReasoningDelta",
+    "SamplerStep",
     "SamplingChoice",
     "SamplingParams",
     "TextDelta",
@@ -37,24 +38,91 @@ __all__ = [
 ]
 
 
+class SamplerStep(enum.StrEnum):
+    """A step on the way from logits to a token, by llama.cpp's name for it."""
+
+    PENALTIES = "penalties"
+    DRY = "dry"
+    TOP_N_SIGMA = "top_n_sigma"
+    TOP_K = "top_k"
+    TYPICAL_P = "typ_p"
+    TOP_P = "top_p"
+    MIN_P = "min_p"
+    XTC = "xtc"
+    TEMPERATURE = "temperature"
+
+    @classmethod
+    def named(cls, name: str) -> SamplerStep:
+        """By any of the names that llama.cpp takes: `top_k`, `top-k`, `topk`, `k`. Raises ValueError."""
+        plain = name.strip().lower().replace("-", "").replace("_", "")
+        return cls(_STEP_NAMES.get(plain, plain))
+
+
+# llama.cpp's names without dashes, its letters, and what else is common.
+_STEP_NAMES = {step.replace("_", ""): step.value for step in SamplerStep} | {
+    "e": "penalties",
+    "d": "dry",
+    "s": "top_n_sigma",
+    "k": "top_k",
+    "y": "typ_p",
+    "typ": "typ_p",
+    "typical": "typ_p",
+    "typicalp": "typ_p",
+    "p": "top_p",
+    "nucleus": "top_p",
+    "m": "min_p",
+    "x": "xtc",
+    "t": "temperature",
+    "temp": "temperature",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. Defaults are llama.cpp's; `temperature` 0 takes the most likely token.
+    """How the next token is chosen. Defaults are llama.cpp's; `temperature` 0 takes the most likely token after biases,
+    penalties and DRY, whatever else is set.
 
-    `seed` None draws a new one for each request. `top_k` 0, `top_p` 1, `min_p` 0 and penalties 0 (or 1 for `repeat_penalty`)
-    switch a step off. `logit_bias` maps token ids to what is added to their logits.
+    `seed` None draws a new one for each request. `logit_bias` maps token ids to what is added to their logits, before anything
+    else. `samplers` is the order of the steps, PENALTIES and DRY first; a step that is not in it is not taken.
+
+    What switches a step off: `dynatemp_range` 0; `top_k` 0; `top_p` 1; `min_p` 0; `typical_p` 1; `top_n_sigma` 0 or less;
+    `xtc_probability` 0 or `xtc_threshold` above 0.5; `dry_multiplier` 0; `repeat_penalty` 1, the other penalties 0. The last n
+    tokens they look at are those of prompt and answer; -1 means all of them. `mirostat` 1 or 2 takes the place of all steps but
+    biases, penalties, DRY and temperature. `adaptive_target` from 0 to 1 draws tokens near that probability; below 0 it is off.
+
+    `min_tokens` is how many tokens an answer must have before the model may end it; with `ignore_eos` it never may. Neither
+    keeps a stop string, `max_tokens` or a grammar that has been completed from ending it.
     """
 
     temperature: float = 0.8
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
     top_k: int = 40
     top_p: float = 0.95
     min_p: float = 0.05
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    adaptive_target: float = -1.0
+    adaptive_decay: float = 0.9
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = 64
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
     repeat_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     repeat_last_n: int = 64
     seed: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
+    samplers: tuple[SamplerStep, ...] = tuple(SamplerStep)
+    min_tokens: int = 0
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +130,34 @@ class SamplingChoice:
     """What a caller wants of sampling. None leaves a value to the model: to what its file recommends, else to the defaults."""
 
     temperature: float | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    typical_p: float | None = None
+    top_n_sigma: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    adaptive_target: float | None = None
+    adaptive_decay: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: tuple[str, ...] | None = None
     repeat_penalty: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     repeat_last_n: int | None = None
     seed: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
+    samplers: tuple[SamplerStep, ...] | None = None
+    min_tokens: int | None = None
+    ignore_eos: bool | None = None
 
     def over(self, defaults: SamplingParams) -> SamplingParams:
         """The defaults, changed where something was chosen."""

@@ -90,6 +90,16 @@ class Vocabulary(Protocol):
         ...
 
     @property
+    def eog_tokens(self) -> Sequence[int]:
+        """Tokens that end an answer."""
+        ...
+
+    @property
+    def suppressed_tokens(self) -> Sequence[int]:
+        """Tokens that the model's file says it must never write."""
+        ...
+
+    @property
     def markers(self) -> re.Pattern[str] | None:
         """Matches the text of every control token and every token that looks like one."""
         ...
@@ -104,8 +114,12 @@ class Vocabulary(Protocol):
 class Chain(Protocol):
     """A native sampler chain: truncation, temperature and the draw. Engine thread only."""
 
-    def choose(self, ids: IntArray, logits: FloatArray) -> int:
-        """Draw one of `ids`."""
+    def choose(self, ids: IntArray, logits: FloatArray, *, cut: bool = False) -> int:
+        """Draw one of `ids`; `cut` where the first active step of truncation has been done. Raises GenerationFailed."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Tell which token was taken."""
         ...
 
     def close(self) -> None: ...

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TypeAlias
 
 from app.domain.errors import AppError, ContextOverflow, GenerationFailed, InvalidRequest, UnsupportedContent
-from app.domain.generation import SamplingParams
 from app.domain.prompt import PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.constraint import ConstraintCompiler
@@ -18,6 +16,8 @@ from app.engine.embedding import EmbeddingScheduler, PreparedEmbedding
 from app.engine.generation import PreparedGeneration
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import EmbedJob, GenerateJob, JobEvent, ModelInfo
+from app.engine.sampling import SamplingPlanner
+from app.engine.sampling_checks import check_sampling
 from app.engine.scheduler import Scheduler
 from app.engine.state_files import StateFiles
 
@@ -49,6 +49,7 @@ class Engine:
     ) -> None:
         self.info = info
         self._vocabulary = vocabulary
+        self._planner = SamplingPlanner(vocabulary)
         self._prompts = prompts
         self._constraints = constraints
         self._scheduler = scheduler
@@ -82,7 +83,7 @@ class Engine:
             raise UnsupportedContent(
                 f"{self.info.name} makes embeddings; it can't write text. Choose another model.", param="model"
             )
-        _check_sampling(job.sampling)
+        check_sampling(job.sampling, max_tokens=job.max_tokens)
         for token, _ in job.sampling.logit_bias:
             self._check_token(token, "logit_bias")
         if job.max_tokens is not None and job.max_tokens < 1:
@@ -98,7 +99,7 @@ class Engine:
             raise ContextOverflow(n_prompt=len(prompt.ids), n_ctx=self._limit)
         constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None
         saved = self._files.read(job.owner, prompt.ids) if self._files is not None and job.owner is not None else None
-        return PreparedGeneration(job, prompt, constraint, self._limit, saved)
+        return PreparedGeneration(job, prompt, constraint, self._limit, self._planner.plan(job.sampling), saved)
 
     def _prepare_embedding(self, job: EmbedJob) -> PreparedEmbedding:
         if not self.info.embedding:
@@ -186,19 +187,3 @@ class Engine:
         """Free everything. Safe to call twice."""
         self._scheduler.close()
         self._resources.close()
-
-
-def _check_sampling(params: SamplingParams) -> None:
-    checks = (
-        ("temperature", params.temperature, params.temperature >= 0),
-        ("top_p", params.top_p, 0 <= params.top_p <= 1),
-        ("min_p", params.min_p, 0 <= params.min_p <= 1),
-        ("repeat_penalty", params.repeat_penalty, params.repeat_penalty > 0),
-        ("frequency_penalty", params.frequency_penalty, True),
-        ("presence_penalty", params.presence_penalty, True),
-    )
-    for name, value, in_range in checks:
-        if not math.isfinite(value) or not in_range:
-            raise InvalidRequest(f"{name} can't be {value}.", param=name)
-    if not all(bias < math.inf for _, bias in params.logit_bias):
-        raise InvalidRequest("A bias must be a number below infinity.", param="logit_bias")

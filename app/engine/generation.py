@@ -13,7 +13,7 @@ from app.engine.constraint import AnswerConstraint
 from app.engine.decoder import Decoder, FloatArray, Vocabulary
 from app.engine.draft_record import DraftRecord
 from app.engine.protocol import Done, GenerateJob
-from app.engine.sampling import Sampler, logprobs
+from app.engine.sampling import Plan, Sampler, SamplingPlan, logprobs
 from app.engine.saved import SavedSequence
 from app.engine.sequences import Sequence
 from app.engine.text_stream import TextStream
@@ -33,6 +33,7 @@ class PreparedGeneration:
     prompt: TokenizedPrompt
     constraint: AnswerConstraint | None
     limit: int
+    sampling: SamplingPlan
     saved: SavedSequence | None = None
 
     @property
@@ -73,8 +74,9 @@ class Generation:
         self._vocabulary = vocabulary
         self._clock = clock
         seed = job.sampling.seed if job.sampling.seed is not None else secrets.randbits(32)
-        chain = decoder.chain(job.sampling, seed=seed % 2**32) if job.sampling.temperature > 0 else None
-        self._sampler = Sampler(job.sampling, chain=chain, history=prepared.prompt.ids)
+        greedy = prepared.sampling.plan is Plan.GREEDY
+        chain = None if greedy else decoder.chain(job.sampling, seed=seed % 2**32)
+        self._sampler = Sampler(prepared.sampling, chain=chain, history=prepared.prompt.ids)
         self._text = TextStream(job.stop, strip_first_space=_starts_text(vocabulary, prepared.prompt))
         self._n_generated = 0
         self._queued_at = clock()

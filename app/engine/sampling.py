@@ -2,118 +2,212 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import enum
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from app.domain.errors import GenerationFailed
-from app.domain.generation import SamplingParams, TokenLogprob
+from app.domain.generation import SamplerStep, SamplingParams, TokenLogprob
+from app.engine.candidates import active_steps, candidates, check_finite
 from app.engine.decoder import Chain, FloatArray, IntArray, Vocabulary
+from app.engine.dry import Breakers, DryPenalty, find_breakers
 
-__all__ = ["Sampler", "candidates", "logprobs"]
+__all__ = ["Plan", "Sampler", "SamplingPlan", "SamplingPlanner", "logprobs"]
 
-_BLOCK = 64
-# Candidates this far below the best logit hold all but e^-20 of the mass on any real vocabulary.
-_NUCLEUS_STEPS = (6.0, 12.0, 20.0)
+_NO_TOKENS = np.empty(0, np.int32)
+_FASTER = frozenset({SamplerStep.TOP_N_SIGMA, SamplerStep.TOP_K, SamplerStep.TOP_P, SamplerStep.MIN_P})
+
+
+class Plan(enum.Enum):
+    """How a request's tokens are chosen. GREEDY takes the best. FAST gives the native chain the few tokens it could choose;
+    with the same seed it draws what FULL would, where the chain gets the whole vocabulary."""
+
+    GREEDY = enum.auto()
+    FAST = enum.auto()
+    FULL = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingPlan:
+    """A request's sampling, worked out before it runs.
+
+    `bias_ids` and `bias` are what is added to logits in every row, −∞ for what must never come; `ends` may not come before the
+    answer has `params.min_tokens`. `breakers` are there if DRY is on.
+    """
+
+    params: SamplingParams
+    plan: Plan
+    steps: tuple[SamplerStep, ...]
+    bias_ids: IntArray
+    bias: FloatArray
+    ends: IntArray
+    breakers: Breakers | None = None
+
+
+class SamplingPlanner:
+    """Works out plans for one vocabulary. Preparing thread only."""
+
+    _MOST_KEPT = 32
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._breakers: dict[tuple[str, ...], Breakers] = {}
+
+    def plan(self, params: SamplingParams) -> SamplingPlan:
+        steps = active_steps(params)
+        biases = self._biases(params)
+        ends = self._vocabulary.eog_tokens if params.min_tokens > 0 else ()
+        return SamplingPlan(
+            params,
+            _kind(params, steps),
+            steps,
+            np.fromiter(biases.keys(), np.int32, len(biases)),
+            np.fromiter(biases.values(), np.float32, len(biases)),
+            np.array(ends, np.int32),
+            self._breakers_of(params.dry_sequence_breakers) if _is_dry(params) else None,
+        )
+
+    def _biases(self, params: SamplingParams) -> dict[int, float]:
+        biases: dict[int, float] = {}
+        for token, bias in params.logit_bias:
+            biases[token] = biases.get(token, 0.0) + bias
+        never = (*self._vocabulary.suppressed_tokens, *(self._vocabulary.eog_tokens if params.ignore_eos else ()))
+        return biases | dict.fromkeys(never, -np.inf)
+
+    def _breakers_of(self, texts: tuple[str, ...]) -> Breakers:
+        known = self._breakers.get(texts)
+        if known is None:
+            if len(self._breakers) >= self._MOST_KEPT:
+                self._breakers.clear()
+            known = self._breakers[texts] = find_breakers(texts, self._vocabulary)
+        return known
 
 
 class Sampler:
-    """One request's way of choosing. `chain` None takes the most likely token. Engine thread only."""
+    """One request's way of choosing, with all its state. `chain` None where the plan is GREEDY. Engine thread only.
 
-    def __init__(self, params: SamplingParams, *, chain: Chain | None, history: IntArray | None = None) -> None:
-        self._params = params
+    `history` are the prompt's tokens, which penalties and DRY look at too.
+    """
+
+    def __init__(self, plan: SamplingPlan, *, chain: Chain | None, history: IntArray = _NO_TOKENS) -> None:
+        self._plan = plan
+        self._params = params = plan.params
         self._chain = chain
-        self._bias_ids = np.array([token for token, _ in params.logit_bias], np.int32)
-        self._bias = np.array([bias for _, bias in params.logit_bias], np.float32)
-        self._window = _Window(params.repeat_last_n) if _penalises(params) else None
-        if self._window is not None and history is not None:
-            for token in history[-params.repeat_last_n :].tolist() if params.repeat_last_n > 0 else history.tolist():
-                self.accept(token)
+        self._n_written = 0
+        text = history[history >= 0]
+        self._window = _Window(params.repeat_last_n, text) if _penalises(params) else None
+        self._dry = DryPenalty(params, plan.breakers) if plan.breakers is not None else None
+        self._tokens = _Tokens(params.dry_penalty_last_n, text) if self._dry is not None else None
+        self._penalties_first = _penalties_first(params)
 
     def edit(self, row: FloatArray) -> None:
-        """Apply penalties and biases to a row of logits, in place; once per row, before `pick`."""
-        if self._window is not None and self._window.counts:
-            self._penalise(row, self._window.counts)
-        if len(self._bias_ids):
-            row[self._bias_ids] += self._bias
+        """Apply biases, penalties and DRY to a row of logits, in place; once per row, before `pick`."""
+        plan = self._plan
+        if len(plan.bias_ids):
+            row[plan.bias_ids] += plan.bias
+        if self._n_written < self._params.min_tokens:
+            row[plan.ends] = -np.inf
+        if self._penalties_first:
+            self._penalise(row)
+        if self._dry is not None and self._tokens is not None:
+            self._dry.apply(row, self._tokens.last)
+        if not self._penalties_first:
+            self._penalise(row)
 
     def pick(self, row: FloatArray) -> int:
-        """Choose among all tokens of an edited row."""
+        """Choose among all tokens of an edited row. Raises GenerationFailed for a row that is no row of logits."""
         if self._chain is None:
             token = int(row.argmax())
-            _check(row[token])
+            check_finite(row[token])
             return token
-        chosen = candidates(row, self._params)
-        return self._chain.choose(chosen.astype(np.int32), row[chosen])
+        found = candidates(row, self._params, self._plan.steps)
+        return self._chain.choose(found.indices.astype(np.int32), row[found.indices], cut=found.cut)
 
     def pick_among(self, row: FloatArray, allowed: IntArray) -> int:
         """Choose among `allowed` tokens (at least one) of an edited row."""
         logits = row[allowed]
-        return int(allowed[logits.argmax()]) if self._chain is None else self._draw(allowed, logits)
+        best = logits.max()
+        if best == -np.inf:
+            # What a grammar leaves has been ruled out by biases or by min_tokens: the grammar wins.
+            return int(allowed[0])
+        if self._chain is None:
+            check_finite(best)
+            return int(allowed[logits.argmax()])
+        found = candidates(logits, self._params, self._plan.steps)
+        return self._chain.choose(allowed[found.indices], logits[found.indices], cut=found.cut)
 
     def accept(self, token: int) -> None:
-        """Remember a token of the prompt or the answer for the penalties."""
-        if self._window is not None and token >= 0:
+        """Remember a token of the answer."""
+        self._n_written += 1
+        if self._window is not None:
             self._window.add(token)
+        if self._tokens is not None:
+            self._tokens.add(token)
+        if self._chain is not None:
+            self._chain.accept(token)
 
     def close(self) -> None:
         if self._chain is not None:
             self._chain.close()
 
-    def _draw(self, ids: IntArray, logits: FloatArray) -> int:
-        assert self._chain is not None
-        chosen = candidates(logits, self._params)
-        return self._chain.choose(ids[chosen], logits[chosen])
-
-    def _penalise(self, row: FloatArray, counts: Counter[int]) -> None:
+    def _penalise(self, row: FloatArray) -> None:
+        if self._window is None or not self._window.counts:
+            return
+        counts = self._window.counts
         ids = np.fromiter(counts.keys(), np.int32, len(counts))
         times = np.fromiter(counts.values(), np.float32, len(counts))
         logits = row[ids]
         repeat = np.float32(self._params.repeat_penalty)
         logits = np.where(logits > 0, logits / repeat, logits * repeat)
-        row[ids] = logits - times * np.float32(self._params.frequency_penalty) - np.float32(self._params.presence_penalty)
+        frequency, presence = np.float32(self._params.frequency_penalty), np.float32(self._params.presence_penalty)
+        row[ids] = logits - (times * frequency + presence)
+
+
+class _Tokens:
+    """The tokens of prompt and answer in one array. `size` is how many of the last ones matter; a negative one means all."""
+
+    def __init__(self, size: int, history: IntArray) -> None:
+        self._size = size
+        self._n = len(history)
+        self._all = np.empty(2 * self._n + 64, np.int32)
+        self._all[: self._n] = history
+
+    @property
+    def last(self) -> IntArray:
+        start = max(0, self._n - self._size) if self._size >= 0 else 0
+        return self._all[start : self._n]
+
+    def add(self, token: int) -> None:
+        if self._n == len(self._all):
+            self._all = np.concatenate([self._all, np.empty_like(self._all)])
+        self._all[self._n] = token
+        self._n += 1
 
 
 class _Window:
-    """The last `size` tokens and how often each occurs; a negative size keeps all."""
+    """How often each of the last `size` tokens occurs among them; a negative size keeps all."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, history: IntArray) -> None:
         self._size = size
-        self._tokens: deque[int] = deque()
-        self.counts: Counter[int] = Counter()
+        self._tokens = _Tokens(size, history)
+        self.counts = Counter(self._tokens.last.tolist())
 
     def add(self, token: int) -> None:
-        self._tokens.append(token)
-        self.counts[token] += 1
-        if 0 <= self._size < len(self._tokens):
-            oldest = self._tokens.popleft()
+        last = self._tokens.last
+        if len(last) == self._size:
+            oldest = int(last[0])
             self.counts[oldest] -= 1
             if not self.counts[oldest]:
                 del self.counts[oldest]
-
-
-def candidates(logits: FloatArray, params: SamplingParams) -> npt.NDArray[np.intp]:
-    """Indices of a set that surely holds every token the chain could choose.
-
-    With top-k it is a superset of the k best. With top-p alone it is the exact nucleus, measured on the mass of the whole
-    vocabulary. With min-p alone it is every token above the threshold. With none of them it is everything.
-    """
-    if params.top_k > 0:
-        return _top_k(logits, params.top_k)
-    best = logits.max()
-    _check(best)
-    if params.top_p < 1:
-        return _nucleus(logits, best, params.top_p)
-    if params.min_p > 0:
-        return np.flatnonzero(logits >= best + np.log(np.float32(min(params.min_p, 1.0))))
-    return np.arange(len(logits))
+        self._tokens.add(token)
+        self.counts[token] += 1
 
 
 def logprobs(row: FloatArray, token: int, top: int, vocabulary: Vocabulary) -> TokenLogprob:
     """The chosen token's log probability and the `top` most likely tokens', from a row nobody has edited."""
     best = row.max()
-    _check(best)
+    check_finite(best)
     normaliser = float(best + np.log(np.exp(row - best, dtype=np.float32).sum(dtype=np.float64)))
     n = min(top, len(row))
     alternatives: tuple[TokenLogprob, ...] = ()
@@ -129,44 +223,23 @@ def _logprob(vocabulary: Vocabulary, token: int, value: float, top: tuple[TokenL
     return TokenLogprob(token, raw.decode("utf-8", "replace"), raw, min(value, 0.0), top)
 
 
-def _top_k(logits: FloatArray, k: int) -> npt.NDArray[np.intp]:
-    n = len(logits)
-    n_blocks = n // _BLOCK
-    if n_blocks <= k:
-        _check(logits.max())
-        return np.arange(n) if k >= n else np.flatnonzero(logits >= np.partition(logits, n - k)[n - k])
-    # At least k tokens are not below the k-th largest block maximum, so neither is any of the k best. One pass over memory.
-    maxima = logits[: n_blocks * _BLOCK].reshape(_BLOCK, n_blocks).max(axis=0)
-    _check(max(maxima.max(), logits[-_BLOCK:].max(), key=_rank))
-    return np.flatnonzero(logits >= np.partition(maxima, n_blocks - k)[n_blocks - k])
-
-
-def _nucleus(logits: FloatArray, best: np.float32, top_p: float) -> npt.NDArray[np.intp]:
-    """The fewest tokens that together hold `top_p` of the mass."""
-    mass = np.exp(logits - best, dtype=np.float32)
-    wanted = max(top_p, 0.0) * float(mass.sum(dtype=np.float64))
-    for step in _NUCLEUS_STEPS:
-        near = np.flatnonzero(logits >= best - np.float32(step))
-        if float(mass[near].sum(dtype=np.float64)) >= wanted:
-            break
-    else:
-        near = np.arange(len(logits))
-    ranked = near[np.argsort(-logits[near], kind="stable")]
-    cumulated = np.cumsum(mass[ranked], dtype=np.float64)
-    return ranked[: int(np.searchsorted(cumulated, wanted)) + 1]
+def _kind(params: SamplingParams, steps: tuple[SamplerStep, ...]) -> Plan:
+    if params.temperature <= 0:
+        return Plan.GREEDY
+    return Plan.FAST if steps and steps[0] in _FASTER else Plan.FULL
 
 
 def _penalises(params: SamplingParams) -> bool:
     wanted = params.repeat_penalty != 1 or params.frequency_penalty != 0 or params.presence_penalty != 0
-    return wanted and params.repeat_last_n != 0
+    return wanted and params.repeat_last_n != 0 and SamplerStep.PENALTIES in params.samplers
 
 
-def _rank(value: np.float32) -> float:
-    """Order in which the largest shows whether anything is not a number."""
-    return float("inf") if np.isnan(value) else float(value)
+def _is_dry(params: SamplingParams) -> bool:
+    return params.dry_multiplier != 0 and params.dry_penalty_last_n != 0 and SamplerStep.DRY in params.samplers
 
 
-def _check(best: np.float32) -> None:
-    """The largest logit of a row is a finite number, unless the model's computation went wrong."""
-    if not np.isfinite(best):
-        raise GenerationFailed("The model's computation gave no valid result. Its file may be damaged.")
+def _penalties_first(params: SamplingParams) -> bool:
+    order = params.samplers
+    return SamplerStep.DRY not in order or order.index(SamplerStep.DRY) > (
+        order.index(SamplerStep.PENALTIES) if SamplerStep.PENALTIES in order else -1
+    )

@@ -20,6 +20,7 @@ from app.engine.engine import Engine
 from app.engine.pictures import RgbPicture
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import Done, GenerateJob, JobEvent, ModelInfo, Tokens
+from app.engine.sampling import SamplingPlan, SamplingPlanner
 from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
 from app.engine.sounds import SoundFile
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "fake_engine",
     "model_info",
+    "plan_of",
     "run",
     "say",
 ]
@@ -51,6 +53,8 @@ class FakeVocabulary:
     n_tokens = 259
     bos: int | None = BOS
     markers = re.compile("|".join(map(re.escape, _SPECIAL)))
+    eog_tokens: Sequence[int] = (END,)
+    suppressed_tokens: Sequence[int] = ()
 
     def __init__(self, *, adds_bos: bool = False, adds_space: bool = False) -> None:
         self.adds_bos = adds_bos
@@ -81,8 +85,10 @@ class FakeChain:
         self._random = np.random.default_rng(seed)
         self.closed = False
 
-    def choose(self, ids: IntArray, logits: FloatArray) -> int:
+    def choose(self, ids: IntArray, logits: FloatArray, *, cut: bool = False) -> int:
         return int(ids[self._random.integers(len(ids))])
+
+    def accept(self, token: int) -> None: ...
 
     def close(self) -> None:
         self.closed = True
@@ -320,6 +326,10 @@ def fake_engine(
         files=files,
         resources=ExitStack(),
     )
+
+
+def plan_of(job: GenerateJob) -> SamplingPlan:
+    return SamplingPlanner(FakeVocabulary()).plan(job.sampling)
 
 
 def model_info(*, sees_pictures: bool = False, embedding: bool = False, n_ctx: int = 512) -> ModelInfo:

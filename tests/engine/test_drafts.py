@@ -11,12 +11,13 @@ from app.engine.drafts import NgramDrafter, draft_length
 from app.engine.generation import Generation, PreparedGeneration
 from app.engine.pace import Pace
 from app.engine.tokens import TokenizedPrompt
-from tests.engine.fakes import END, FakeDecoder, FakeVocabulary, fake_engine, letters, run, say
+from tests.engine.fakes import END, FakeDecoder, FakeVocabulary, fake_engine, letters, plan_of, run, say
 
 
 def _generation(ids: Sequence[int]) -> Generation:
     prompt = TokenizedPrompt(np.array(ids, np.int32))
-    return Generation(PreparedGeneration(say("a", "x"), prompt, None, 10_000), FakeDecoder(), FakeVocabulary())
+    job = say("a", "x")
+    return Generation(PreparedGeneration(job, prompt, None, 10_000, plan_of(job)), FakeDecoder(), FakeVocabulary())
 
 
 def test_what_followed_the_same_three_tokens_last_is_guessed() -> None:

@@ -17,6 +17,7 @@ from app.engine.engine import Engine
 from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import Run, run
+from tests.engine.rows import told
 
 GREEDY = SamplingParams(temperature=0)
 PERSON = {
@@ -143,12 +144,48 @@ def test_the_same_seed_writes_the_same_text(ember: Engine) -> None:
     assert len({text(seed) for seed in range(4)}) > 1
 
 
-def test_log_probabilities_are_of_the_chosen_tokens(ember: Engine) -> None:
-    pieces = _pieces(run(ember, _ask("a", "Hello", top_logprobs=5)))
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        SamplingParams(seed=3, mirostat=2),
+        SamplingParams(seed=3, typical_p=0.8, top_k=0),
+        SamplingParams(seed=3, top_n_sigma=1.0, xtc_probability=0.5, dynatemp_range=0.3),
+        SamplingParams(seed=3, dry_multiplier=0.8, repeat_penalty=1.1, dry_penalty_last_n=-1, repeat_last_n=-1),
+        SamplingParams(seed=3, adaptive_target=0.3),
+    ],
+    ids=told,
+)
+def test_every_sampler_writes_and_a_seed_repeats_it(ember: Engine, sampling: SamplingParams) -> None:
+    first, again = (run(ember, _ask("a", "Tell me a story.", sampling=sampling, max_tokens=30)) for _ in range(2))
+    assert first.done("a").usage.completion_tokens > 0
+    assert first.ids == again.ids
+
+
+def test_an_answer_can_be_made_to_go_on(ember: Engine) -> None:
+    ends = run(ember, _ask("a", "Hello")).done("a")
+    assert ends.reason is FinishReason.STOP
+    least = ends.usage.completion_tokens + 20
+    longer = run(ember, _ask("a", "Hello", sampling=SamplingParams(temperature=0, min_tokens=least)))
+    assert longer.done("a").usage.completion_tokens >= least
+    endless = run(ember, _ask("a", "Hello", sampling=SamplingParams(temperature=0, ignore_eos=True), max_tokens=80))
+    assert endless.done("a").reason is FinishReason.LENGTH
+
+
+def test_more_tokens_than_the_answer_may_have_can_not_be_asked_for(ember: Engine) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        ember.prepare(_ask("a", "Hello", sampling=SamplingParams(min_tokens=9), max_tokens=8))
+    assert caught.value.param == "min_tokens"
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SamplingParams(seed=1), SamplingParams(seed=1, mirostat=2, presence_penalty=1.0)])
+def test_log_probabilities_are_of_the_chosen_tokens(ember: Engine, sampling: SamplingParams) -> None:
+    pieces = _pieces(run(ember, _ask("a", "Hello", top_logprobs=5, sampling=sampling)))
     for piece in pieces:
         assert piece.logprob is not None
         assert piece.logprob.token_id == piece.token_id
-        assert piece.logprob.top[0].token_id == piece.token_id
+        if sampling is GREEDY:
+            assert piece.logprob.top[0].token_id == piece.token_id
+        assert piece.logprob.logprob <= piece.logprob.top[0].logprob
         assert sum(np.exp(one.logprob) for one in piece.logprob.top) <= 1 + 1e-5
     assert b"".join(piece.logprob.raw for piece in pieces if piece.logprob).decode() == "".join(p.text for p in pieces)
 

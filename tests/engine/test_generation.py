@@ -13,6 +13,7 @@ from app.engine.generation import Generation, PreparedGeneration
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel, LlamaVocabulary
 from app.engine.protocol import GenerateJob
+from app.engine.sampling import SamplingPlanner
 from app.engine.sequences import Sequence
 from app.engine.tokens import TokenizedPrompt
 from tests.engine.fakes import FakeDecoder, say
@@ -39,7 +40,7 @@ class _Writer:
         prompt = TokenizedPrompt(np.array(vocabulary.tokenize("Hi", parse_special=False), np.int32))
         compiler = ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary))
         constraint = compiler.compile(job.constraint) if job.constraint else None
-        prepared = PreparedGeneration(job, prompt, constraint, limit)
+        prepared = PreparedGeneration(job, prompt, constraint, limit, SamplingPlanner(vocabulary).plan(job.sampling))
         self.generation = Generation(prepared, FakeDecoder(), vocabulary, clock=_Clock())
         self.generation.start(Sequence(0, self.generation.row, prompt))
         self._vocabulary = vocabulary

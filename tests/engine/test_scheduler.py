@@ -118,6 +118,14 @@ def test_without_cells_the_youngest_waits_and_still_writes_the_same() -> None:
     assert all(result.done(name).usage.completion_tokens == 30 for name in "abc")
 
 
+def test_being_put_back_changes_no_draw() -> None:
+    """The random state and what penalties have seen stay with the request."""
+    sampling = SamplingParams(top_k=3, seed=5, ignore_eos=True, dry_multiplier=1.0, frequency_penalty=0.3)
+    jobs = [say(name, name * 10, max_tokens=30, sampling=sampling) for name in "abc"]
+    alone = {job.id: run(fake_engine(FakeDecoder(n_cells=64), limit=64), job).ids[job.id] for job in jobs}
+    assert run(fake_engine(FakeDecoder(n_cells=64), limit=64), *jobs).ids == alone
+
+
 @pytest.mark.parametrize("memory", [MemoryKind.WINDOWED, MemoryKind.RECURRENT])
 def test_models_that_forget_are_never_cut_where_they_can_not_be(memory: MemoryKind) -> None:
     decoder = FakeDecoder(memory=memory, n_window=4, n_sequences=3)

@@ -10,7 +10,7 @@ from app.domain.errors import EngineBusy
 from app.engine.generation import Generation, PreparedGeneration
 from app.engine.tokens import TokenizedPrompt
 from app.engine.waiting import WaitingQueue
-from tests.engine.fakes import FakeDecoder, FakeVocabulary, say
+from tests.engine.fakes import FakeDecoder, FakeVocabulary, plan_of, say
 
 _NAMES = itertools.count()
 
@@ -18,7 +18,7 @@ _NAMES = itertools.count()
 def _generation(*, preferred: bool = False) -> Generation:
     job = replace(say(str(next(_NAMES)), "x"), preferred=preferred)
     prompt = TokenizedPrompt(np.array([1], np.int32))
-    return Generation(PreparedGeneration(job, prompt, None, 100), FakeDecoder(), FakeVocabulary())
+    return Generation(PreparedGeneration(job, prompt, None, 100, plan_of(job)), FakeDecoder(), FakeVocabulary())
 
 
 def _queue(n: int, limit: int = 1000) -> tuple[WaitingQueue, list[Generation]]:

@@ -22,12 +22,15 @@ def write_llama(
     *,
     n_ctx_train: int = 2048,
     floats: dict[str, float] | None = None,
+    texts: dict[str, str] | None = None,
     reverse_tokens: bool = False,
 ) -> Path:
-    """Plain attention: every position is kept. `floats` are more values for the header."""
+    """Plain attention: every position is kept. `floats` and `texts` are more values for the header."""
     model = _Writer(path, "llama", n_layers=2, n_heads_kv=2, n_ctx_train=n_ctx_train)
     for key, value in (floats or {}).items():
         model.file.add_float32(key, value)
+    for key, text in (texts or {}).items():
+        model.file.add_string(key, text)
     model.copy_tokenizer(tokenizer_of, reverse=reverse_tokens)
     model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
     model.random("output", model.n_vocab, _WIDTH, scale=0.5)

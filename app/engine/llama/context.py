@@ -125,7 +125,7 @@ class LlamaDecoder:
         self._native.llama_memory_clear(self._memory, False)
 
     def chain(self, params: SamplingParams, *, seed: int) -> Chain:
-        return LlamaChain(params, seed=seed)
+        return LlamaChain(params, seed=seed, n_vocab=self._model.vocabulary.n_tokens)
 
     def interrupt(self) -> None:
         """Make a running decode return soon with ABORTED. Any thread; only computations on the CPU ask for it."""

@@ -11,18 +11,25 @@ from typing import Any
 
 from app.domain.generation import SamplingChoice, SamplingParams
 from app.engine.llama.backend import start_backend
+from app.engine.sampling_checks import sampler_order
 
 __all__ = ["LlamaModel", "LlamaVocabulary"]
 
-# Key in the file, our name, and the range that makes sense.
+# Key in the file, our name, and the range that makes sense: every key of `general.sampling` that llama.cpp knows.
 _RECOMMENDED = (
     ("temp", "temperature", 0.0, 100.0),
     ("top_k", "top_k", 0, 1_000_000),
     ("top_p", "top_p", 0.0, 1.0),
     ("min_p", "min_p", 0.0, 1.0),
+    ("xtc_probability", "xtc_probability", 0.0, 1.0),
+    ("xtc_threshold", "xtc_threshold", 0.0, 1.0),
     ("penalty_repeat", "repeat_penalty", 0.01, 100.0),
     ("penalty_last_n", "repeat_last_n", -1, 1_000_000),
+    ("mirostat", "mirostat", 0, 2),
+    ("mirostat_tau", "mirostat_tau", 0.0, 100.0),
+    ("mirostat_eta", "mirostat_eta", 0.0, 1.0),
 )
+_WHOLE = ("top_k", "repeat_last_n", "mirostat")
 _CONTROL = 1 << 3
 _USER_DEFINED = 1 << 4
 _UNKNOWN = 1 << 1
@@ -122,8 +129,10 @@ class LlamaModel:
     def sampling(self) -> SamplingParams:
         """What the file recommends (`general.sampling.*`), else the defaults. What no request may ask for is left out."""
         given: dict[str, Any] = {name: self._recommended(key, least, most) for key, name, least, most in _RECOMMENDED}
-        given |= {name: int(given[name]) for name in ("top_k", "repeat_last_n") if given[name] is not None}
-        return SamplingChoice(**given).over(SamplingParams())
+        given |= {name: int(given[name]) for name in _WHOLE if given[name] is not None}
+        return SamplingChoice(**given, samplers=sampler_order(self.metadata("general.sampling.sequence"))).over(
+            SamplingParams()
+        )
 
     def _recommended(self, key: str, least: float, most: float) -> float | None:
         try:
@@ -185,6 +194,12 @@ class LlamaVocabulary:
         if abs(self.n_tokens - other.n_tokens) > _UNUSED_TOKENS or self.bos != other.bos:
             return False
         return all(self.piece(token) == other.piece(token) for token in range(n_tokens - _UNUSED_TOKENS))
+
+    @cached_property
+    def suppressed_tokens(self) -> list[int]:
+        n = ctypes.c_int32(0)
+        tokens = self._native.llama_vocab_get_suppress_tokens(self.handle, ctypes.byref(n))
+        return [int(tokens[i]) for i in range(n.value)]
 
     def special_text(self, name: str) -> str:
         """Text of the "bos", "eos" or "eot" token; "" if the model has none."""

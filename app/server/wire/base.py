@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import SamplingChoice
+from app.domain.generation import SamplerStep, SamplingChoice
 
 __all__ = [
     "Part",
@@ -47,17 +47,40 @@ class StreamOptions(Part):
 
 
 class SamplingFields(WireRequest):
-    """Fields left out take what the model's file recommends, else the defaults of `SamplingParams`."""
+    """Fields left out take what the model's file recommends, else the defaults of `SamplingParams`. Names are OpenAI's where it
+    has one, else llama-server's."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    dynatemp_range: Annotated[float, Field(ge=0, le=5)] | None = None
+    dynatemp_exponent: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, le=1_000_000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_n_sigma: Annotated[float, Field(ge=-1, le=100)] | None = None
+    xtc_probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    xtc_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0, le=100)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0, le=1)] | None = None
+    adaptive_target: Annotated[float, Field(ge=-1, le=1)] | None = None
+    adaptive_decay: Annotated[float, Field(ge=0, le=0.99)] | None = None
+    dry_multiplier: Annotated[float, Field(ge=0, le=100)] | None = None
+    dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
+    dry_allowed_length: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
+    dry_sequence_breakers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=32)] | None = (
+        None
+    )
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repeat_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+    samplers: str | Annotated[list[str], Field(max_length=16)] | None = Field(None, description="The order of the steps.")
+    min_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    ignore_eos: bool | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     prompt_cache_key: (
         Annotated[
@@ -72,17 +95,17 @@ class SamplingFields(WireRequest):
 
     def sampling(self, choice: int = 0) -> SamplingChoice:
         """How the `choice`-th answer is sampled: with the seed and the next ones, so that all answers can be had again."""
-        given: dict[str, Any] = {
-            name: value
-            for name in ("temperature", "top_p", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty")
-            if (value := getattr(self, name)) is not None
-        }
+        given: dict[str, Any] = {name: value for name in _AS_GIVEN if (value := getattr(self, name)) is not None}
         if self.top_k is not None:
             given["top_k"] = max(self.top_k, 0)
         if self.seed is not None:
             given["seed"] = (self.seed + choice) % _SEEDS
         if self.logit_bias:
             given["logit_bias"] = tuple(_bias(key, value) for key, value in self.logit_bias.items() if value)
+        if self.dry_sequence_breakers is not None:
+            given["dry_sequence_breakers"] = tuple(self.dry_sequence_breakers)
+        if self.samplers is not None:
+            given["samplers"] = _steps(self.samplers)
         return SamplingChoice(**given)
 
     @property
@@ -107,6 +130,34 @@ def texts_or_tokens(given: str | list[str] | list[int] | list[list[int]]) -> tup
     if ids:
         return (ids,)
     return tuple(item if isinstance(item, str) else tuple(item) for item in given if not isinstance(item, int))
+
+
+# What goes to the engine as it came.
+_AS_GIVEN = frozenset(SamplingFields.model_fields) - {
+    "model",
+    "top_k",
+    "seed",
+    "logit_bias",
+    "dry_sequence_breakers",
+    "samplers",
+    "stop",
+}
+# Asked for by adaptive_target alone; it always draws last.
+_ADAPTIVE = frozenset({"adaptive_p", "adaptive-p", "adaptivep", "a"})
+
+
+def _steps(names: str | list[str]) -> tuple[SamplerStep, ...]:
+    """Names in a list, or llama.cpp's letters in a string."""
+    steps = []
+    for name in names:
+        if name in _ADAPTIVE:
+            continue
+        try:
+            steps.append(SamplerStep.named(name))
+        except ValueError as error:
+            known = ", ".join(SamplerStep)
+            raise InvalidRequest(f"'samplers' knows no step '{name[:50]}'. There are: {known}.", param="samplers") from error
+    return tuple(steps)
 
 
 def _bias(key: str, value: float) -> tuple[int, float]:

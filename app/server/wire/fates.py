@@ -49,8 +49,11 @@ def _refused(why: str, *names: str, neutral: tuple[object, ...] = ()) -> tuple[F
 
 
 _SAMPLING = _honoured(
-    *("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "frequency_penalty", "presence_penalty"),
-    *("seed", "logit_bias", "stop"),
+    *("temperature", "top_p", "top_k", "min_p", "typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold"),
+    *("dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay"),
+    *("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
+    *("repeat_penalty", "frequency_penalty", "presence_penalty", "repeat_last_n"),
+    *("seed", "logit_bias", "samplers", "min_tokens", "ignore_eos", "stop"),
 )
 _BOOKKEEPING = _no_effect(
     "Hearth keeps no accounts.",
@@ -69,12 +72,8 @@ _FOREIGN_BOUNDS = (
         "Use response_format.", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"
     ),
     *_refused("Use response_format.", "structured_outputs"),
-    *_refused("Hearth can't force an answer to go on.", "min_tokens", "ignore_eos", neutral=(0, False)),
 )
-_FOREIGN_SAMPLERS = _no_effect(
-    "Hearth's sampler has no such step.",
-    *("typical_p", "tfs_z", "mirostat", "mirostat_tau", "mirostat_eta", "dry_multiplier", "xtc_probability", "dynatemp_range"),
-)
+_FOREIGN_SAMPLERS = _no_effect("llama.cpp has dropped this step.", "tfs_z")
 
 CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),

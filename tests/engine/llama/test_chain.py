@@ -12,7 +12,7 @@ OPEN = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
 
 
 def _shares(params: SamplingParams, logits: list[float], n: int = 2000) -> dict[int, float]:
-    chain = LlamaChain(params, seed=1)
+    chain = LlamaChain(params, seed=1, n_vocab=5000)
     ids = np.arange(10, 10 + len(logits), dtype=np.int32)
     drawn = Counter(chain.choose(ids, np.array(logits, np.float32)) for _ in range(n))
     chain.close()
@@ -39,7 +39,7 @@ def test_truncation_leaves_the_others_out() -> None:
 
 
 def test_more_candidates_than_ever_before_find_room() -> None:
-    chain = LlamaChain(SamplingParams(temperature=1.0, top_k=1), seed=1)
+    chain = LlamaChain(SamplingParams(temperature=1.0, top_k=1), seed=1, n_vocab=5000)
     logits = np.zeros(5000, np.float32)
     logits[4321] = 9
     assert chain.choose(np.arange(5000, dtype=np.int32), logits) == 4321

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.generation import SamplingParams
+from app.domain.generation import SamplerStep, SamplingParams
 from app.engine.llama.model import LlamaModel, LlamaVocabulary
 from tests.engine.tiny_models import write_llama
 
@@ -90,3 +90,24 @@ def test_sampling_is_what_the_file_recommends_within_reason(ember_path: Path, tm
     assert (sampling.temperature, sampling.repeat_penalty) == pytest.approx((0.6, 1.1))
     assert sampling.top_k == 20
     assert (sampling.top_p, sampling.min_p) == (defaults.top_p, defaults.min_p)
+
+
+def test_every_key_that_llama_cpp_knows_feeds_the_defaults(ember_path: Path, tmp_path: Path) -> None:
+    floats = {"xtc_probability": 0.5, "xtc_threshold": 0.25, "mirostat": 2.0, "mirostat_tau": 4.0, "mirostat_eta": 0.5}
+    path = write_llama(
+        tmp_path / "m.gguf",
+        ember_path,
+        floats={f"general.sampling.{key}": value for key, value in floats.items()},
+        texts={"general.sampling.sequence": "penalties;top_k;temperature"},
+    )
+    model = LlamaModel.load(path, n_gpu_layers=0, on_progress=lambda _fraction: True)
+    assert model is not None
+    sampling = model.sampling
+    model.close()
+    assert {key: getattr(sampling, key) for key in floats} == floats
+    assert sampling.samplers == (SamplerStep.PENALTIES, SamplerStep.TOP_K, SamplerStep.TEMPERATURE)
+
+
+def test_a_vocabulary_knows_its_ends_and_what_it_must_not_write(vocabulary: LlamaVocabulary) -> None:
+    assert vocabulary.tokenize("<|im_end|>", parse_special=True)[0] in vocabulary.eog_tokens
+    assert vocabulary.suppressed_tokens == []

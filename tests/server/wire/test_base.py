@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import ChatRequest, SamplingChoice
+from app.domain.generation import ChatRequest, SamplerStep, SamplingChoice
 from app.server.wire.chat import ChatBody, chat_requests
 
 HELLO = {"model": "ember", "messages": [{"role": "user", "content": "Hello"}]}
@@ -31,6 +32,50 @@ def test_sampling_comes_through() -> None:
         temperature=0, top_p=0.5, top_k=0, min_p=0.1, repeat_penalty=1.1, frequency_penalty=-2, presence_penalty=2, seed=7,
         logit_bias=((5, -100),),
     )  # fmt: skip
+
+
+def test_every_sampler_of_llama_cpp_can_be_asked_for_by_the_name_its_server_gives_it() -> None:
+    asked: dict[str, Any] = {
+        "typical_p": 0.9, "top_n_sigma": 1.5, "xtc_probability": 0.5, "xtc_threshold": 0.2, "mirostat": 2, "mirostat_tau": 4.0,
+        "mirostat_eta": 0.2, "adaptive_target": 0.4, "adaptive_decay": 0.8, "dry_multiplier": 0.8, "dry_base": 2.0,
+        "dry_allowed_length": 3, "dry_penalty_last_n": -1, "dynatemp_range": 0.5, "dynatemp_exponent": 1.5,
+        "repeat_last_n": 128, "min_tokens": 5, "ignore_eos": True,
+    }  # fmt: skip
+    assert request(**asked).sampling == SamplingChoice(**asked)
+    assert request(dry_sequence_breakers=["\n", "x"]).sampling.dry_sequence_breakers == ("\n", "x")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["top_k", "typical_p", "temperature"], ("top_k", "typ_p", "temperature")),
+        (["top-k", "min-p", "temp", "adaptive_p"], ("top_k", "min_p", "temperature")),
+        ("edskypmxt", tuple(SamplerStep)),
+        ([], ()),
+    ],
+)
+def test_the_order_of_steps_is_written_as_for_llama_server(given: Any, expected: tuple[str, ...]) -> None:
+    assert request(samplers=given).sampling.samplers == expected
+
+
+def test_an_unknown_step_is_refused_by_name() -> None:
+    with pytest.raises(InvalidRequest, match="'infill'") as caught:
+        request(samplers=["infill"])
+    assert caught.value.param == "samplers"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"typical_p": 1.5}, {"xtc_probability": -0.1}, {"mirostat": 3}, {"mirostat_eta": 2}, {"dry_base": 0.5},
+        {"dry_allowed_length": -1}, {"dry_sequence_breakers": [""]}, {"dynatemp_range": -1}, {"repeat_last_n": -2},
+        {"min_tokens": -1}, {"adaptive_decay": 1},
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused(field: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        request(**field)
+    assert caught.value.errors()[0]["loc"][0] == next(iter(field))
 
 
 def test_several_choices_have_seeds_of_their_own() -> None:
