@@ -11,13 +11,13 @@ from app.domain.errors import GenerationFailed
 from app.domain.generation import SamplerStep, SamplingParams
 from app.engine.decoder import FloatArray
 
-__all__ = ["Candidates", "active_steps", "candidates", "check_finite"]
+__all__ = ["Candidates", "active_steps", "best_tokens", "candidates", "check_finite"]
 
 _BLOCK = 64
 # Candidates this far below the best logit hold all but e^-20 of the mass on any real vocabulary.
 _NUCLEUS_STEPS = (6.0, 12.0, 20.0)
 # Flatter than that, llama.cpp's own top-p decides: sums over so many tokens differ in their last digits.
-_MOST_RANKED = 4096
+_MOST_RANKED = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def candidates(logits: FloatArray, params: SamplingParams, steps: tuple[SamplerS
     """
     match steps[:1]:
         case (SamplerStep.TOP_K,):
-            return Candidates(_top_k(logits, params.top_k))
+            return Candidates(best_tokens(logits, params.top_k))
         case (SamplerStep.TOP_P,):
             return _nucleus(logits, params.top_p)
         case (SamplerStep.MIN_P,):
@@ -63,6 +63,21 @@ def candidates(logits: FloatArray, params: SamplingParams, steps: tuple[SamplerS
             return _near_the_best(logits, params, steps[1:])
         case _:
             return _everything(logits)
+
+
+def best_tokens(logits: FloatArray, k: int) -> npt.NDArray[np.intp]:
+    """Indices of the `k` best and a few more, in no order; only finite ones. One pass over memory. Raises GenerationFailed."""
+    n = len(logits)
+    n_blocks = n // _BLOCK
+    if n_blocks <= k:
+        _best(logits)
+        threshold = np.partition(logits, n - k)[n - k] if k < n else np.float32(-np.inf)
+    else:
+        # At least k tokens are not below the k-th largest block maximum, so neither is any of the k best.
+        maxima = logits[: n_blocks * _BLOCK].reshape(_BLOCK, n_blocks).max(axis=0)
+        check_finite(max(maxima.max(), logits[-_BLOCK:].max(), key=_rank))
+        threshold = np.partition(maxima, n_blocks - k)[n_blocks - k]
+    return np.flatnonzero(logits >= threshold if threshold > -np.inf else logits > -np.inf)
 
 
 def check_finite(best: np.float32) -> None:
@@ -82,20 +97,6 @@ def _everything(logits: FloatArray) -> Candidates:
     return Candidates(np.flatnonzero(logits > -np.inf))
 
 
-def _top_k(logits: FloatArray, k: int) -> npt.NDArray[np.intp]:
-    n = len(logits)
-    n_blocks = n // _BLOCK
-    if n_blocks <= k:
-        _best(logits)
-        threshold = np.partition(logits, n - k)[n - k] if k < n else np.float32(-np.inf)
-    else:
-        # At least k tokens are not below the k-th largest block maximum, so neither is any of the k best. One pass over memory.
-        maxima = logits[: n_blocks * _BLOCK].reshape(_BLOCK, n_blocks).max(axis=0)
-        check_finite(max(maxima.max(), logits[-_BLOCK:].max(), key=_rank))
-        threshold = np.partition(maxima, n_blocks - k)[n_blocks - k]
-    return np.flatnonzero(logits >= threshold if threshold > -np.inf else logits > -np.inf)
-
-
 def _nucleus(logits: FloatArray, top_p: float) -> Candidates:
     """The fewest tokens that together hold `top_p` of the mass, the best first; everything where those are many."""
     best = _best(logits)
@@ -106,7 +107,7 @@ def _nucleus(logits: FloatArray, top_p: float) -> Candidates:
         if len(near) > _MOST_RANKED:
             break
         if float(mass[near].sum(dtype=np.float64)) >= wanted:
-            ranked = near[np.argsort(-logits[near], kind="stable")]
+            ranked = near[np.argsort(-logits[near])]
             cumulated = np.cumsum(mass[ranked], dtype=np.float64)
             return Candidates(ranked[: int(np.searchsorted(cumulated, wanted)) + 1], cut=True)
     return Candidates(np.flatnonzero(logits > -np.inf))
@@ -120,7 +121,7 @@ def _near_the_best(logits: FloatArray, params: SamplingParams, rest: tuple[Sampl
     sigma = np.sqrt(np.dot(centred, centred) / np.float32(len(centred)))
     near = np.flatnonzero(logits >= best - np.float32(params.top_n_sigma) * sigma)
     if rest[:1] == (SamplerStep.TOP_K,):
-        near = near[_top_k(logits[near], params.top_k)]
+        near = near[best_tokens(logits[near], params.top_k)]
     return Candidates(near, cut=True)
 
 

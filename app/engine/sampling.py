@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.generation import SamplerStep, SamplingParams, TokenLogprob
-from app.engine.candidates import active_steps, candidates, check_finite
+from app.engine.candidates import active_steps, best_tokens, candidates, check_finite
 from app.engine.decoder import Chain, FloatArray, IntArray, Vocabulary
 from app.engine.dry import Breakers, DryPenalty, find_breakers
 
@@ -212,8 +212,8 @@ def logprobs(row: FloatArray, token: int, top: int, vocabulary: Vocabulary) -> T
     n = min(top, len(row))
     alternatives: tuple[TokenLogprob, ...] = ()
     if n:
-        ids = np.argpartition(row, len(row) - n)[len(row) - n :]
-        ids = ids[np.argsort(-row[ids], kind="stable")]
+        ids = best_tokens(row, n)
+        ids = ids[np.argsort(-row[ids], kind="stable")[:n]]
         alternatives = tuple(_logprob(vocabulary, int(i), float(row[i]) - normaliser) for i in ids)
     return _logprob(vocabulary, token, float(row[token]) - normaliser, alternatives)
 
