@@ -36,6 +36,11 @@ class Breakers:
 def find_breakers(texts: Iterable[str], vocabulary: Vocabulary) -> Breakers:
     """Look through a whole vocabulary: a tenth of a second for a large one, so for the preparing thread."""
     pieces = [vocabulary.piece(token) for token in range(vocabulary.n_tokens)]
+    longest_first = sorted(range(len(pieces)), key=lambda token: -len(pieces[token]))
+    by_last_byte: dict[int, list[int]] = {}
+    for token in longest_first:
+        if pieces[token]:
+            by_last_byte.setdefault(pieces[token][-1], []).append(token)
     found: dict[int, set[tuple[int, ...]]] = {}
     for text in texts:
         breaker = text.encode()[:_MAX_BREAKER_BYTES]
@@ -45,8 +50,10 @@ def find_breakers(texts: Iterable[str], vocabulary: Vocabulary) -> Breakers:
         for begun in range(1, len(breaker)):
             # A token that ends with the beginning of a breaker, if the rest of it follows.
             tail = vocabulary.tokenize(breaker[begun:].decode("utf-8", "replace"), parse_special=False)[:_MAX_TAIL]
-            for token, piece in enumerate(pieces):
-                if piece.endswith(breaker[:begun]) and breaker not in piece:
+            for token in by_last_byte.get(breaker[begun - 1], ()):
+                if len(pieces[token]) < begun:
+                    break
+                if pieces[token].endswith(breaker[:begun]) and breaker not in pieces[token]:
                     found.setdefault(token, set()).add(tuple(tail))
     return Breakers({token: tuple(tails) for token, tails in found.items()}, np.array(sorted(found), np.int32))
 

@@ -39,7 +39,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("repeat_last_n", -1, _MAX_TOKENS),
     ("min_tokens", 0, _MAX_TOKENS),
 )
-_MAX_BREAKERS = 32
+_MAX_BREAKERS = 16
 
 
 def check_sampling(params: SamplingParams, *, max_tokens: int | None) -> None:

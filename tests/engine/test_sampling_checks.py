@@ -24,7 +24,7 @@ def test_what_makes_sense_passes(params: dict[str, Any]) -> None:
         {"top_p": 1.1}, {"min_p": -0.1}, {"typical_p": 2}, {"top_n_sigma": math.nan}, {"xtc_probability": 2},
         {"xtc_threshold": -1}, {"mirostat": 3}, {"mirostat_tau": -1}, {"mirostat_eta": 2}, {"adaptive_target": 2},
         {"adaptive_decay": 1}, {"dry_multiplier": math.inf}, {"dry_base": 0.5}, {"dry_allowed_length": -1},
-        {"dry_penalty_last_n": -2}, {"dry_sequence_breakers": ("",)}, {"dry_sequence_breakers": ("x",) * 33},
+        {"dry_penalty_last_n": -2}, {"dry_sequence_breakers": ("",)}, {"dry_sequence_breakers": ("x",) * 17},
         {"repeat_penalty": 0}, {"frequency_penalty": math.nan}, {"repeat_last_n": -2}, {"min_tokens": 9},
         {"logit_bias": ((1, math.inf),)}, {"samplers": (SamplerStep.TOP_K, SamplerStep.TOP_K)},
         {"samplers": (SamplerStep.TOP_K, SamplerStep.DRY)},
