@@ -55,6 +55,11 @@ class Constraint:
     Exactly one of `json_schema` (JSON text) and `lark` (llguidance's Lark dialect) is set. Text up to and including the first
     occurrence of `after` is free; "" binds the answer from its first token.
 
+    With `triggers` the answer is free text in which each occurrence of one of them begins a passage that must conform to the
+    grammar, which says what follows the trigger. Behind the passage the text is free again. Triggers don't count before
+    `after` has appeared, nor between the two texts of `aside`. All of these may be special tokens of the vocabulary, plain
+    text, or both.
+
     `markers` are texts to which `lark` gives a rule each (`marker_0: "<tool_call>"`): in many vocabularies they are one special
     token, which no string matches, so a vocabulary takes `lark_for` itself.
     """
@@ -63,6 +68,8 @@ class Constraint:
     lark: str | None = None
     after: str = ""
     markers: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    aside: tuple[str, str] | None = None
 
     def lark_for(self, special_token: Callable[[str], int | None]) -> str:
         """`lark` for a vocabulary; `special_token` gives the id of the one special token that a text is, or None."""

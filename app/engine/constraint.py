@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import llguidance
@@ -10,158 +11,211 @@ import numpy as np
 
 from app.domain.errors import GenerationFailed, InvalidRequest
 from app.domain.prompt import Constraint
+from app.domain.schema import GRAMMAR_LIMITS, load_schema
 from app.engine.decoder import IntArray, Vocabulary
+from app.engine.free_text import FreeText
+from app.engine.grammar_tokenizer import GrammarTokenizer, MakeTokenizer
 
-__all__ = ["AnswerConstraint", "ConstraintCompiler"]
+__all__ = ["Allowed", "AnswerConstraint", "ConstraintCompiler"]
 
-# A hostile schema must cost milliseconds, not minutes.
-_LIMITS = llguidance.LLParserLimits(
-    initial_lexer_fuel=1_000_000,
-    step_lexer_fuel=200_000,
-    step_max_items=50_000,
-    max_lexer_states=50_000,
-    max_grammar_size=200_000,
-    verbose_errors=False,
-)
+_LIMITS = llguidance.LLParserLimits(**GRAMMAR_LIMITS)
 # Unlimited white space between JSON tokens lets a weak model write blanks until its answer is cut.
 _JSON_OPTIONS = {"whitespace_pattern": r"[ \n\t]{1,24}"}
 _MAX_BLANKS = 4
-_MAX_TEXT = 1_000_000
+_MAX_TEXT = 2_000_000
 _PARAM = "response_format"
+_MOST_KEPT = 16
+# Larger ones can take many megabytes.
+_LONGEST_KEPT = 100_000
+# With more tokens allowed than one in this many, it is cheaper to rule out the others.
+_DENSE = 8
 
 
 class ConstraintCompiler:
     """Compiles grammars for one vocabulary. One thread, beside the engine thread.
 
-    `make_tokenizer` costs a second for a large vocabulary, so it is called with the first grammar.
+    A client that uses the same schema or the same tools again gets what was compiled for it the first time.
     """
 
-    def __init__(self, vocabulary: Vocabulary, make_tokenizer: Callable[[], Any]) -> None:
+    def __init__(self, vocabulary: Vocabulary, make_tokenizer: MakeTokenizer) -> None:
         self._vocabulary = vocabulary
-        self._make_tokenizer = make_tokenizer
-        self._tokenizer: Any = None
+        self._tokenizer = GrammarTokenizer(make_tokenizer)
+        self._compiled: dict[Constraint, Any] = {}
+
+    def start(self, is_idle: Callable[[], bool]) -> None:
+        """Begin to build what the first grammar needs, once `is_idle`. `close` must follow before the vocabulary goes."""
+        self._tokenizer.start(is_idle)
+
+    def close(self) -> None:
+        self._tokenizer.close()
 
     def compile(self, constraint: Constraint) -> AnswerConstraint:
         """Raises InvalidRequest naming `response_format`, with llguidance's own explanation."""
+        matcher = self._compiled.pop(constraint, None)
+        if matcher is None:
+            matcher = self._new_matcher(constraint)
+        if len(constraint.lark or constraint.json_schema or "") <= _LONGEST_KEPT:
+            # The one used last is the last to go.
+            self._compiled[constraint] = matcher
+            if len(self._compiled) > _MOST_KEPT:
+                del self._compiled[next(iter(self._compiled))]
+        return AnswerConstraint(matcher.deep_copy(), self._tokenizer.get(), self._vocabulary, constraint)
+
+    def _new_matcher(self, constraint: Constraint) -> Any:
         grammar = _grammar(constraint, self._special_token)
-        if self._tokenizer is None:
-            self._tokenizer = self._make_tokenizer()
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        matcher = llguidance.LLMatcher(self._tokenizer.get(), grammar, log_level=0, limits=_LIMITS)
+        if not matcher.is_error():
+            # The first mask is the most expensive one, and shows whether anything conforms at all.
+            matcher.compute_bitmask()
+        if matcher.is_error() and "NoExtension" in matcher.get_error():
+            raise InvalidRequest("The schema can't be used: no answer conforms to it.", param=_PARAM)
         if matcher.is_error():
             raise InvalidRequest(f"The schema can't be used: {_first_line(matcher.get_error())}", param=_PARAM)
-        return AnswerConstraint(matcher, self._vocabulary, after=constraint.after)
+        return matcher
 
     def _special_token(self, text: str) -> int | None:
         ids = self._vocabulary.tokenize(text, parse_special=True)
         return ids[0] if len(ids) == 1 and self._vocabulary.is_control(ids[0]) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The tokens that may come next: `ids`, at least one; or, where that is shorter, all but `ids`."""
+
+    ids: IntArray
+    ruled_out: bool = False
+
+
 class AnswerConstraint:
     """Where one answer stands in its grammar. Engine thread only, once it is made.
 
-    Until `after` has appeared the text is free. If the model would end its answer there, `after` is put in for it. Between
-    `after` and the grammar's own text a few blanks may stand, as models write them.
+    If the model would end its answer while it still owes the grammar's text, `after` is put in for it. Between `after` and the
+    grammar's own text a few blanks may stand, as models write them.
     """
 
-    def __init__(self, matcher: Any, vocabulary: Vocabulary, *, after: str = "") -> None:
+    def __init__(self, matcher: Any, tokenizer: Any, vocabulary: Vocabulary, constraint: Constraint) -> None:
         self._matcher = matcher
+        self._tokenizer = tokenizer
         self._vocabulary = vocabulary
-        self._after = after.encode()
-        self._tail = b""
-        self._free = bool(after)
-        self._blanks_left = _MAX_BLANKS if after else 0
-        self._mask = np.zeros((vocabulary.n_tokens + 31) // 32, np.int32)
+        self._after = constraint.after
+        self._repeats = bool(constraint.triggers)
+        self._free = FreeText(constraint) if constraint.after or constraint.triggers else None
+        self._blanks_left = _MAX_BLANKS if constraint.after and not constraint.triggers else 0
+        self._stopped = False
+        # A whole number of 64-bit words.
+        self._mask = np.zeros((vocabulary.n_tokens + 63) // 64, np.uint64)
+        self._mask_bytes = 4 * ((vocabulary.n_tokens + 31) // 32)
 
     @property
     def finished(self) -> bool:
         """Whether the grammar allows nothing more."""
-        return not self._free and bool(self._matcher.is_stopped())
+        return self._stopped
 
     def forced(self) -> list[int]:
         """Tokens that must come next, with no choice left."""
-        if self._free or self._blanks_left or self._matcher.is_stopped():
+        if self._is_free or self._blanks_left or self._stopped:
             return []
-        return [int(token) for token in self._matcher.compute_ff_tokens()]
+        return list(self._matcher.compute_ff_tokens())
 
     def instead_of_ending(self) -> list[int]:
         """Tokens to put in where the model wants to end although its free part has not been closed."""
-        return self._vocabulary.tokenize(self._after.decode(), parse_special=True) if self._free else []
+        owes = self._is_free and not self._repeats
+        return self._vocabulary.tokenize(self._after, parse_special=True) if owes else []
 
     def allows(self, token: int) -> bool:
-        if not self._free:
+        if self._free is None or not self._free.lasts:
             return self._is_next(token) or self._is_leading_blank(token)
-        rest = self._rest(token)
-        return rest is None or not rest.strip() or self._takes(rest)
+        rest = self._free.behind(self._vocabulary.piece(token))
+        return not rest or not self._binds(rest) or self._takes(rest)
 
-    def allowed(self) -> IntArray:
-        """Every token the grammar takes next, at least one. In the free part, everything."""
-        if self._free:
-            return np.arange(self._vocabulary.n_tokens, dtype=np.int32)
-        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
-        self._check()
-        bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")[: self._vocabulary.n_tokens]
-        ids = np.flatnonzero(bits).astype(np.int32)
-        if not len(ids):
+    def allowed(self, *, but: int) -> Allowed:
+        """Every token that may come next, `but` one that `allows` has refused."""
+        if self._is_free:
+            return Allowed(np.array([but], np.int32), ruled_out=True)
+        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask_bytes)
+        if self._matcher.is_error():
+            self._fail()
+        n_allowed = int(np.bitwise_count(self._mask).sum())
+        if not n_allowed:
             raise GenerationFailed("The grammar of the answer left no token to choose.")
-        return ids
+        if n_allowed * _DENSE < self._vocabulary.n_tokens:
+            return Allowed(self._bits(self._mask))
+        return Allowed(self._bits(~self._mask), ruled_out=True)
 
     def accept(self, token: int) -> None:
         """Move on by a token that `allows` has approved."""
-        if not self._free:
+        if self._free is None or not self._free.lasts:
             self._advance(token)
             return
-        rest = self._rest(token)
-        if rest is None:
-            self._tail = (self._tail + self._vocabulary.piece(token))[-len(self._after) :]
-            return
-        self._free = False
-        if rest.strip():
+        rest = self._free.read(self._vocabulary.piece(token))
+        if rest and self._binds(rest):
             self._blanks_left = 0
-            self._matcher.consume_tokens(self._tokens(rest))
-            self._check()
+            self._consume(self._tokens(rest))
+
+    @property
+    def _is_free(self) -> bool:
+        return self._free is not None and self._free.lasts
 
     def _advance(self, token: int) -> None:
-        if self._blanks_left and self._is_leading_blank(token) and not self._is_next(token):
-            self._blanks_left -= 1
+        if self._blanks_left:
+            if self._is_leading_blank(token) and not self._is_next(token):
+                self._blanks_left -= 1
+                return
+            self._blanks_left = 0
+        self._consume([token])
+
+    def _consume(self, tokens: list[int]) -> None:
+        if not self._matcher.consume_tokens(tokens):
+            self._fail()
+        if not self._matcher.is_stopped():
             return
-        self._blanks_left = 0
-        self._matcher.consume_token(token)
-        self._check()
+        if self._repeats and self._free is not None:
+            self._matcher.reset()
+            self._free.begin_again()
+        else:
+            self._stopped = True
+
+    def _binds(self, rest: bytes) -> bool:
+        """Whether the grammar has to take what stands in the same token as the end of the free text."""
+        return self._repeats or bool(rest.strip())
 
     def _is_next(self, token: int) -> bool:
-        return int(self._matcher.validate_tokens([token])) == 1
+        return bool(self._matcher.validate_tokens([token]))
 
     def _is_leading_blank(self, token: int) -> bool:
         return self._blanks_left > 0 and self._vocabulary.piece(token).isspace()
-
-    def _rest(self, token: int) -> bytes | None:
-        """What follows `after` once `token` is added to the free text; None if it is still not there."""
-        text = self._tail + self._vocabulary.piece(token)
-        at = text.find(self._after)
-        return None if at < 0 else text[at + len(self._after) :]
 
     def _takes(self, rest: bytes) -> bool:
         tokens = self._tokens(rest)
         return int(self._matcher.validate_tokens(tokens)) == len(tokens)
 
     def _tokens(self, rest: bytes) -> list[int]:
-        return self._vocabulary.tokenize(rest.decode("utf-8", "replace"), parse_special=False)
+        # Any tokens that spell it will do. The vocabulary's own tokenizer might put a space in front.
+        return list(self._tokenizer.greedy_tokenize(rest.decode("utf-8", "replace")))
 
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise GenerationFailed(f"The grammar of the answer became too complex: {_first_line(self._matcher.get_error())}")
+    def _bits(self, words: np.ndarray[Any, np.dtype[np.uint64]]) -> IntArray:
+        """Numbers of the bits that are set."""
+        filled = np.flatnonzero(words)
+        bits = np.unpackbits(words[filled].view(np.uint8).reshape(len(filled), 8), axis=1, bitorder="little")
+        rows, columns = np.nonzero(bits)
+        ids = (filled[rows] * 64 + columns).astype(np.int32)
+        return ids[ids < self._vocabulary.n_tokens]
+
+    def _fail(self) -> None:
+        raise GenerationFailed(f"The grammar of the answer became too complex: {_first_line(self._matcher.get_error())}")
 
 
 def _grammar(constraint: Constraint, special_token: Callable[[str], int | None]) -> str:
-    text = constraint.lark_for(special_token) if constraint.json_schema is None else constraint.json_schema
-    if not text:
-        raise InvalidRequest("A constraint needs a JSON schema or a grammar.", param=_PARAM)
-    if len(text) > _MAX_TEXT:
-        raise InvalidRequest(f"A schema may have at most {_MAX_TEXT} characters; this one has {len(text)}.", param=_PARAM)
     try:
-        if constraint.json_schema is None:
-            return str(llguidance.LLMatcher.grammar_from_lark(text))
-        return str(llguidance.LLMatcher.grammar_from_json_schema(text, defaults=_JSON_OPTIONS))
+        if constraint.json_schema is not None:
+            load_schema(constraint.json_schema, what="The schema", param=_PARAM)
+            return str(llguidance.LLMatcher.grammar_from_json_schema(constraint.json_schema, defaults=_JSON_OPTIONS))
+        lark = constraint.lark_for(special_token)
+        if not lark:
+            raise InvalidRequest("A constraint needs a JSON schema or a grammar.", param=_PARAM)
+        if len(lark) > _MAX_TEXT:
+            raise InvalidRequest(f"A grammar may have at most {_MAX_TEXT} characters; this has {len(lark)}.", param=_PARAM)
+        return str(llguidance.LLMatcher.grammar_from_lark(lark))
     except ValueError as error:
         raise InvalidRequest(f"The schema can't be used: {_first_line(str(error))}", param=_PARAM) from error
 

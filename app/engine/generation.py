@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.domain.errors import GenerationFailed
 from app.domain.generation import FinishReason, Timings, TokenLogprob, Usage
 from app.domain.prompt import Piece
 from app.engine.constraint import AnswerConstraint
@@ -20,6 +21,9 @@ from app.engine.text_stream import TextStream
 from app.engine.tokens import TokenizedPrompt, TokenRow
 
 __all__ = ["Generation", "PreparedGeneration"]
+
+# In free text only tokens that begin a bound passage wrongly are refused, one by one.
+_MOST_CHOICES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +155,16 @@ class Generation:
     # ------------------------------------------------------------------------------------------------------- choosing
     def _choose(self, row: FloatArray) -> int:
         token = self._sampler.pick(row)
-        if self._constraint is None or self._constraint.allows(token):
+        constraint = self._constraint
+        if constraint is None or constraint.allows(token):
             return self._closing(token)
         # The free choice was not legal: choose again among the legal ones.
-        allowed = self._constraint.allowed()
-        token = self._sampler.pick_among(row, allowed)
-        for _ in range(32):
-            if self._constraint.allows(token):
-                break
-            allowed = allowed[allowed != token]
-            token = self._sampler.pick_among(row, allowed)
-        return self._closing(token)
+        for _ in range(_MOST_CHOICES):
+            allowed = constraint.allowed(but=token)
+            token = self._sampler.pick_within(row, allowed.ids, ruled_out=allowed.ruled_out)
+            if constraint.allows(token):
+                return self._closing(token)
+        raise GenerationFailed("The grammar of the answer left no token to choose.")
 
     def _closing(self, token: int) -> int:
         """The token to take: where the free part of a constrained answer would end unclosed, what closes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from app.domain.errors import ModelLoadFailed
@@ -114,16 +115,20 @@ class _Loader:
         vocabulary = model.vocabulary
         files = self._state_files(decoder)
         info = self._info(model, n_ctx=limit, projector=projector, embedding=False)
-        return Engine(
+        constraints = ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary))
+        self._resources.callback(constraints.close)
+        engine = Engine(
             info,
             vocabulary=vocabulary,
             prompts=PromptTokenizer(vocabulary, projector, model_name=info.name),
-            constraints=ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary)),
+            constraints=constraints,
             scheduler=self._scheduler(model, decoder, files),
             limit=limit,
             files=files,
             resources=self._resources.pop_all(),
         )
+        constraints.start(lambda: not engine.busy)
+        return engine
 
     def _scheduler(self, model: LlamaModel, decoder: LlamaDecoder, files: StateFiles | None) -> Scheduler:
         config = self._config
@@ -214,7 +219,7 @@ class _Loader:
             info,
             vocabulary=vocabulary,
             prompts=PromptTokenizer(vocabulary, None, model_name=info.name),
-            constraints=ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary)),
+            constraints=ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary)),
             scheduler=EmbeddingScheduler(encoder),
             limit=limit,
             resources=self._resources.pop_all(),

@@ -15,6 +15,8 @@ from app.engine.dry import Breakers, DryPenalty, find_breakers
 
 __all__ = ["Plan", "Sampler", "SamplingPlan", "SamplingPlanner", "logprobs"]
 
+# A set of breakers may name every token of the vocabulary.
+_MOST_BREAKERS = 4
 _NO_TOKENS = np.empty(0, np.int32)
 _FASTER = frozenset({SamplerStep.TOP_N_SIGMA, SamplerStep.TOP_K, SamplerStep.TOP_P, SamplerStep.MIN_P})
 
@@ -48,8 +50,6 @@ class SamplingPlan:
 class SamplingPlanner:
     """Works out plans for one vocabulary. Preparing thread only."""
 
-    _MOST_KEPT = 32
-
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._breakers: dict[tuple[str, ...], Breakers] = {}
@@ -78,7 +78,7 @@ class SamplingPlanner:
     def _breakers_of(self, texts: tuple[str, ...]) -> Breakers:
         known = self._breakers.get(texts)
         if known is None:
-            if len(self._breakers) >= self._MOST_KEPT:
+            if len(self._breakers) >= _MOST_BREAKERS:
                 self._breakers.clear()
             known = self._breakers[texts] = find_breakers(texts, self._vocabulary)
         return known
@@ -124,18 +124,21 @@ class Sampler:
         found = candidates(row, self._params, self._plan.steps)
         return self._chain.choose(found.indices.astype(np.int32), row[found.indices], cut=found.cut)
 
-    def pick_among(self, row: FloatArray, allowed: IntArray) -> int:
-        """Choose among `allowed` tokens (at least one) of an edited row."""
-        logits = row[allowed]
+    def pick_within(self, row: FloatArray, ids: IntArray, *, ruled_out: bool) -> int:
+        """Choose among `ids` (at least one) of an edited row; with `ruled_out` among all others, which changes the row."""
+        if ruled_out:
+            row[ids] = -np.inf
+            return self.pick(row)
+        logits = row[ids]
         best = logits.max()
         if best == -np.inf:
             # What a grammar leaves has been ruled out by biases or by min_tokens: the grammar wins.
-            return int(allowed[0])
+            return int(ids[0])
         if self._chain is None:
             check_finite(best)
-            return int(allowed[logits.argmax()])
+            return int(ids[logits.argmax()])
         found = candidates(logits, self._params, self._plan.steps)
-        return self._chain.choose(allowed[found.indices], logits[found.indices], cut=found.cut)
+        return self._chain.choose(ids[found.indices], logits[found.indices], cut=found.cut)
 
     def accept(self, token: int) -> None:
         """Remember a token of the answer."""

@@ -305,7 +305,7 @@ def fake_engine(
     """A real engine on a fake decoder; grammars are left out, and nothing takes any time."""
     vocabulary = vocabulary or FakeVocabulary()
 
-    def no_grammars() -> object:
+    def no_grammars(*, stopped: Callable[[], bool]) -> object:
         raise AssertionError("The fake vocabulary knows no grammars")
 
     return Engine(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class _Writer:
 
     def __init__(self, vocabulary: LlamaVocabulary, job: GenerateJob, *, limit: int = 500) -> None:
         prompt = TokenizedPrompt(np.array(vocabulary.tokenize("Hi", parse_special=False), np.int32))
-        compiler = ConstraintCompiler(vocabulary, lambda: make_tokenizer(vocabulary))
+        compiler = ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary))
         constraint = compiler.compile(job.constraint) if job.constraint else None
         prepared = PreparedGeneration(job, prompt, constraint, limit, SamplingPlanner(vocabulary).plan(job.sampling))
         self.generation = Generation(prepared, FakeDecoder(), vocabulary, clock=_Clock())
@@ -107,6 +108,36 @@ def test_thinking_that_ends_the_answer_is_closed_and_the_grammar_follows(vocabul
     writer.want("<think>well<|im_end|>")
     writer.want("no")
     assert writer.text() == "<think>well</think>no"
+
+
+CALL = Constraint(
+    lark='start: "\\n{\\"day\\": " /[0-9]{1,2}/ "}\\n" marker_0\nmarker_0: "</tool_call>"\n',
+    markers=("</tool_call>",),
+    triggers=("<tool_call>",),
+    aside=("<think>", "</think>"),
+)
+
+
+def test_a_call_the_model_begins_is_held_to_its_schema_and_the_text_is_free_again(vocabulary: LlamaVocabulary) -> None:
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=None), constraint=CALL))
+    writer.want("Well. <tool_call>")
+    writer.want("7 days!!")
+    written = writer.text()
+    assert written.startswith('Well. <tool_call>\n{"day": 7')
+    assert not writer.generation.finished
+    writer.want("x}\n</tool_call>")
+    writer.want(" and so on<tool_call>")
+    writer.want("12}</tool_call>")
+    assert writer.generation.finished is None
+    writer.want("<|im_end|>")
+    assert writer.generation.done().reason is FinishReason.STOP
+    assert '</tool_call> and so on<tool_call>\n{"day": ' in written + writer.text()
+
+
+def test_a_trigger_in_the_reasoning_binds_nothing(vocabulary: LlamaVocabulary) -> None:
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=None), constraint=CALL))
+    writer.want("<think>a <tool_call> would be</think>No.<|im_end|>")
+    assert writer.text() == "<think>a <tool_call> would be</think>No."
 
 
 def test_times_are_those_of_waiting_reading_and_writing(vocabulary: LlamaVocabulary) -> None:

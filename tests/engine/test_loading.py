@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,18 @@ def test_a_model_that_can_only_embed_is_loaded_for_that(tmp_path: Path, ember_pa
     engine = load_engine(EngineConfig(write_bert(tmp_path / "bert.gguf", ember_path)), on_progress=_yes)
     assert engine.info.embedding
     engine.close()
+
+
+def _builders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "grammar tokenizer" and thread.is_alive()]
+
+
+def test_what_grammars_need_is_prepared_beside_a_model_that_writes_and_no_other(ember_path: Path, tmp_path: Path) -> None:
+    before = set(_builders())
+    embedding = load_engine(EngineConfig(write_bert(tmp_path / "bert.gguf", ember_path), embedding=True), on_progress=_yes)
+    assert set(_builders()) <= before
+    embedding.close()
+    writing = load_engine(EngineConfig(ember_path), on_progress=_yes)
+    (builder,) = set(_builders()) - before
+    writing.close()
+    assert not builder.is_alive()

@@ -162,7 +162,7 @@ def test_where_only_banned_tokens_are_allowed_the_grammar_wins() -> None:
     sampler = _sampler(SamplingParams(temperature=0, ignore_eos=True))
     row = np.zeros(FakeVocabulary.n_tokens, np.float32)
     sampler.edit(row)
-    assert sampler.pick_among(row, np.array([END], np.int32)) == END
+    assert sampler.pick_within(row, np.array([END], np.int32), ruled_out=False) == END
 
 
 def test_tokens_the_file_suppresses_are_never_chosen() -> None:
@@ -253,11 +253,16 @@ def test_penalties_forget_what_has_left_the_window() -> None:
     assert row.tolist() == [0, -1, -1, 0]
 
 
+def test_a_choice_among_all_but_some_leaves_those_out() -> None:
+    row = np.array([9, 1, 5, 3], np.float32)
+    assert _sampler(SamplingParams(temperature=0)).pick_within(row, np.array([0, 3], np.int32), ruled_out=True) == 2
+
+
 def test_a_choice_among_allowed_tokens_is_the_best_of_them() -> None:
     row = np.array([9, 1, 5, 3], np.float32)
-    assert _sampler(SamplingParams(temperature=0)).pick_among(row, np.array([1, 2], np.int32)) == 2
+    assert _sampler(SamplingParams(temperature=0)).pick_within(row, np.array([1, 2], np.int32), ruled_out=False) == 2
     drawn = _sampler(params_of(top_k=1))
-    assert drawn.pick_among(row, np.array([1, 3], np.int32)) == 3
+    assert drawn.pick_within(row, np.array([1, 3], np.int32), ruled_out=False) == 3
     drawn.close()
 
 
@@ -281,7 +286,7 @@ def test_one_token_left_is_chosen_by_every_plan(params: SamplingParams) -> None:
     row[321] = -3
     sampler = _sampler(params)
     assert sampler.pick(row) == 321
-    assert sampler.pick_among(row, np.array([5, 321], np.int32)) == 321
+    assert sampler.pick_within(row, np.array([5, 321], np.int32), ruled_out=False) == 321
     sampler.close()
 
 

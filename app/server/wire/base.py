@@ -22,6 +22,7 @@ __all__ = [
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TextOrTokens: TypeAlias = str | tuple[int, ...]
+_Breakers = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=16)]
 
 _UNLIMITED = -1
 # llama.cpp's seeds are 32 bits wide, and the last of them means "draw one".
@@ -69,9 +70,7 @@ class SamplingFields(WireRequest):
     dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
     dry_allowed_length: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
-    dry_sequence_breakers: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=32)] | None = (
-        None
-    )
+    dry_sequence_breakers: _Breakers | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
