@@ -70,7 +70,7 @@ class ChatFormat:
         return render_prompt(self._template, self._traits, request)
 
     def constraint(self, request: ChatRequest) -> Constraint | None:
-        """The grammar for `output`, and for `tool_choice` required or named. Raises InvalidRequest for a bad schema."""
+        """The grammar for `output` and for the calls of `tools`. Raises InvalidRequest for a bad schema."""
         self._require_tools(request)
         return constraint_for(request, self._spec, thinking=self._thinking(request))
 

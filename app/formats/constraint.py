@@ -1,8 +1,10 @@
-"""The grammar of an answer: JSON that was asked for, or tool calls that must be made."""
+"""The grammar of an answer: JSON that was asked for, tool calls that must be made, and how calls look that may be made."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import llguidance
@@ -19,17 +21,20 @@ from app.domain.generation import (
     Tool,
 )
 from app.domain.prompt import Constraint
+from app.domain.schema import GRAMMAR_LIMITS, load_schema
 from app.formats.conversation import offered_tools
 from app.formats.spec import TAG, FormatSpec, ToolSyntax
 from app.formats.thinking import Thinking
 
 __all__ = ["constraint_for", "schema_of"]
 
-_MAX_SCHEMA_CHARS = 1_000_000
 # The spacing that models write by themselves, and the one that can't go astray in blanks.
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _GAP = r"/\n{0,2}/"
 _ID = r"/[a-zA-Z0-9]{9}/"
+# Of grammars that have been looked at.
+_LONGEST_KEPT = 50_000
+_MORE_LISTED = '(", " call)*'
 
 
 def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking) -> Constraint | None:
@@ -49,7 +54,7 @@ def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking
         case _:
             schema = schema_of(request.output)
     if schema is None:
-        return None
+        return _possible_calls(tools, spec, thinking=thinking)
     if tools and spec.tools:
         return _calls(tools, spec.tools, several=request.parallel_tool_calls, after=after, instead=schema)
     if after:
@@ -89,6 +94,28 @@ def _calls(
     )
 
 
+def _possible_calls(tools: tuple[Tool, ...], spec: FormatSpec, *, thinking: Thinking) -> Constraint | None:
+    """Free text in which every call that the model begins is one of `tools` with arguments of its schema.
+
+    Nobody has asked for a call to be held to its schema here, so a schema that can't be kept leaves its arguments free.
+    """
+    if not tools or spec.tools is None or not spec.tools.open:
+        return None
+    writer = _CallGrammar(spec.tools)
+    usable = tuple(tool if _is_usable(tool) else replace(tool, parameters='{"type": "object"}') for tool in tools)
+    lark = writer.lark_behind_opening(usable)
+    if _problem_of(llguidance.LLMatcher.grammar_from_lark(lark)):
+        return None
+    reasoning = spec.reasoning
+    return Constraint(
+        lark=lark,
+        markers=writer.markers,
+        triggers=(spec.tools.open,),
+        after=reasoning.close if reasoning and thinking is Thinking.BEGUN else "",
+        aside=(reasoning.open, reasoning.close) if reasoning else None,
+    )
+
+
 class _CallGrammar:
     """Writes the Lark grammar of one syntax."""
 
@@ -98,22 +125,34 @@ class _CallGrammar:
 
     def lark(self, tools: tuple[Tool, ...], *, several: bool, after: bool, instead: str | None) -> str:
         syntax = self._syntax
-        more_listed, more = ('(", " call)*', f"({_text(syntax.between)} section)*") if several else ("", "")
-        body = f'"[" call {more_listed} "]"' if syntax.listed else "call"
-        opening = f"{self._marked(syntax.open)} {_text(syntax.lead)}"
-        closing = f"{_text(syntax.trail)} {self._marked(syntax.close)}"
+        more = f"({_text(syntax.between)} section)*" if several and not syntax.listed else ""
         rules = [
-            "%llguidance {}",
             f"start: {_GAP if after else ''} (calls {'| answer' if instead else ''})",
-            f"calls: section {'' if syntax.listed else more}",
-            f"section: {opening} {body} {closing}",
+            f"calls: section {more}",
+            f"section: {self._marked(syntax.open)} {self._behind_opening(several=several)}",
+        ]
+        if instead:
+            rules.append(f"answer: %json {json.dumps(json.loads(instead))}")
+        return self._written(rules, tools)
+
+    def lark_behind_opening(self, tools: tuple[Tool, ...]) -> str:
+        """What follows the opening marker of one section."""
+        return self._written([f"start: {self._behind_opening(several=True)}"], tools)
+
+    def _written(self, rules: list[str], tools: tuple[Tool, ...]) -> str:
+        complete = [
+            "%llguidance {}",
+            *rules,
             "call: " + " | ".join(f"call_{index}" for index in range(len(tools))),
             *(rule for index, tool in enumerate(tools) for rule in self._call(index, tool)),
             *(f"marker_{index}: {json.dumps(marker)}" for index, marker in enumerate(self.markers)),
         ]
-        if instead:
-            rules.append(f"answer: %json {json.dumps(json.loads(instead))}")
-        return "\n".join(rules) + "\n"
+        return "\n".join(complete) + "\n"
+
+    def _behind_opening(self, *, several: bool) -> str:
+        syntax = self._syntax
+        body = f'"[" call {_MORE_LISTED if several else ""} "]"' if syntax.listed else "call"
+        return f"{_text(syntax.lead)} {body} {_text(syntax.trail)} {self._marked(syntax.close)}"
 
     def _marked(self, text: str) -> str:
         """A marker's text, in which each tag has a rule of its own: it may be one special token."""
@@ -144,33 +183,39 @@ def _text(text: str) -> str:
 
 def _parameters(tool: Tool) -> str:
     """The schema of a call's arguments. Raises InvalidRequest."""
-    schema = _loaded(tool.parameters, f"The schema of the function '{tool.name}'", "tools")
+    schema = load_schema(tool.parameters, what=f"The schema of the function '{tool.name}'", param="tools")
     complete: dict[str, Any] = {"type": "object", **(schema if isinstance(schema, dict) else {}), "x-guidance": _SPACING}
     text = json.dumps(complete)
     _require_usable(text, f"The schema of the function '{tool.name}'", "tools")
     return text
 
 
+def _is_usable(tool: Tool) -> bool:
+    try:
+        _parameters(tool)
+    except InvalidRequest:
+        return False
+    return True
+
+
 def _require_usable(schema: str, what: str, param: str) -> None:
     """Raises InvalidRequest with llguidance's explanation."""
-    _loaded(schema, what, param)
-    limits = llguidance.LLParserLimits(verbose_errors=False)
+    load_schema(schema, what=what, param=param)
     try:
-        grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
-        problem = llguidance.LLMatcher.validate_grammar(grammar, limits=limits)
+        problem = _problem_of(llguidance.LLMatcher.grammar_from_json_schema(schema))
     except ValueError as error:
         problem = str(error)
     if problem:
         raise InvalidRequest(f"{what} can't be used: {problem.strip().splitlines()[0][:300]}", param=param)
 
 
-def _loaded(schema: str, what: str, param: str) -> Any:
-    if len(schema) > _MAX_SCHEMA_CHARS:
-        raise InvalidRequest(f"{what} may have at most {_MAX_SCHEMA_CHARS} characters; it has {len(schema)}.", param=param)
-    try:
-        value = json.loads(schema)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"{what} is not valid JSON: {error}", param=param) from error
-    if not isinstance(value, dict | bool):
-        raise InvalidRequest(f"{what} must be a JSON object.", param=param)
-    return value
+def _problem_of(grammar: str) -> str:
+    """What llguidance says against a grammar; "" for nothing. Clients send the same tools with every request."""
+    return _found_before(grammar) if len(grammar) <= _LONGEST_KEPT else _found(grammar)
+
+
+def _found(grammar: str) -> str:
+    return str(llguidance.LLMatcher.validate_grammar(grammar, limits=llguidance.LLParserLimits(**GRAMMAR_LIMITS)))
+
+
+_found_before = lru_cache(maxsize=128)(_found)

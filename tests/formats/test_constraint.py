@@ -10,6 +10,8 @@ from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import AutoToolChoice, ChatRequest, JsonObjectFormat, JsonSchemaFormat, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
 from app.formats.chat_format import ChatFormat
+from app.formats.constraint import constraint_for
+from app.formats.thinking import Thinking
 from tests.formats import templates
 from tests.formats.talks import WEATHER, Answer, ask, formatted, pieces
 
@@ -49,7 +51,47 @@ def takes(constraint: Constraint | None, text: str) -> bool:
 
 def test_free_text_has_no_grammar(ember: ChatFormat) -> None:
     assert ember.constraint(ask("Hi")) is None
-    assert ember.constraint(ask("Hi", tools=BOTH)) is None
+    assert ember.constraint(ask("Hi", tools=BOTH, tool_choice=AutoToolChoice.NONE)) is None
+
+
+def test_a_call_that_may_be_made_is_one_of_the_tools_with_arguments_of_its_schema(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", tools=BOTH))
+    assert constraint is not None
+    assert constraint.triggers == ("<tool_call>",)
+    for call in (WEATHER_CALL, CLOCK_CALL):
+        assert takes(constraint, call.removeprefix("<tool_call>"))
+    for wrong in (WEATHER_CALL.replace("city", "town"), WEATHER_CALL.replace("get_weather", "get_rich")):
+        assert not takes(constraint, wrong.removeprefix("<tool_call>"))
+    assert not takes(constraint, f"{CLOCK_CALL}\n{WEATHER_CALL}".removeprefix("<tool_call>"))
+
+
+def test_a_list_of_calls_that_may_be_made_is_held_to_their_schemas() -> None:
+    constraint = formatted(templates.LISTED).constraint(ask("Hi", tools=BOTH))
+    assert constraint is not None
+    assert constraint.triggers == ("[TOOL_CALLS]",)
+    assert takes(constraint, ' [{"name": "get_time", "arguments": {}, "id": "a1B2c3D4e"}]')
+
+
+def test_a_possible_call_in_the_reasoning_is_none(ember: ChatFormat) -> None:
+    for thinking, after in ((Thinking.BEGUN, "</think>"), (Thinking.EXPECTED, ""), (Thinking.OFF, "")):
+        constraint = constraint_for(ask("Hi", tools=BOTH), ember.spec, thinking=thinking)
+        assert constraint is not None
+        assert constraint.after == after
+        assert constraint.aside == ("<think>", "</think>")
+
+
+@pytest.mark.parametrize("schema", ['{"not": {}}', '{"type": 3}', "{", '{"$ref": "http://elsewhere"}'])
+def test_a_possible_call_whose_schema_can_not_be_kept_has_free_arguments(ember: ChatFormat, schema: str) -> None:
+    """Nobody asked for more: such tools have always been taken."""
+    constraint = ember.constraint(ask("Hi", tools=(WEATHER, Tool("odd", "", schema))))
+    assert takes(constraint, '\n{"name": "odd", "arguments": {"any": [1]}}\n</tool_call>')
+    assert not takes(constraint, WEATHER_CALL.replace("city", "town").removeprefix("<tool_call>"))
+
+
+def test_a_schema_of_too_many_properties_is_refused(ember: ChatFormat) -> None:
+    schema = json.dumps({"type": "object", "properties": {f"p{i}": {} for i in range(2000)}})
+    with pytest.raises(InvalidRequest, match="2000 properties"):
+        ember.constraint(ask("Hi", output=JsonSchemaFormat(schema)))
 
 
 def test_a_json_object_is_an_object(ember: ChatFormat) -> None:
@@ -133,15 +175,15 @@ def test_a_required_call_of_a_model_without_calls_is_unsupported() -> None:
         formatted(None).constraint(ask("Hi", **REQUIRED))
 
 
-def thinking(**args: bool) -> ChatRequest:
+def thinks(**args: bool) -> ChatRequest:
     return ask("Hi", output=JsonObjectFormat(), template_args=args)
 
 
 def test_the_grammar_waits_for_the_end_of_the_reasoning(ember: ChatFormat) -> None:
     for chat_format, request in (
-        (ember, thinking(enable_thinking=True)),
-        (formatted(templates.THINKS_BY_DEFAULT), thinking()),
-        (formatted(templates.OPENS_THINKING), thinking()),
+        (ember, thinks(enable_thinking=True)),
+        (formatted(templates.THINKS_BY_DEFAULT), thinks()),
+        (formatted(templates.OPENS_THINKING), thinks()),
     ):
         constraint = chat_format.constraint(request)
         assert constraint is not None
@@ -150,9 +192,9 @@ def test_the_grammar_waits_for_the_end_of_the_reasoning(ember: ChatFormat) -> No
 
 def test_the_grammar_binds_at_once_where_the_model_does_not_think(ember: ChatFormat) -> None:
     for chat_format, request in (
-        (ember, thinking()),
-        (formatted(templates.THINKS_BY_DEFAULT), thinking(enable_thinking=False)),
-        (formatted(templates.PLAIN), thinking()),
+        (ember, thinks()),
+        (formatted(templates.THINKS_BY_DEFAULT), thinks(enable_thinking=False)),
+        (formatted(templates.PLAIN), thinks()),
     ):
         constraint = chat_format.constraint(request)
         assert constraint is not None
