@@ -66,6 +66,8 @@ class Generation:
         self.row = TokenRow(prepared.prompt.ids)
         self.owner = job.owner
         self.preferred = job.preferred
+        # The shapes of its batches must not depend on how fast the machine happens to be.
+        self.repeatable = job.sampling.seed is not None
         self.arrival = 0
         self.sequence: Sequence | None = None
         self.copy: SavedSequence | None = None

@@ -96,7 +96,7 @@ class Planner:
         """What is worth guessing, if anything: where a guess is for nothing, it is made before its length is decided."""
         drafter, record = self._drafter, generation.drafts
         most = min(spare, self._n_draft)
-        if most <= 0 or drafter is None:
+        if most <= 0 or drafter is None or generation.repeatable:
             return ()
         guess: tuple[int, ...] = ()
         if not drafter.token_s:

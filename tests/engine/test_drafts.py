@@ -11,7 +11,7 @@ from app.engine.drafts import NgramDrafter, draft_length
 from app.engine.generation import Generation, PreparedGeneration
 from app.engine.pace import Pace
 from app.engine.tokens import TokenizedPrompt
-from tests.engine.fakes import END, FakeDecoder, FakeVocabulary, fake_engine, letters, plan_of, run, say
+from tests.engine.fakes import END, FakeChain, FakeDecoder, FakeVocabulary, fake_engine, letters, plan_of, run, say
 
 
 def _generation(ids: Sequence[int]) -> Generation:
@@ -133,12 +133,21 @@ def test_a_model_with_a_running_state_gets_no_guesses() -> None:
 def test_draws_are_the_same_with_and_without_guesses() -> None:
     """Each token is drawn from the model's own logits with the request's own random numbers, guessed or not."""
 
-    sampling = SamplingParams(temperature=1.0, top_k=4, min_p=0, seed=7, logit_bias=((END, -100.0),))
+    class SameDraws(FakeDecoder):
+        def chain(self, params: SamplingParams, *, seed: int) -> FakeChain:
+            return super().chain(params, seed=7)
+
+    sampling = SamplingParams(temperature=1.0, top_k=4, min_p=0, logit_bias=((END, -100.0),))
     jobs = [say("a", "begin", max_tokens=200, sampling=sampling)]
-    plain = run(fake_engine(FakeDecoder()), *jobs).ids["a"]
-    guessed = run(fake_engine(FakeDecoder(), drafter=_Oracle(1000)), *jobs)
+    plain = run(fake_engine(SameDraws()), *jobs).ids["a"]
+    guessed = run(fake_engine(SameDraws(), drafter=_Oracle(1000)), *jobs)
     assert guessed.ids["a"] == plain
     assert 0 < guessed.done("a").usage.accepted_tokens < 200
+
+
+def test_a_request_with_a_seed_is_computed_in_the_same_batches_each_time() -> None:
+    seeded = say("a", "a", max_tokens=20, sampling=SamplingParams(temperature=0, seed=1))
+    assert run(fake_engine(FakeDecoder(), drafter=_Oracle(1000)), seeded).done("a").usage.drafted_tokens == 0
 
 
 def test_an_answer_that_is_stopped_or_full_within_a_guess_ends_there() -> None:
