@@ -7,16 +7,69 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import SettingsError
 from app.domain.observable import Observable
 
-__all__ = ["DEFAULT_PORT", "Settings", "SettingsStore"]
+__all__ = ["DEFAULT_PORT", "AdapterSettings", "ModelSettings", "Settings", "SettingsStore"]
 
 DEFAULT_PORT = 8642
+
+
+CacheType: TypeAlias = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+FlashAttention: TypeAlias = Literal["auto", "on", "off"]
+RopeType: TypeAlias = Literal["", "none", "linear", "yarn", "longrope"]
+GpuLayers: TypeAlias = Literal["auto"] | int
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Threads: TypeAlias = Annotated[int, Field(ge=0, le=512)]
+Parallel: TypeAlias = Annotated[int, Field(ge=1, le=64)]
+Batch: TypeAlias = Annotated[int, Field(ge=32, le=65536)]
+Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
+# Seconds; -1 means for ever.
+KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
+
+
+class AdapterSettings(BaseModel):
+    """A LoRA adapter and how strongly it is applied."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    path: Path
+    scale: float = Field(default=1.0, ge=-100, le=100)
+
+
+class ModelSettings(BaseModel):
+    """What holds for one model in place of the general setting of the same name; None leaves that as it is.
+
+    A pinned model stays in memory once it is there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    n_ctx: Count | None = None
+    n_parallel: Parallel | None = None
+    n_threads: Threads | None = None
+    gpu_layers: GpuLayers | None = None
+    devices: tuple[str, ...] | None = None
+    tensor_split: Shares | None = None
+    cache_type_k: CacheType | None = None
+    cache_type_v: CacheType | None = None
+    flash_attention: FlashAttention | None = None
+    n_batch: Batch | None = None
+    n_ubatch: Batch | None = None
+    use_mmap: bool | None = None
+    use_mlock: bool | None = None
+    rope_type: RopeType | None = None
+    rope_factor: float | None = Field(default=None, ge=0, le=1024)
+    rope_freq_base: float | None = Field(default=None, ge=0)
+    rope_original_ctx: Count | None = None
+    adapters: tuple[AdapterSettings, ...] | None = None
+    memory_check: bool | None = None
+    keep_alive_s: KeepAlive | None = None
+    pinned: bool = False
 
 
 class Settings(BaseModel):
@@ -30,10 +83,27 @@ class Settings(BaseModel):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     api_key: str = ""
     # Engine
-    n_parallel: int = Field(default=4, ge=1, le=64)
-    n_ctx: int = Field(default=0, ge=0)
-    n_threads: int = Field(default=0, ge=0, le=512)
-    gpu_layers: Literal["auto"] | int = "auto"
+    n_parallel: Parallel = 4
+    n_ctx: Count = 0
+    n_threads: Threads = 0
+    gpu_layers: GpuLayers = "auto"
+    # Names of GPUs as `hearth devices` lists them, and the share of each; empty means all, by their free memory.
+    devices: tuple[str, ...] = ()
+    tensor_split: Shares = ()
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
+    flash_attention: FlashAttention = "auto"
+    n_batch: Batch = 2048
+    n_ubatch: Batch = 512
+    use_mmap: bool = True
+    use_mlock: bool = False
+    # "" and 0 leave a value to the model's file.
+    rope_type: RopeType = ""
+    rope_factor: float = Field(default=0.0, ge=0, le=1024)
+    rope_freq_base: float = Field(default=0.0, ge=0)
+    rope_original_ctx: Count = 0
+    adapters: tuple[AdapterSettings, ...] = ()
+    # Memory
     max_loaded_models: int = Field(default=2, ge=1)
     # Finished prompts kept in the host's memory per model, and prompts of conversations kept on the disk; 0 keeps none.
     prompt_cache_memory_mb: int = Field(default=1024, ge=0)
@@ -41,7 +111,12 @@ class Settings(BaseModel):
     # Tokens guessed ahead at once; 0 guesses none. With a small model of the same family they are its guesses.
     n_draft: int = Field(default=8, ge=0, le=8)
     draft_model: Path | None = None
+    # For all models together, on all devices; 0 leaves it to what is free.
+    memory_limit_gib: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    memory_check: bool = True
+    keep_alive_s: KeepAlive = 600.0
     # Models
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
     models_folders: tuple[Path, ...] = ()
     added_files: tuple[Path, ...] = ()
     hub_endpoint: str = "https://huggingface.co"

@@ -35,12 +35,13 @@ from app.domain.generation import (
     ToolCallStarted,
     Usage,
 )
+from app.domain.memory import MemoryPlan
 from app.domain.models import Capability, InstalledModel, ModelSource
 from app.domain.observable import Observable
 from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment, TokenIds
 from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
-from app.engine.protocol import Done, EngineConfig, GenerateJob, ModelInfo, PromptProgress, Tokens
+from app.engine.protocol import Done, EngineConfig, GenerateJob, ModelInfo, PromptProgress, Surveyed, Tokens
 
 if TYPE_CHECKING:
     # Formats are slow to import, and scripted workers import this module.
@@ -264,6 +265,7 @@ class FakeLauncher:
     """An EngineLauncher whose models answer from a script.
 
     `errors` are raised by the next loads, in order, None lets one succeed. `gate`, if given, must be set before a load ends.
+    `plans` are the answers to the next surveys, in order; then nothing can be told.
     """
 
     answers: tuple[Answer, ...]
@@ -273,6 +275,8 @@ class FakeLauncher:
     configs: list[EngineConfig] = field(default_factory=list)
     clients: list[FakeEngineClient] = field(default_factory=list)
     cancelled_loads: int = 0
+    plans: list[MemoryPlan | None] = field(default_factory=list)
+    surveyed: list[EngineConfig | None] = field(default_factory=list)
 
     def __init__(
         self,
@@ -280,6 +284,7 @@ class FakeLauncher:
         info: ModelInfo | None = None,
         errors: tuple[AppError | None, ...] = (),
         gate: asyncio.Event | None = None,
+        plans: tuple[MemoryPlan | None, ...] = (),
     ) -> None:
         self.answers = answers
         self.info = info or model_info()
@@ -288,6 +293,8 @@ class FakeLauncher:
         self.configs = []
         self.clients = []
         self.cancelled_loads = 0
+        self.plans = list(plans)
+        self.surveyed = []
 
     @property
     def client(self) -> FakeEngineClient:
@@ -311,6 +318,10 @@ class FakeLauncher:
         client = FakeEngineClient(*self.answers, info=info, pid=4242 + len(self.clients))
         self.clients.append(client)
         return client
+
+    async def survey(self, config: EngineConfig | None) -> Surveyed:
+        self.surveyed.append(config)
+        return Surveyed((), self.plans.pop(0) if self.plans else None)
 
 
 class FakeLibrary:

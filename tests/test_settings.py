@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import SettingsError
-from app.settings import Settings, SettingsStore
+from app.settings import AdapterSettings, Settings, SettingsStore
 
 
 def test_a_missing_file_gives_the_defaults(tmp_path: Path) -> None:
@@ -69,3 +69,17 @@ def test_listeners_hear_of_real_changes_only(tmp_path: Path) -> None:
     store.update(theme="system")
     store.update(theme="dark")
     assert [settings.theme for settings in heard] == ["dark"]
+
+
+def test_a_models_own_settings_survive_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    own = {"n_ctx": 4096, "adapters": [{"path": "/models/lora.gguf", "scale": 0.5}], "pinned": True}
+    SettingsStore(file).update(models={"org/model": own})
+    again = SettingsStore(file).current.models["org/model"]
+    assert (again.n_ctx, again.pinned, again.n_threads) == (4096, True, None)
+    assert again.adapters == (AdapterSettings(path=Path("/models/lora.gguf"), scale=0.5),)
+
+
+def test_a_wrong_value_of_one_model_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"models\.ember\.cache_type_k"):
+        SettingsStore(tmp_path / "settings.json").update(models={"ember": {"cache_type_k": "q9"}})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import models, selftest, serve, window
+from app.cli import memory, models, selftest, serve, window
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import AppError
 from app.options import EngineMode, Options
@@ -42,6 +42,8 @@ cli.command("pull")(models.pull)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
 cli.command("ps")(models.running_models)
+cli.command("devices")(memory.list_devices)
+cli.command("plan")(memory.plan)
 cli.command("selftest")(selftest.selftest)
 
 

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from app.cli.options import ProfileOption
+from app.cli.options import ProfileOption, memory_size
 from app.domain.errors import InvalidRequest, RepositoryNotFound
 from app.domain.models import DownloadProgress, InstalledModel, RemoteFile, RemoteRepository
 from app.library.downloads import DownloadManager
@@ -69,7 +70,7 @@ def running_models(
     api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="The key that `serve` was given.")] = None,
     profile: ProfileOption = None,
 ) -> None:
-    """List the models in memory of the Hearth that runs now.
+    """List the models in memory of the Hearth that runs now, and what they have done.
 
     Requests: running+waiting. Written: tokens. Kept: share of the prompts' tokens that had been computed before. Guessed: share
     of the tokens guessed ahead that were right. Cells: share of the context in use. Step: time of one. Python: what Hearth
@@ -80,18 +81,43 @@ def running_models(
     except _NotServed as error:
         print(error)
         raise typer.Exit(1) from error
-    table = Table("ID", "State", "Context", *_FIGURES, box=None, pad_edge=False)
-    for model in served:
-        if model.get("state") != "unloaded":
-            n_ctx = str(model.get("context_length") or "")
-            table.add_row(model["id"], str(model.get("state")), n_ctx, *_figures(model.get("stats") or {}))
+    loaded = [model for model in served if model.get("state") != "unloaded"]
+    table = Table("ID", "State", "Context", "Memory", "GPU layers", "Leaves", box=None, pad_edge=False)
+    work = Table("ID", *_FIGURES, box=None, pad_edge=False)
+    now = datetime.now(UTC)
+    for model in loaded:
+        table.add_row(*_in_memory(model, now))
+        if model.get("stats"):
+            work.add_row(model["id"], *_figures(model["stats"]))
     Console().print(table)
+    if work.row_count:
+        Console().print("", work)
+
+
+def _in_memory(model: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    """A row about a model as the server describes it."""
+    memory = model.get("memory_bytes")
+    return (
+        model["id"],
+        str(model.get("state")),
+        str(model.get("context_length") or ""),
+        memory_size(memory) if memory else "",
+        str(model.get("gpu_layers") if model.get("gpu_layers") is not None else ""),
+        _leaves(model, now),
+    )
+
+
+def _leaves(model: dict[str, Any], now: datetime) -> str:
+    """When a model leaves the memory, in words."""
+    told = model.get("unload_at")
+    if told is None:
+        return "never" if model.get("state") == "ready" and not model.get("active_requests") else ""
+    seconds = max(0, round((datetime.fromisoformat(told) - now).total_seconds()))
+    return f"in {seconds} s" if seconds < 90 else f"in {round(seconds / 60)} min"
 
 
 def _figures(stats: dict[str, Any]) -> list[str]:
     """One cell for each of `_FIGURES`."""
-    if not stats:
-        return ["" for _ in _FIGURES]
     steps = max(1, stats["steps"])
     python_s = stats["fill_s"] + stats["post_s"] + stats["send_s"]
     return [

@@ -9,7 +9,7 @@ import typer
 
 from app.options import EngineMode
 
-__all__ = ["EngineOption", "ProfileOption", "VerboseOption"]
+__all__ = ["EngineOption", "ProfileOption", "VerboseOption", "is_path", "memory_size"]
 
 ProfileOption: TypeAlias = Annotated[
     Path | None,
@@ -20,3 +20,13 @@ EngineOption: TypeAlias = Annotated[
     EngineMode, typer.Option("--engine", help="Run llama.cpp in a process per model, or on a thread (for debugging).")
 ]
 VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Log to the terminal too.")]
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name is that of a file rather than of an installed model."""
+    return name.lower().endswith(".gguf") or Path(name).is_file()
+
+
+def memory_size(size: int) -> str:
+    """Memory is counted in powers of two, files are not."""
+    return f"{size / 1024**3:.1f} GiB" if size >= 1024**3 else f"{size / 1024**2:.0f} MiB"

@@ -12,7 +12,30 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import EngineOption, ProfileOption, VerboseOption
+from app.cli.engine_options import (
+    BatchSizeOption,
+    CacheTypeKOption,
+    CacheTypeVOption,
+    DeviceOption,
+    FlashAttentionOption,
+    KeepAliveOption,
+    LoraOption,
+    MaxModelsOption,
+    MemoryCheckOption,
+    MemoryLimitOption,
+    MlockOption,
+    MmapOption,
+    RopeFreqBaseOption,
+    RopeOriginalOption,
+    RopeScaleOption,
+    RopeScalingOption,
+    TensorSplitOption,
+    UbatchSizeOption,
+    adapters,
+    kept_alive,
+    shares,
+)
+from app.cli.options import EngineOption, ProfileOption, VerboseOption, is_path
 from app.options import EngineMode, Options
 from app.service.services import Services
 
@@ -34,6 +57,24 @@ def serve(
     draft_model: Annotated[
         Path | None, typer.Option(help="A small GGUF of the same family, whose guesses the model checks.")
     ] = None,
+    device: DeviceOption = None,
+    tensor_split: TensorSplitOption = None,
+    cache_type_k: CacheTypeKOption = None,
+    cache_type_v: CacheTypeVOption = None,
+    flash_attn: FlashAttentionOption = None,
+    batch_size: BatchSizeOption = None,
+    ubatch_size: UbatchSizeOption = None,
+    mmap: MmapOption = None,
+    mlock: MlockOption = None,
+    rope_scaling: RopeScalingOption = None,
+    rope_scale: RopeScaleOption = None,
+    rope_freq_base: RopeFreqBaseOption = None,
+    rope_orig_ctx: RopeOriginalOption = None,
+    lora: LoraOption = None,
+    keep_alive: KeepAliveOption = None,
+    memory_limit: MemoryLimitOption = None,
+    memory_check: MemoryCheckOption = None,
+    max_models: MaxModelsOption = None,
     api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="Key that clients must send.")] = None,
     profile: ProfileOption = None,
     engine: EngineOption = EngineMode.PROCESS,
@@ -50,18 +91,37 @@ def serve(
         "n_draft": draft,
         "draft_model": draft_model.absolute() if draft_model is not None else None,
         "api_key": api_key,
+        "devices": tuple(device) if device else None,
+        "tensor_split": shares(tensor_split),
+        "cache_type_k": cache_type_k,
+        "cache_type_v": cache_type_v,
+        "flash_attention": flash_attn,
+        "n_batch": batch_size,
+        "n_ubatch": ubatch_size,
+        "use_mmap": mmap,
+        "use_mlock": mlock,
+        "rope_type": rope_scaling,
+        "rope_factor": rope_scale,
+        "rope_freq_base": rope_freq_base,
+        "rope_original_ctx": rope_orig_ctx,
+        "adapters": adapters(lora),
+        "keep_alive_s": kept_alive(keep_alive),
+        "memory_limit_gib": memory_limit,
+        "memory_check": memory_check,
+        "max_loaded_models": max_models,
     }
     overrides = {name: value for name, value in given.items() if value is not None}
     options = Options(profile=profile or context.obj, engine=engine, overrides=overrides, verbose=verbose)
-    serve_until_stopped(options, tuple(model or ()))
+    # Who names models and no time wants them to be there.
+    serve_until_stopped(options, tuple(model or ()), keep=keep_alive is None)
 
 
-def serve_until_stopped(options: Options, models: tuple[str, ...] = ()) -> None:
-    """Serve, load `models`, say where, and wait for SIGINT or SIGTERM."""
+def serve_until_stopped(options: Options, models: tuple[str, ...] = (), *, keep: bool = False) -> None:
+    """Serve, load `models`, say where, and wait for SIGINT or SIGTERM. With `keep`, they stay however long nobody asks."""
     from app.bootstrap import running  # costs a second, which other commands need not pay
 
     with _stop_signals() as stopped, running(options) as program:
-        starting = program.loop.submit(_start(program.services, models))
+        starting = program.loop.submit(_start(program.services, models, keep=keep))
         # Bare waits would not be interrupted by Ctrl-C on Windows.
         while not stopped.is_set() and not wait((starting,), timeout=_POLL_S).done:
             pass
@@ -74,16 +134,13 @@ def serve_until_stopped(options: Options, models: tuple[str, ...] = ()) -> None:
             pass
 
 
-async def _start(services: Services, models: tuple[str, ...]) -> None:
+async def _start(services: Services, models: tuple[str, ...], *, keep: bool) -> None:
     await services.server.start()
     for name in models:
-        model_id = (await services.library.open_path(Path(name))).id if _is_path(name) else name
+        model_id = (await services.library.open_path(Path(name))).id if is_path(name) else name
+        if keep:
+            services.models.keep((await services.models.find(model_id)).id)
         await services.models.load(model_id)
-
-
-def _is_path(name: str) -> bool:
-    """Whether `--model` names a file rather than an installed model."""
-    return name.lower().endswith(".gguf") or Path(name).is_file()
 
 
 @contextmanager

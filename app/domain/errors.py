@@ -9,6 +9,7 @@
     │   └── ModelNotFound            no installed model has this name
     ├── EngineError
     │   ├── ModelLoadFailed          a file can't be loaded; `reason` says why
+    │   │   └── NotEnoughMemory      it would not fit
     │   ├── EngineBusy               the waiting queue is full; try again later
     │   ├── EngineStopped            the model was unloaded, or the program is closing
     │   ├── EngineCrashed            the worker process died
@@ -53,6 +54,7 @@ __all__ = [
     "ModelLoadFailed",
     "ModelNotFound",
     "NotAModel",
+    "NotEnoughMemory",
     "NotEnoughSpace",
     "NotRemovable",
     "RepositoryNotFound",
@@ -128,6 +130,14 @@ class ModelLoadFailed(EngineError):
         self.model = model
         self.reason = reason
         self.log_tail = log_tail
+
+    def of(self, model: str) -> ModelLoadFailed:
+        """The same of a model by the name its users know."""
+        return type(self)(model, self.reason, log_tail=self.log_tail)
+
+
+class NotEnoughMemory(ModelLoadFailed):
+    """`model` would not fit into the memory that is free."""
 
 
 class EngineBusy(EngineError):

@@ -218,6 +218,7 @@ class ChatRequest:
     0 for those of the chosen tokens. `template_args` go to the model's chat template (`enable_thinking`, `reasoning_effort` …).
     What was computed for a prompt with a `cache_key` is kept on the disk under that key, so that it opens again at once after a
     restart. A `preferred` request is begun before others that wait.
+    `keep_alive_s` is how long the model stays in memory after its last answer, -1 for ever; None leaves that to the settings.
     """
 
     model: str
@@ -233,6 +234,7 @@ class ChatRequest:
     template_args: dict[str, Any] = field(default_factory=dict)
     cache_key: str | None = None
     preferred: bool = False
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ class CompletionRequest:
     suffix: str | None = None
     top_logprobs: int | None = None
     cache_key: str | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +259,7 @@ class EmbeddingRequest:
 
     model: str
     inputs: tuple[str | tuple[int, ...], ...]
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class ModelState(enum.StrEnum):
 class LoadedModel:
     """A model's place in memory at one moment. `progress` is 0 … 1 while loading; `n_ctx` 0 until it is ready.
 
+    `memory_bytes` is what it takes of all devices, 0 where that is not known; `n_gpu_layers` of its layers are on GPUs.
+    `unload_at` is when it leaves the memory unless it is used before; None while it is in use or to be kept.
     `stats` are a second old at most; None unless it is ready.
     """
 
@@ -92,6 +94,9 @@ class LoadedModel:
     active_requests: int = 0
     pid: int | None = None
     error: str | None = None
+    memory_bytes: int = 0
+    n_gpu_layers: int = 0
+    unload_at: datetime | None = None
     stats: EngineStats | None = field(default=None, compare=False)
 
 

@@ -14,6 +14,7 @@ from app.engine.protocol import (
     GenerateJob,
     ModelInfo,
     PromptProgress,
+    Surveyed,
     Tokens,
 )
 
@@ -80,5 +81,12 @@ class EngineLauncher(Protocol):
         """Load a model. `on_progress` is called on the service loop with 0 … 1. Cancelling the call stops the loading.
 
         Raises ModelLoadFailed.
+        """
+        ...
+
+    async def survey(self, config: EngineConfig | None) -> Surveyed:
+        """The devices, and how `config` would be loaded now, whether it fits or not. Takes half a second or more.
+
+        Raises ModelLoadFailed for a file that can't be loaded in any case.
         """
         ...

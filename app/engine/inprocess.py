@@ -13,7 +13,8 @@ from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
 from app.engine.jobs import JobClient
 from app.engine.llama.backend import prepare_process
 from app.engine.loop import EngineCore, EngineLoader, EngineLoop
-from app.engine.protocol import Command, EngineConfig, Load, Shutdown
+from app.engine.protocol import Command, EngineConfig, Load, Shutdown, Survey, Surveyed
+from app.engine.survey import survey
 
 __all__ = ["ThreadEngineClient", "ThreadLauncher"]
 
@@ -37,6 +38,10 @@ class ThreadLauncher:
             await client.close()
             raise
         return client
+
+    async def survey(self, config: EngineConfig | None) -> Surveyed:
+        """In a process of its own all the same: it asks for nothing that a thread could answer better."""
+        return await survey(config)
 
 
 class ThreadEngineClient(JobClient):
@@ -105,7 +110,7 @@ class ThreadEngineClient(JobClient):
     def _prepare(self, loop: EngineLoop) -> None:
         while True:
             command = self._commands.get()
-            if not isinstance(command, Load):
+            if not isinstance(command, Load | Survey):
                 loop.handle(command)
             if isinstance(command, Shutdown):
                 return

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from app.domain.errors import ModelLoadFailed
+from app.domain.errors import ModelLoadFailed, NotEnoughMemory
+from app.domain.memory import MemoryPlan
+from app.engine.config_check import problem_of
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import MemoryKind
 from app.engine.draft_model import DraftModel
 from app.engine.drafts import Drafter, NgramDrafter
 from app.engine.embedding import EmbeddingScheduler
 from app.engine.engine import Engine
+from app.engine.host_memory import resident_bytes
+from app.engine.llama.adapters import LlamaAdapters
+from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import LogTail, binding_version, clean_reason, devices, physical_cores, start_backend
 from app.engine.llama.context import ContextSize, LlamaDecoder, LlamaEncoder
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel
+from app.engine.llama.parameters import ModelOptions
 from app.engine.llama.projector import LlamaProjector
-from app.engine.plan import MAX_DRAFT_ROWS
+from app.engine.memory_plan import refusal, smaller
+from app.engine.planning import (
+    SPARE_SEQUENCES,
+    ContextRefused,
+    MemoryPlanner,
+    decoder_size,
+    embedding_limit,
+    encoder_size,
+    serves_embeddings,
+    trained_ctx,
+)
 from app.engine.prompt import PromptTokenizer
-from app.engine.protocol import EngineConfig, ModelInfo
+from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
 from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
 from app.engine.state_files import StateFiles, fingerprint_of
 
-__all__ = ["load_engine"]
+__all__ = ["load_engine", "survey_machine"]
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"GGUF"
-# Cells where nobody asked for a number: a long conversation, at a cost of about 1 GB on an 8B model.
+# Cells where nothing could be planned.
 _AUTO_CELLS = 8192
-_MAX_INPUT_TOKENS = 8192
-_MIN_CELLS = 512
-# Sequences kept for prompts to come. Only plain memories can hold them at no cost.
-_PARKED = 24
-# Beside the requests that are answered together: one for a preferred request, and one parked.
-_SPARE = 2
-_EMBEDDING_SEQUENCES = 64
-# llama.cpp's own limit.
-_MAX_SEQUENCES = 256
 _MAX_CELLS = 2**31 - 1
 # The projector and the context are small beside the weights.
 _WEIGHTS_SHARE = 0.9
@@ -57,46 +65,98 @@ class _Loader:
         self._resources = resources
         self._aborted = False
         self._n_threads = config.n_threads or physical_cores()
+        self._allocations = Allocations()
 
     def load(self) -> Engine:
-        _check_file(self._config.model_path, self._failure)
-        if self._config.projector_path is not None:
-            _check_file(self._config.projector_path, self._failure)
-        start_backend()
-        *tries, last = self._layer_choices()
-        for n_gpu_layers in tries:
+        self._check()
+        with closing(MemoryPlanner(self._config, n_threads=self._n_threads)) as planner:
+            plan = self._planned(planner)
+            # Free what the dry runs hold on a GPU before the real load wants it.
+            planner.close()
             try:
-                return self._load(n_gpu_layers)
-            except ModelLoadFailed:
-                if self._aborted:
-                    raise
+                return self._load(plan)
+            except NotEnoughMemory:
                 self._resources.close()
-        return self._load(last)
+                again = self._smaller_plan(planner, plan) if plan is not None else None
+                if again is None:
+                    raise
+            _LOG.warning("%s did not fit as planned; trying it smaller", self._config.model_path.name)
+            return self._load(again)
 
-    def _load(self, n_gpu_layers: int) -> Engine:
-        model = self._model(n_gpu_layers)
-        if model.has_encoder or model.is_diffusion:
-            raise self._failure(f"models of the kind '{model.architecture}' are not supported yet.")
-        if not model.vocabulary.has_tokens:
-            raise self._failure("the file has no tokenizer.")
-        engine = self._embedding_engine(model) if self._config.embedding or not model.is_causal else self._text_engine(model)
+    def plan(self) -> MemoryPlan | None:
+        """How the model would be loaded, whether it fits or not."""
+        self._check()
+        with closing(MemoryPlanner(self._config, n_threads=self._n_threads)) as planner:
+            return self._plan_of(planner)
+
+    def _load(self, plan: MemoryPlan | None) -> Engine:
+        with listening() as heard:
+            model = self._model(plan)
+            if model.has_encoder or model.is_diffusion:
+                raise self._failure(f"models of the kind '{model.architecture}' are not supported yet.")
+            if not model.vocabulary.has_tokens:
+                raise self._failure("the file has no tokenizer.")
+            self._allocations = parse(heard.lines)
+        engine = (
+            self._embedding_engine(model, plan) if serves_embeddings(self._config, model) else self._text_engine(model, plan)
+        )
         self._progress(1.0)
         return engine
 
+    # ------------------------------------------------------------------------------------------------------------ the plan
+    def _check(self) -> None:
+        paths = (self._config.model_path, self._config.projector_path, *(adapter.path for adapter in self._config.adapters))
+        for path in paths:
+            if path is not None:
+                _check_file(path, self._failure)
+        if self._config.n_ctx > _MAX_CELLS:
+            raise self._failure(f"a context of {self._config.n_ctx} tokens is too long.")
+        start_backend()
+        problem = problem_of(self._config, tuple(device.name for device in devices()))
+        if problem is not None:
+            raise self._failure(problem)
+
+    def _planned(self, planner: MemoryPlanner) -> MemoryPlan | None:
+        """Raises NotEnoughMemory for a plan that does not fit, unless that is not to be checked."""
+        plan, wish = self._plan_of(planner), planner.wish
+        if plan is not None and wish is not None and not plan.fits:
+            reason = refusal(plan, wish, planner.measure)
+            if self._config.memory_check:
+                raise self._failure(reason, NotEnoughMemory)
+            _LOG.warning("%s is loaded though %s", self._config.model_path.name, reason)
+        return plan
+
+    def _plan_of(self, planner: MemoryPlanner) -> MemoryPlan | None:
+        try:
+            return planner.plan()
+        except ContextRefused as error:
+            if not str(error):
+                return None
+            raise self._failure(f"llama.cpp can't make its context: {error}.") from error
+
+    def _smaller_plan(self, planner: MemoryPlanner, plan: MemoryPlan) -> MemoryPlan | None:
+        wish = planner.wish
+        less = smaller(plan, wish) if wish is not None else None
+        again = planner.measure(*less) if less is not None else None
+        planner.close()
+        return again
+
     # -------------------------------------------------------------------------------------------------------- the parts
-    def _model(self, n_gpu_layers: int) -> LlamaModel:
-        model = LlamaModel.load(self._config.model_path, n_gpu_layers=n_gpu_layers, on_progress=self._weights_progress)
+    def _model(self, plan: MemoryPlan | None) -> LlamaModel:
+        model = LlamaModel.load(
+            self._config.model_path,
+            n_gpu_layers=plan.n_gpu_layers if plan is not None else self._config.n_gpu_layers or 0,
+            on_progress=self._weights_progress,
+            options=ModelOptions.of(self._config),
+        )
         if model is None:
-            stopped = "loading was stopped." if self._aborted else None
-            raise self._failure(stopped or self._native_reason("the file can't be read as a model."))
+            if self._aborted:
+                raise self._failure("loading was stopped.")
+            # The dry run could read it, so what is missing now is memory.
+            kind = ModelLoadFailed if plan is None else NotEnoughMemory
+            raise self._failure(self._native_reason("the file can't be read as a model."), kind)
         self._resources.callback(model.close)
         return model
-
-    def _layer_choices(self) -> list[int]:
-        """All layers on the GPU, then fewer, then none, unless a number was asked for."""
-        if self._config.n_gpu_layers is not None:
-            return [self._config.n_gpu_layers]
-        return [-1, 20, 10, 0] if start_backend().llama_supports_gpu_offload() else [0]
 
     def _projector(self, model: LlamaModel) -> LlamaProjector | None:
         path = self._config.projector_path
@@ -108,13 +168,13 @@ class _Loader:
         self._resources.callback(projector.close)
         return projector
 
-    def _text_engine(self, model: LlamaModel) -> Engine:
+    def _text_engine(self, model: LlamaModel, plan: MemoryPlan | None) -> Engine:
         projector = self._projector(model)
-        decoder = self._decoder(model, projector)
-        limit = min(decoder.n_cells, model.n_ctx_train or decoder.n_cells)
+        decoder = self._decoder(model, projector, plan.n_ctx if plan is not None else self._config.n_ctx or _AUTO_CELLS)
+        limit = min(decoder.n_cells, trained_ctx(self._config, model))
         vocabulary = model.vocabulary
         files = self._state_files(decoder)
-        info = self._info(model, n_ctx=limit, projector=projector, embedding=False)
+        info = self._info(model, plan, n_ctx=limit, projector=projector, embedding=False)
         constraints = ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary))
         self._resources.callback(constraints.close)
         engine = Engine(
@@ -135,7 +195,7 @@ class _Loader:
         return Scheduler(
             decoder,
             model.vocabulary,
-            n_parallel=max(1, min(config.n_parallel, decoder.n_sequences - _SPARE)),
+            n_parallel=max(1, min(config.n_parallel, decoder.n_sequences - SPARE_SEQUENCES)),
             saved=SavedStates(config.cache_memory_bytes, on_let_go=files.write if files is not None else None),
             files=files,
             drafter=self._drafter(model) if config.n_draft > 0 else None,
@@ -174,46 +234,41 @@ class _Loader:
             raise self._failure(f"the draft model {path.name} can't take tokens back; choose one with plain attention.")
         return DraftModel(decoder, n_vocab=model.vocabulary.n_tokens)
 
-    def _decoder(self, model: LlamaModel, projector: LlamaProjector | None) -> LlamaDecoder:
-        plain = not model.is_recurrent and not model.n_window
-        n_parallel = max(1, min(self._config.n_parallel, _MAX_SEQUENCES - _SPARE))
-        n_sequences = min(n_parallel + (_PARKED if plain else _SPARE), _MAX_SEQUENCES)
-        n_batch = max(self._config.n_batch, n_parallel)
-        n_ubatch = min(self._config.n_ubatch, n_batch)
-        if projector is not None and projector.non_causal:
-            # Such a model looks at a whole picture at once, and llama.cpp ends the process if it does not fit.
-            n_ubatch = n_batch
-        n_outputs = max(n_sequences, n_parallel + 1 + MAX_DRAFT_ROWS)
-        for n_ctx in self._cell_choices(model):
-            size = ContextSize(n_ctx, n_batch, n_ubatch, n_sequences, self._n_threads, n_outputs)
-            decoder = LlamaDecoder.open(model, size, projector)
-            if decoder is not None:
-                self._resources.callback(decoder.close)
-                return decoder
-        why = self._native_reason("no reason given").rstrip(".")
-        raise self._failure(f"a context of {n_ctx} tokens could not be made ({why}). Choose a shorter one.")
+    def _decoder(self, model: LlamaModel, projector: LlamaProjector | None, n_ctx: int) -> LlamaDecoder:
+        adapters = self._adapters(model)
+        whole_pictures = projector is not None and projector.non_causal
+        size = decoder_size(self._config, model, n_ctx, n_threads=self._n_threads, whole_pictures=whole_pictures)
+        decoder = LlamaDecoder.open(model, size, projector)
+        if decoder is None:
+            why = self._native_reason("no reason given").rstrip(".")
+            raise self._failure(
+                f"a context of {n_ctx} tokens could not be made ({why}). Choose a shorter one.", NotEnoughMemory
+            )
+        self._resources.callback(decoder.close)
+        decoder.use_adapters(adapters)
+        return decoder
 
-    def _cell_choices(self, model: LlamaModel) -> list[int]:
-        """How many cells to try: the number asked for, or enough for a long conversation and less if memory is short."""
-        if self._config.n_ctx > _MAX_CELLS:
-            raise self._failure(f"a context of {self._config.n_ctx} tokens is too long.")
-        if self._config.n_ctx > 0:
-            return [self._config.n_ctx]
-        trained = model.n_ctx_train or _AUTO_CELLS
-        cells = min(_AUTO_CELLS, trained * self._config.n_parallel)
-        return [cells, *(n for n in (4096, 2048, _MIN_CELLS) if n < cells)]
+    def _adapters(self, model: LlamaModel) -> LlamaAdapters:
+        """Before the context: it makes room for what they compute."""
+        adapters = LlamaAdapters(model)
+        self._resources.callback(adapters.close)
+        for adapter in self._config.adapters:
+            if not adapters.add(adapter.path, adapter.scale):
+                why = self._native_reason("it was made for another model.")
+                raise self._failure(f"the adapter {adapter.path.name} can't be applied: {why}")
+        return adapters
 
-    def _embedding_engine(self, model: LlamaModel) -> Engine:
-        trained = model.n_ctx_train or _MIN_CELLS
-        limit = min(trained, self._config.n_ctx or _MAX_INPUT_TOKENS)
-        # A whole input must fit into one physical batch, with room to pack short ones together.
-        n_batch = max(limit, self._config.n_batch)
-        size = ContextSize(n_batch, n_batch, n_batch, _EMBEDDING_SEQUENCES, self._n_threads, n_outputs=n_batch)
+    def _embedding_engine(self, model: LlamaModel, plan: MemoryPlan | None) -> Engine:
+        if self._config.adapters:
+            raise self._failure("adapters can't be applied to an embedding model.")
+        config = replace(self._config, n_ctx=plan.n_ctx) if plan is not None else self._config
+        size = encoder_size(config, model, n_threads=self._n_threads)
+        limit = embedding_limit(config, model)
         encoder = LlamaEncoder.open(model, size)
         if encoder is None:
             raise self._failure(self._native_reason("it makes no embeddings, or there is not enough memory for them."))
         self._resources.callback(encoder.close)
-        info = self._info(model, n_ctx=limit, projector=None, embedding=True)
+        info = self._info(model, plan, n_ctx=limit, projector=None, embedding=True)
         vocabulary = model.vocabulary
         return Engine(
             info,
@@ -225,7 +280,9 @@ class _Loader:
             resources=self._resources.pop_all(),
         )
 
-    def _info(self, model: LlamaModel, *, n_ctx: int, projector: LlamaProjector | None, embedding: bool) -> ModelInfo:
+    def _info(
+        self, model: LlamaModel, plan: MemoryPlan | None, *, n_ctx: int, projector: LlamaProjector | None, embedding: bool
+    ) -> ModelInfo:
         vocabulary = model.vocabulary
         return ModelInfo(
             name=model.name or self._config.model_path.stem,
@@ -248,8 +305,20 @@ class _Loader:
             fim_suffix=vocabulary.special_text("fim_suf"),
             fim_middle=vocabulary.special_text("fim_mid"),
             sampling=model.sampling,
-            devices=tuple(device.description or device.name for device in devices()),
+            devices=self._device_names(plan),
+            memory=plan,
+            resident_bytes=resident_bytes(),
+            mapped_bytes=self._mapped_bytes(model),
         )
+
+    def _device_names(self, plan: MemoryPlan | None) -> tuple[str, ...]:
+        used = {need.device for need in plan.needs} if plan is not None else set()
+        return tuple(device.description or device.name for device in devices() if device.name in used or plan is None)
+
+    def _mapped_bytes(self, model: LlamaModel) -> int:
+        """Weights that are read from the mapped file as they are: not those on a GPU, nor those a copy was made of."""
+        copied = sum(size for name, size in self._allocations.of("model").items() if not name.startswith("CPU_Mapped"))
+        return max(0, model.size_bytes - copied) if self._allocations.is_mapped else 0
 
     # --------------------------------------------------------------------------------------------- progress and failure
     def _weights_progress(self, fraction: float) -> bool:
@@ -264,8 +333,8 @@ class _Loader:
         errors = [clean_reason(line) for line in self._log.errors]
         return next((f"{error}." for error in errors if error), otherwise)
 
-    def _failure(self, reason: str) -> ModelLoadFailed:
-        return ModelLoadFailed(self._config.model_path.name, reason, log_tail=self._log.tail)
+    def _failure(self, reason: str, kind: type[ModelLoadFailed] = ModelLoadFailed) -> ModelLoadFailed:
+        return kind(self._config.model_path.name, reason, log_tail=self._log.tail)
 
 
 def load_engine(config: EngineConfig, *, on_progress: Callable[[float], bool]) -> Engine:
@@ -277,6 +346,19 @@ def load_engine(config: EngineConfig, *, on_progress: Callable[[float], bool]) -
     try:
         with ExitStack() as resources:
             return _Loader(config, on_progress, log, resources).load()
+    finally:
+        log.close()
+
+
+def survey_machine(config: EngineConfig | None) -> Surveyed:
+    """The devices, and how `config` would be loaded now, whether it fits or not. Raises ModelLoadFailed."""
+    start_backend()
+    if config is None:
+        return Surveyed(devices())
+    log = LogTail().open()
+    try:
+        with ExitStack() as resources:
+            return Surveyed(devices(), _Loader(config, lambda _fraction: True, log, resources).plan())
     finally:
         log.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import signal
 import sys
@@ -11,7 +10,8 @@ from collections.abc import Callable, Sequence
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
 from app.engine.jobs import JobClient
 from app.engine.loop import Frame
-from app.engine.protocol import Command, EngineConfig, Load, LoadFailed, LoadProgress, Ready, Shutdown
+from app.engine.protocol import Command, EngineConfig, Load, LoadFailed, LoadProgress, Ready, Shutdown, Surveyed
+from app.engine.survey import survey
 from app.engine.worker_process import WorkerProcess, worker_command
 
 __all__ = ["ProcessEngineClient", "ProcessLauncher"]
@@ -41,6 +41,9 @@ class ProcessLauncher:
             raise
         return client
 
+    async def survey(self, config: EngineConfig | None) -> Surveyed:
+        return await survey(config, command=self._command)
+
 
 class ProcessEngineClient(JobClient):
     """The program's end of one worker process. Owned by the service loop."""
@@ -63,10 +66,7 @@ class ProcessEngineClient(JobClient):
     async def load(self, config: EngineConfig) -> None:
         """Raises ModelLoadFailed, also if the process dies of it."""
         self._model = config.model_path.name
-        # The worker has another current folder.
-        projector = config.projector_path.absolute() if config.projector_path else None
-        config = dataclasses.replace(config, model_path=config.model_path.absolute(), projector_path=projector)
-        self._post(Load(config))
+        self._post(Load(config.absolute()))
         await self._wait_ready()
 
     async def close(self) -> None:

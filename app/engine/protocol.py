@@ -6,12 +6,13 @@ own child, over a pipe that asks for a random key; both are always the same buil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from app.domain.errors import AppError
 from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, Usage
+from app.domain.memory import Device, MemoryPlan
 from app.domain.prompt import Constraint, Piece, PromptSegment
 from app.domain.stats import EngineStats
 
@@ -34,21 +35,44 @@ __all__ = [
     "Load",
     "LoadFailed",
     "LoadProgress",
+    "LoraAdapter",
     "ModelInfo",
     "PromptProgress",
     "Ready",
+    "RopeScaling",
     "Saving",
     "Shutdown",
     "Standing",
+    "Survey",
+    "Surveyed",
     "TokenizeJob",
     "Tokenized",
     "Tokens",
 ]
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 # ---------------------------------------------------------------------------------------------------------------- set-up
+@dataclass(frozen=True, slots=True)
+class RopeScaling:
+    """How positions beyond the trained context are told. "", 0 and 0.0 leave a value to the model's file.
+
+    `type` is "none", "linear", "yarn" or "longrope". `factor` is how many times the trained context, `original_ctx`, fits.
+    """
+
+    type: str = ""
+    factor: float = 0.0
+    freq_base: float = 0.0
+    original_ctx: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoraAdapter:
+    path: Path
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How to load one model.
@@ -60,6 +84,10 @@ class EngineConfig:
     Finished prompts that leave the model's memory are kept in `cache_memory_bytes` of the host's, and those of conversations in
     `cache_folder`, whose files of all models together may take `cache_disk_bytes`. `n_draft` is how many tokens may be guessed
     ahead at once: by looking them up in the text so far, or by the smaller model `draft_path`; 0 guesses none.
+    `devices` are names of GPUs to use, () all of them; `tensor_split` is the share of each. `flash_attention` None uses it
+    where the devices can. `memory_check` False loads also what does not fit by the plan. `memory_limit_bytes` bounds what the
+    model takes of all devices together, 0 does not. `memory_reserved_bytes` of host memory are spoken for though the system
+    calls them free: other models' files that are mapped.
     """
 
     model_path: Path
@@ -71,16 +99,48 @@ class EngineConfig:
     n_gpu_layers: int | None = None
     n_batch: int = 2048
     n_ubatch: int = 512
-    cache_memory_bytes: int = 256 * 1024**2
+    cache_memory_bytes: int = 1024**3
     cache_folder: Path | None = None
-    cache_disk_bytes: int = 0
+    cache_disk_bytes: int = 4 * 1024**3
     n_draft: int = 8
     draft_path: Path | None = None
+    devices: tuple[str, ...] = ()
+    tensor_split: tuple[float, ...] = ()
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    flash_attention: bool | None = None
+    use_mmap: bool = True
+    use_mlock: bool = False
+    rope: RopeScaling = RopeScaling()
+    adapters: tuple[LoraAdapter, ...] = ()
+    memory_check: bool = True
+    memory_limit_bytes: int = 0
+    memory_reserved_bytes: int = 0
+
+    def absolute(self) -> EngineConfig:
+        """The same for a process that has another current folder."""
+        projector = self.projector_path.absolute() if self.projector_path is not None else None
+        adapters = tuple(replace(adapter, path=adapter.path.absolute()) for adapter in self.adapters)
+        draft = self.draft_path.absolute() if self.draft_path is not None else None
+        folder = self.cache_folder.absolute() if self.cache_folder is not None else None
+        return replace(
+            self,
+            model_path=self.model_path.absolute(),
+            projector_path=projector,
+            adapters=adapters,
+            draft_path=draft,
+            cache_folder=folder,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the loaded model says of itself. Token texts are "" where the model has no such token."""
+    """What the loaded model says of itself. Token texts are "" where the model has no such token.
+
+    `devices` are those it computes on. `memory` is what was planned for it, None where llama.cpp would not say beforehand.
+    `resident_bytes` of its process are in RAM after loading; 0 where the system does not tell. `mapped_bytes` of its weights
+    are files in the system's cache, which the system calls free.
+    """
 
     name: str
     n_ctx: int
@@ -103,6 +163,9 @@ class ModelInfo:
     fim_suffix: str = ""
     fim_middle: str = ""
     hears: bool = False
+    memory: MemoryPlan | None = None
+    resident_bytes: int = 0
+    mapped_bytes: int = 0
 
 
 # ------------------------------------------------------------------------------------------------------------------ jobs
@@ -158,6 +221,13 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """In place of `Load`: say what there is, and how `config` would be loaded, and end."""
+
+    config: EngineConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     id: str
 
@@ -181,7 +251,7 @@ class Shutdown:
     """Finish the current step, keep what is to be kept on the disk, free everything, and end."""
 
 
-Command: TypeAlias = Load | Job | Cancel | Finish | Forget | Shutdown
+Command: TypeAlias = Load | Survey | Job | Cancel | Finish | Forget | Shutdown
 
 
 # ---------------------------------------------------------------------------------------------------------------- events
@@ -210,6 +280,14 @@ class Standing:
     """What the engine has done and holds; about once a second while it works, and when it comes to rest."""
 
     stats: EngineStats
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The answer to `Survey`. `plan` may be one that does not fit; None if no model was asked for or nothing can be told."""
+
+    devices: tuple[Device, ...]
+    plan: MemoryPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,4 +344,4 @@ class JobFailed:
 
 
 JobEvent: TypeAlias = PromptProgress | Tokens | Done | Embedded | Tokenized | Detokenized | JobFailed
-EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | Saving | Standing | JobEvent
+EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | Surveyed | Saving | Standing | JobEvent

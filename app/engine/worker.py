@@ -40,6 +40,7 @@ from app.engine.protocol import (
     LoadProgress,
     Ready,
     Shutdown,
+    Survey,
 )
 
 __all__ = ["main"]
@@ -71,13 +72,17 @@ class _Worker:
         self._loader = loader
         self._sending = threading.Lock()
         self._loop: EngineLoop | None = None
-        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._first: queue.SimpleQueue[Load | Survey] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Job | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """Load, then step until `Shutdown`. Main thread."""
+        """Load, then step until `Shutdown`; or survey, and end. Main thread."""
         self._start(self._read, name="reader")
-        engine = self._load(self._loads.get())
+        first = self._first.get()
+        if isinstance(first, Survey):
+            self._survey(first)
+            return 0
+        engine = self._load(first)
         if engine is None:
             return 0
         # What the loading made stays: no need to look through it in every collection.
@@ -99,13 +104,22 @@ class _Worker:
             self._send((LoadFailed(error),))
             return None
 
+    def _survey(self, survey: Survey) -> None:
+        # Imported late, as the loader is.
+        from app.engine.loading import survey_machine
+
+        try:
+            self._send((survey_machine(survey.config),))
+        except AppError as error:
+            self._send((LoadFailed(error),))
+
     def _read(self) -> None:
         """Take commands as long as the program lives, and do nothing long, so that its end is never missed. Reader thread."""
         with contextlib.suppress(EOFError, OSError):
             while True:
                 command: Command = self._pipe.recv()
-                if isinstance(command, Load):
-                    self._loads.put(command)
+                if isinstance(command, Load | Survey):
+                    self._first.put(command)
                     continue
                 if self._loop is not None:
                     self._loop.hasten(command)

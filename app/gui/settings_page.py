@@ -14,7 +14,15 @@ from app.gui.controls import Banner, Card, label
 from app.gui.desktop import Desktop
 from app.gui.errors import sentence
 from app.gui.server.control import change_server
-from app.gui.settings.fields import ChoiceField, TextField, automatic_number, gpu_layers, hub_address, whole_number
+from app.gui.settings.fields import (
+    ChoiceField,
+    TextField,
+    automatic_number,
+    gpu_layers,
+    hub_address,
+    minutes,
+    whole_number,
+)
 from app.gui.settings.folders import FoldersField
 from app.gui.theme import Theme
 from app.service.services import Services
@@ -155,6 +163,17 @@ class SettingsPage(QScrollArea):
                 self.tr("Models kept in memory"),
                 parse=whole_number(1, 16),
                 hint=self.tr("The one used longest ago makes room for the next."),
+            ),
+        )
+        self._add(
+            card,
+            "keep_alive_s",
+            TextField(
+                self.tr("Minutes that an idle model stays in memory"),
+                parse=minutes,
+                show=lambda seconds: "" if seconds < 0 else f"{seconds / 60:g}",
+                placeholder=self.tr("for ever"),
+                hint=self.tr("0 unloads it after each answer; the next one then has to wait."),
             ),
         )
         return card

@@ -38,7 +38,7 @@ class ChatService:
         Raises RequestError and EngineError kinds. Errors of the request are raised before the first event.
         """
         _require_text(await self._models.find(request.model))
-        async with self._models.use(request.model) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             job, parser = await asyncio.to_thread(_chat_job, used, request)
             async with aclosing(_answer(used, job, parser)) as events:
                 async for event in events:
@@ -47,7 +47,7 @@ class ChatService:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Continue a text. Control tokens written in it are control tokens, as no template stands between."""
         _require_text(await self._models.find(request.model))
-        async with self._models.use(request.model) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             schema = await asyncio.to_thread(schema_of, request.output)
             job = GenerateJob(
                 id=_new_id(),
@@ -76,7 +76,7 @@ class ChatService:
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures and sound included."""
         _require_text(await self._models.find(request.model))
-        async with self._models.use(request.model) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             prompt = await asyncio.to_thread(_chat_prompt, used, request)
             return len(await used.client.tokenize(prompt, add_special=True))
 
@@ -92,7 +92,7 @@ class EmbeddingService:
         model = await self._models.find(request.model)
         if not model.can(Capability.EMBEDDING):
             raise UnsupportedContent(f"The model '{model.id}' makes no embeddings. Use an embedding model.", param="model")
-        async with self._models.use(request.model) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             return await used.client.embed(request.inputs)
 
 

@@ -8,21 +8,25 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.domain.durations import FOREVER
 from app.domain.errors import EngineStopped, ModelLoadFailed
-from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
+from app.domain.models import InstalledModel, LoadedModel, ModelState
 from app.domain.observable import Observable
-from app.engine.client import EngineClient, EngineLauncher
+from app.engine.client import EngineLauncher
 from app.engine.protocol import EngineConfig, ModelInfo
 from app.engine.state_files import forget_states
 from app.formats.chat_format import ChatFormat
 from app.library.library import ModelLibrary
 from app.service.crashes import CrashRecord
-from app.settings import Settings, SettingsStore
+from app.service.keep_alive import KeepAlive
+from app.service.memory_room import MemoryRoom
+from app.service.model_config import effective_settings, engine_config, is_pinned
+from app.service.resident import ModelInUse, Resident
+from app.settings import SettingsStore
 
 __all__ = ["ModelInUse", "ModelManager"]
 
@@ -30,20 +34,11 @@ _log = logging.getLogger(__name__)
 
 # Progress of less than this is not worth telling.
 _PROGRESS_STEP = 0.01
-_MB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInUse:
-    """A model that stays loaded for as long as it is held."""
-
-    model: InstalledModel
-    client: EngineClient
-    format: ChatFormat
 
 
 class ModelManager:
-    """Loads on demand, one load at a time per model; unloads the least recently used idle model beyond `max_loaded_models`.
+    """Loads on demand, one model after the other; the least recently used idle models make room where memory is short, or where
+    there are more than `max_loaded_models`. Models in use and pinned ones stay; others leave when they were idle for long.
 
     A load ends when nobody waits for it any more. A model that crashed is loaded again with the next request, unless it keeps
     crashing; then only `load` tries again. An idle model whose settings or files have changed is loaded anew at its next use.
@@ -60,6 +55,7 @@ class ModelManager:
         cache_folder: Path | None = None,
         make_format: Callable[[ModelInfo], ChatFormat] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         """`make_format` is called on another thread. Engines keep prompts of conversations in `cache_folder`."""
         self.changed: Observable[LoadedModel] = Observable()
@@ -68,9 +64,14 @@ class ModelManager:
         self._settings = settings
         self._cache_folder = cache_folder
         self._make_format = make_format or _format_of
-        self._residents: dict[str, _Resident] = {}
+        self._residents: dict[str, Resident] = {}
         self._failures: dict[str, LoadedModel] = {}
         self._crashes = CrashRecord(clock)
+        self._keep_alive = keep_alive or KeepAlive()
+        # The next load has to see what the last one took.
+        self._loading = asyncio.Lock()
+        self._room = MemoryRoom(settings)
+        self._kept: set[str] = set()
         self._uses = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -92,20 +93,27 @@ class ModelManager:
         return await self._library.find(name)
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncGenerator[ModelInUse, None]:
-        """Hold a model, loading it first if need be. Raises ModelNotFound, ModelLoadFailed."""
-        resident = await self._acquire(await self._library.find(name))
+    async def use(self, name: str, *, keep_alive_s: float | None = None) -> AsyncGenerator[ModelInUse, None]:
+        """Hold a model, loading it first if need be. Raises ModelNotFound, ModelLoadFailed.
+
+        `keep_alive_s` is how long it stays afterwards, -1 for ever; None leaves that to the settings.
+        """
+        resident = await self._acquire(await self._library.find(name), keep_alive_s)
         try:
             yield resident.in_use
         finally:
             self._release(resident)
 
-    async def load(self, name: str) -> LoadedModel:
+    async def load(self, name: str, *, keep_alive_s: float | None = None) -> LoadedModel:
         """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed."""
         model = await self._library.find(name)
         self._crashes.forgive(model.id)
-        self._release(await self._acquire(model))
+        self._release(await self._acquire(model, keep_alive_s))
         return self.state(model.id)
+
+    def keep(self, model_id: str) -> None:
+        """Never unload a model for being idle, as long as this program runs. It still makes room where memory is short."""
+        self._kept.add(model_id)
 
     async def unload(self, model_id: str) -> None:
         """End its process; running answers fail with EngineStopped. A load under way is stopped."""
@@ -130,10 +138,12 @@ class ModelManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------------------------ held and let go
-    async def _acquire(self, model: InstalledModel) -> _Resident:
+    async def _acquire(self, model: InstalledModel, keep_alive_s: float | None) -> Resident:
         resident = await self._resident(model)
         resident.users += 1
         resident.last_used = next(self._uses)
+        resident.keep_alive_s, resident.unload_at = keep_alive_s, None
+        self._keep_alive.stop(model.id)
         self._tell(resident)
         try:
             # Shielded: the load is shared, and one who leaves must not end it for the others.
@@ -143,11 +153,11 @@ class ModelManager:
             raise
         return resident
 
-    async def _resident(self, model: InstalledModel) -> _Resident:
+    async def _resident(self, model: InstalledModel) -> Resident:
         """The model's place in memory, begun if there is none that can be used."""
         while True:
             self._check(model)
-            config = _config(model, self._settings.current, self._cache_folder)
+            config = engine_config(model, self._settings.current, self._cache_folder)
             resident = self._residents.get(model.id)
             if resident is None:
                 return self._begin(model, config)
@@ -166,31 +176,51 @@ class ModelManager:
         if self._crashes.is_down(model.id):
             raise ModelLoadFailed(model.id, self._crashes.reason(model.id))
 
-    def _release(self, resident: _Resident) -> None:
+    def _release(self, resident: Resident) -> None:
         resident.users -= 1
         if resident.users == 0 and resident.state is ModelState.LOADING:
             resident.stop_loading()
         if self._residents.get(resident.model.id) is resident:
+            self._rest(resident)
             self._tell(resident)
         limit = self._settings.current.max_loaded_models
         if len(self._residents) > limit:
             self._spawn(self._make_room(limit))
 
+    def _rest(self, resident: Resident) -> None:
+        """Nobody may need it any more: from now on its time runs."""
+        settings = effective_settings(resident.model.id, self._settings.current)
+        usual = FOREVER if resident.model.id in self._kept else settings.keep_alive_s
+        seconds = usual if resident.keep_alive_s is None else resident.keep_alive_s
+        if not resident.idle or seconds < 0 or is_pinned(resident.model.id, settings):
+            return
+        if seconds == 0:
+            self._spawn(self._end(resident))
+        else:
+            resident.unload_at = self._keep_alive.begin(resident.model.id, seconds, partial(self._expire, resident))
+
+    def _expire(self, resident: Resident) -> None:
+        if resident.idle and not is_pinned(resident.model.id, self._settings.current):
+            _log.info("%s was idle for long and is unloaded", resident.model.id)
+            self._spawn(self._end(resident))
+
     # -------------------------------------------------------------------------------------------------------- in and out
-    def _begin(self, model: InstalledModel, config: EngineConfig) -> _Resident:
+    def _begin(self, model: InstalledModel, config: EngineConfig) -> Resident:
         self._failures.pop(model.id, None)
-        resident = _Resident(model, config)
+        resident = Resident(model, config)
         self._residents[model.id] = resident
         resident.loading = self._spawn(self._load(resident))
         resident.loading.add_done_callback(partial(self._on_loaded, resident))
         return resident
 
-    async def _load(self, resident: _Resident) -> ModelInUse:
-        await self._make_room(self._settings.current.max_loaded_models, but_not=resident)
+    async def _load(self, resident: Resident) -> ModelInUse:
         try:
-            client = await self._launcher.launch(resident.config, on_progress=partial(self._on_progress, resident))
+            async with self._loading:
+                await self._make_room(self._settings.current.max_loaded_models, but_not=resident)
+                config = await self._make_memory(resident)
+                client = await self._launcher.launch(config, on_progress=partial(self._on_progress, resident))
         except ModelLoadFailed as error:
-            raise ModelLoadFailed(resident.model.id, error.reason, log_tail=error.log_tail) from error
+            raise error.of(resident.model.id) from error
         try:
             # Half a second for some templates: not on the loop.
             chat_format = await asyncio.to_thread(self._make_format, client.info)
@@ -201,12 +231,12 @@ class ModelManager:
             await client.close()
             raise
 
-    def _on_progress(self, resident: _Resident, fraction: float) -> None:
+    def _on_progress(self, resident: Resident, fraction: float) -> None:
         if fraction - resident.progress >= _PROGRESS_STEP:
             resident.progress = fraction
             self._tell(resident)
 
-    def _on_loaded(self, resident: _Resident, loading: asyncio.Task[ModelInUse]) -> None:
+    def _on_loaded(self, resident: Resident, loading: asyncio.Task[ModelInUse]) -> None:
         """However the loading ended, everyone who waits for it hears of it here."""
         error = EngineStopped("The loading was stopped.") if loading.cancelled() else loading.exception()
         if error is None:
@@ -224,7 +254,7 @@ class ModelManager:
             _log.warning("%s can't be loaded: %s", resident.model.id, reason, exc_info=error)
             self._forget(resident, _failure(resident, reason))
 
-    async def _watch(self, resident: _Resident) -> None:
+    async def _watch(self, resident: Resident) -> None:
         """Notice the end of an engine that ends by itself."""
         client = resident.in_use.client
         await client.wait_closed()
@@ -232,7 +262,7 @@ class ModelManager:
             self._on_crash(resident)
             await client.close()
 
-    def _on_crash(self, resident: _Resident) -> None:
+    def _on_crash(self, resident: Resident) -> None:
         if self._residents.get(resident.model.id) is not resident:
             return
         self._crashes.add(resident.model.id)
@@ -247,17 +277,42 @@ class ModelManager:
             if resident.idle and resident.model.id not in listed:
                 self._spawn(self._end(resident))
 
-    async def _make_room(self, limit: int, *, but_not: _Resident | None = None) -> None:
+    async def _make_room(self, limit: int, *, but_not: Resident | None = None) -> None:
         """Unload idle models, least recently used first, until no more than `limit` are in memory, or none is idle."""
         while len(self._residents) > limit:
-            others = [one for one in self._residents.values() if one is not but_not]
-            leaving = [one for one in others if one.state is ModelState.UNLOADING]
-            idle = [one for one in others if one.idle]
+            leaving = [one for one in self._others(but_not) if one.state is ModelState.UNLOADING]
+            idle = self._evictable(but_not)
             if not leaving and not idle:
                 return
-            await self._end(leaving[0] if leaving else min(idle, key=lambda one: one.last_used))
+            await self._end(leaving[0] if leaving else idle[0])
 
-    async def _end(self, resident: _Resident) -> None:
+    async def _make_memory(self, resident: Resident) -> EngineConfig:
+        """Unload idle models, least recently used first, while that gives this one what it lacks; return how to load it."""
+        while True:
+            config = self._room.config(resident.config, self._others(resident))
+            idle = self._evictable(resident)
+            if not idle:
+                return config
+            try:
+                plan = (await self._launcher.survey(config)).plan
+            except ModelLoadFailed:
+                # The load itself says why.
+                return config
+            if plan is None or not self._room.is_worth_evicting(plan, idle):
+                return config
+            _log.info("%s makes room for %s", idle[0].model.id, resident.model.id)
+            await self._end(idle[0])
+
+    def _others(self, resident: Resident | None) -> list[Resident]:
+        return [one for one in self._residents.values() if one is not resident]
+
+    def _evictable(self, but_not: Resident | None) -> list[Resident]:
+        """Idle models that may go, the least recently used first."""
+        settings = self._settings.current
+        idle = [one for one in self._others(but_not) if one.idle and not is_pinned(one.model.id, settings)]
+        return sorted(idle, key=lambda one: one.last_used)
+
+    async def _end(self, resident: Resident) -> None:
         """Stop the loading, or unload; return when it is gone. Whoever is cancelled here does not stop it."""
         match resident.state:
             case ModelState.LOADING:
@@ -268,27 +323,29 @@ class ModelManager:
                     await asyncio.sleep(0)
                     await self._end(resident)
             case ModelState.READY:
-                resident.state = ModelState.UNLOADING
+                resident.state, resident.unload_at = ModelState.UNLOADING, None
+                self._keep_alive.stop(resident.model.id)
                 self._tell(resident)
                 self._spawn(self._unload(resident))
         await resident.gone.wait()
 
-    async def _unload(self, resident: _Resident) -> None:
+    async def _unload(self, resident: Resident) -> None:
         try:
             await resident.in_use.client.close()
         finally:
             self._forget(resident)
 
-    def _forget(self, resident: _Resident, failure: LoadedModel | None = None) -> None:
+    def _forget(self, resident: Resident, failure: LoadedModel | None = None) -> None:
         model_id = resident.model.id
         resident.gone.set()
         if self._residents.get(model_id) is resident:
             del self._residents[model_id]
+            self._keep_alive.stop(model_id)
             if failure is not None:
                 self._failures[model_id] = failure
             self.changed.notify(self.state(model_id))
 
-    def _tell(self, resident: _Resident) -> None:
+    def _tell(self, resident: Resident) -> None:
         self.changed.notify(resident.snapshot)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -298,79 +355,9 @@ class ModelManager:
         return task
 
 
-class _Resident:
-    """A model on its way into memory, in it, or on its way out."""
-
-    loading: asyncio.Task[ModelInUse]
-
-    def __init__(self, model: InstalledModel, config: EngineConfig) -> None:
-        self.model = model
-        self.config = config
-        self.state = ModelState.LOADING
-        self.progress = 0.0
-        self.users = 0
-        self.last_used = 0
-        self.ready: asyncio.Future[ModelInUse] = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.Event()
-
-    @property
-    def in_use(self) -> ModelInUse:
-        """Only once it is ready."""
-        return self.ready.result()
-
-    @property
-    def idle(self) -> bool:
-        return self.state is ModelState.READY and self.users == 0
-
-    @property
-    def crashed(self) -> bool:
-        return self.state is ModelState.READY and self.in_use.client.crashed
-
-    def is_of(self, model: InstalledModel, config: EngineConfig) -> bool:
-        """Whether it would be loaded the same way again, from files that have not changed."""
-        return self.config == config and (self.model.modified, self.model.size_bytes) == (model.modified, model.size_bytes)
-
-    @property
-    def snapshot(self) -> LoadedModel:
-        model = LoadedModel(self.model.id, self.state, self.progress, active_requests=self.users)
-        if not self.ready.done() or self.ready.exception() is not None:
-            return model
-        client = self.in_use.client
-        return LoadedModel(self.model.id, self.state, 1.0, client.info.n_ctx, self.users, client.pid, stats=client.stats)
-
-    def stop_loading(self) -> bool:
-        """False if the loading has ended already."""
-        stopped = self.loading.cancel()
-        if stopped:
-            self.state = ModelState.UNLOADING
-        return stopped
-
-    def become_ready(self, in_use: ModelInUse) -> None:
-        self.state = ModelState.READY
-        self.progress = 1.0
-        self.ready.set_result(in_use)
-
-
-def _failure(resident: _Resident, reason: str) -> LoadedModel:
+def _failure(resident: Resident, reason: str) -> LoadedModel:
     """What stays of a model that is not there; `reason` becomes a sentence of its own."""
     return LoadedModel(resident.model.id, ModelState.FAILED, error=reason[:1].upper() + reason[1:])
-
-
-def _config(model: InstalledModel, settings: Settings, cache_folder: Path | None) -> EngineConfig:
-    return EngineConfig(
-        model_path=model.path,
-        projector_path=model.projector,
-        embedding=model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT),
-        n_ctx=settings.n_ctx,
-        n_parallel=settings.n_parallel,
-        n_threads=settings.n_threads,
-        n_gpu_layers=None if settings.gpu_layers == "auto" else settings.gpu_layers,
-        cache_memory_bytes=settings.prompt_cache_memory_mb * _MB,
-        cache_folder=cache_folder,
-        cache_disk_bytes=settings.prompt_cache_disk_mb * _MB,
-        n_draft=settings.n_draft,
-        draft_path=settings.draft_model,
-    )
 
 
 def _format_of(info: ModelInfo) -> ChatFormat:

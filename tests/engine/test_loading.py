@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from app.domain.errors import ModelLoadFailed
+from app.domain.errors import ModelLoadFailed, NotEnoughMemory
 from app.engine.loading import load_engine
-from app.engine.protocol import EngineConfig
+from app.engine.protocol import EngineConfig, RopeScaling
 from tests.engine.fakes import run, say
 from tests.engine.tiny_models import write_bert, write_llama
 
@@ -117,6 +120,74 @@ def test_a_chosen_context_bounds_a_request(ember_path: Path) -> None:
 @pytest.mark.parametrize("n_ctx", [100_000_000, 10**12])
 def test_a_context_beyond_all_memory_is_refused_by_its_size(ember_path: Path, n_ctx: int) -> None:
     assert str(n_ctx) in _refusal(EngineConfig(ember_path, n_ctx=n_ctx)).reason
+
+
+def test_a_model_beyond_the_memory_is_refused_before_anything_is_loaded(ember_path: Path) -> None:
+    fractions: list[float] = []
+
+    def note(fraction: float) -> bool:
+        fractions.append(fraction)
+        return True
+
+    with pytest.raises(NotEnoughMemory) as caught:
+        load_engine(EngineConfig(ember_path, memory_reserved_bytes=2**60), on_progress=note)
+    assert "10 MiB for the weights" in caught.value.reason
+    assert "0 MiB are free" in caught.value.reason
+    assert not fractions
+
+
+def test_what_does_not_fit_by_the_plan_can_be_tried_all_the_same(ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(ember_path, memory_reserved_bytes=2**60, memory_check=False), on_progress=_yes)
+    try:
+        assert engine.info.memory is not None
+        assert not engine.info.memory.fits
+    finally:
+        engine.close()
+
+
+def test_what_was_really_used_is_told(ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(ember_path, n_ctx=1024), on_progress=_yes)
+    info = engine.info
+    engine.close()
+    assert info.memory is not None
+    assert (info.memory.n_ctx, info.n_gpu_layers, len(info.devices)) == (1024, 0, 1)
+    assert info.resident_bytes > info.memory.total_bytes / 2
+    assert info.mapped_bytes == pytest.approx(info.size_bytes, rel=0.01)
+
+
+def test_a_stretched_context_is_as_long_as_it_was_stretched_to(ember_path: Path) -> None:
+    config = EngineConfig(ember_path, n_ctx=8192, rope=RopeScaling("yarn", 3.0))
+    engine = load_engine(config, on_progress=_yes)
+    assert engine.info.n_ctx == 3 * 2048
+    engine.close()
+
+
+_TIGHT = """
+import resource, sys
+from pathlib import Path
+from app.engine.loading import load_engine
+from app.engine.protocol import EngineConfig
+
+def load(**options):
+    config = EngineConfig(Path(sys.argv[1]), n_threads=1, **options)
+    engine = load_engine(config, on_progress=lambda fraction: True)
+    engine.close()
+    return engine.info.memory.n_ctx
+
+load(n_ctx=256)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 60 * 2**20, resource.RLIM_INFINITY))
+print(load())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process as Linux does")
+def test_memory_that_runs_out_in_spite_of_the_plan_gives_a_smaller_try(ember_path: Path) -> None:
+    # Address space that a thread's own heap has set aside would be used again.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    command = (sys.executable, "-c", _TIGHT, str(ember_path))
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.stdout.split() == ["4096"], ended.stderr[-2000:]
 
 
 def test_an_absurd_number_of_places_is_brought_down(ember_path: Path) -> None:

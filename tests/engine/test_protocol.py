@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.errors import ContextOverflow
 from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
+from app.domain.memory import Device, DeviceKind, DeviceNeed, MemoryPlan
 from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, TokenIds
 from app.domain.stats import EngineStats
 from app.engine import protocol
@@ -28,11 +29,15 @@ from app.engine.protocol import (
     Load,
     LoadFailed,
     LoadProgress,
+    LoraAdapter,
     PromptProgress,
     Ready,
+    RopeScaling,
     Saving,
     Shutdown,
     Standing,
+    Survey,
+    Surveyed,
     Tokenized,
     TokenizeJob,
     Tokens,
@@ -41,7 +46,8 @@ from tests.fakes import model_info
 
 PROMPT = (ControlText("<user>"), PlainText("Hé"), Picture(b"\x89PNG"), TokenIds((1, 2)))
 COMMANDS = (
-    Load(EngineConfig(Path("model.gguf"), Path("mmproj.gguf"), n_gpu_layers=3)),
+    Load(EngineConfig(Path("model.gguf"), Path("mmproj.gguf"), n_gpu_layers=3, adapters=(LoraAdapter(Path("a.gguf"), 0.5),))),
+    Survey(EngineConfig(Path("model.gguf"), rope=RopeScaling("yarn", 2.0))),
     GenerateJob("a", PROMPT, SamplingParams(seed=1, logit_bias=((3, -1.0),)), 9, ("END",), Constraint(lark='start: "a"'), 2),
     EmbedJob("b", ("text", (1, 2))),
     TokenizeJob("c", PROMPT),
@@ -58,6 +64,7 @@ EVENTS = (
     LoadFailed(ContextOverflow(n_prompt=9, n_ctx=8)),
     Saving(),
     Standing(EngineStats(steps=3, decode_s=0.5)),
+    Surveyed((Device("CPU", "A processor", DeviceKind.CPU, 1, 2),), MemoryPlan(512, 0, 1, (DeviceNeed("CPU", 1, 2, 3),))),
     PromptProgress("a", 1, 2, 0),
     Tokens("a", (Piece(7, "é", control=False, logprob=CHOSEN),)),
     Done("a", FinishReason.LENGTH, Usage(1, 2, 3), Timings(0.0, 0.1, 0.2), stopped_by="END"),

@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-__all__ = ["write_bert", "write_gemma3", "write_lfm2", "write_llama", "write_qwen2vl"]
+__all__ = ["copy_tokenizer", "write_bert", "write_gemma3", "write_lfm2", "write_llama", "write_lora", "write_qwen2vl"]
 
 _WIDTH, _HEADS, _FF = 64, 4, 128
 _WINDOW = 32
@@ -120,6 +120,43 @@ def write_bert(path: Path, tokenizer_of: Path) -> Path:
     return model.save()
 
 
+def write_lora(path: Path, *, architecture: str = "llama", rank: int = 4, width: int = _WIDTH) -> Path:
+    """An adapter that changes what both layers of `write_llama` attend to."""
+    random = np.random.default_rng(11)
+    file = gguf.GGUFWriter(path, architecture)
+    file.add_type("adapter")
+    file.add_string("adapter.type", "lora")
+    file.add_float32("adapter.lora.alpha", float(rank))
+    for layer in range(2):
+        for name in ("attn_q", "attn_output"):
+            file.add_tensor(f"blk.{layer}.{name}.weight.lora_a", random.standard_normal((rank, width)).astype(np.float32))
+            file.add_tensor(f"blk.{layer}.{name}.weight.lora_b", random.standard_normal((width, rank)).astype(np.float32))
+    file.write_header_to_file()
+    file.write_kv_data_to_file()
+    file.write_tensors_to_file()
+    file.close()
+    return path
+
+
+def copy_tokenizer(source: Path, file: gguf.GGUFWriter, *, reverse: bool = False) -> int:
+    """Give a model the vocabulary of another, or one whose ordinary tokens have other ids; return how many tokens it has."""
+    n_vocab = 0
+    for key, field in gguf.GGUFReader(source).fields.items():
+        if not key.startswith("tokenizer."):
+            continue
+        values: Any = field.contents()
+        if reverse and key == "tokenizer.ggml.tokens":
+            values = [*values[:300], *reversed(values[300:])]
+        if field.types[0] is gguf.GGUFValueType.ARRAY:
+            file.add_key_value(key, values, gguf.GGUFValueType.ARRAY, sub_type=field.types[-1])
+        else:
+            file.add_key_value(key, values, field.types[0])
+        if key == "tokenizer.ggml.tokens":
+            n_vocab = len(values)
+    file.add_vocab_size(n_vocab)
+    return n_vocab
+
+
 @dataclass
 class _Writer:
     path: Path
@@ -144,20 +181,7 @@ class _Writer:
         self.file.add_file_type(0)
 
     def copy_tokenizer(self, source: Path, *, reverse: bool = False) -> None:
-        """The same tokenizer, or one whose ordinary tokens have other ids."""
-        for key, field in gguf.GGUFReader(source).fields.items():
-            if not key.startswith("tokenizer."):
-                continue
-            values: Any = field.contents()
-            if reverse and key == "tokenizer.ggml.tokens":
-                values = [*values[:300], *reversed(values[300:])]
-            if field.types[0] is gguf.GGUFValueType.ARRAY:
-                self.file.add_key_value(key, values, gguf.GGUFValueType.ARRAY, sub_type=field.types[-1])
-            else:
-                self.file.add_key_value(key, values, field.types[0])
-            if key == "tokenizer.ggml.tokens":
-                self.n_vocab = len(values)
-        self.file.add_vocab_size(self.n_vocab)
+        self.n_vocab = copy_tokenizer(source, self.file, reverse=reverse)
 
     def random(self, name: str, *shape: int, scale: float = 0.15) -> None:
         self._add(f"{name}.weight", self._random.standard_normal(shape) * scale)

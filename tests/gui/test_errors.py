@@ -28,6 +28,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.StoreError("disk I/O error"),
     errors.SettingsError("port: too large."),
     errors.AddressInUse(host="127.0.0.1", port=8642, free_port=8643),
+    errors.NotEnoughMemory("Llama", "it needs 9.1 GiB of memory, but 4.0 GiB are free. Close other programs."),
 ]
 
 

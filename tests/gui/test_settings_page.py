@@ -46,6 +46,8 @@ def _type(page: SettingsPage, name: str, text: str) -> None:
         ("n_parallel", "2", 2),
         ("gpu_layers", "20", 20),
         ("max_loaded_models", "3", 3),
+        ("keep_alive_s", "30", 1800.0),
+        ("keep_alive_s", "", -1.0),
         ("hub_endpoint", "https://mirror.example", "https://mirror.example"),
     ],
 )

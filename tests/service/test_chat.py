@@ -26,7 +26,7 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
-from app.domain.models import Capability
+from app.domain.models import Capability, ModelState
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import ModelInfo
 from app.service.chat import ChatService, EmbeddingService
@@ -269,3 +269,15 @@ async def test_a_model_of_the_other_kind_is_refused_without_loading_it(tmp_path:
     with pytest.raises(UnsupportedContent, match="can't write text"):
         await completion(bench, CompletionRequest("mini", "one"))
     assert bench.launcher.configs == []
+
+
+async def test_every_kind_of_request_can_send_its_model_away(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    gone: asyncio.Queue[str] = asyncio.Queue()
+    bench.models.changed.subscribe(lambda model: gone.put_nowait(model.id) if model.state is ModelState.UNLOADED else None)
+    await answer(bench, question(keep_alive_s=0))
+    assert await asyncio.wait_for(gone.get(), 5) == "ember"
+    await completion(bench, CompletionRequest("ember", "Once", keep_alive_s=0))
+    assert await asyncio.wait_for(gone.get(), 5) == "ember"
+    await bench.embeddings.embed(EmbeddingRequest("mini", ("one",), keep_alive_s=0))
+    assert await asyncio.wait_for(gone.get(), 5) == "mini"

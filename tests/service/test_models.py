@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound
+from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound, NotEnoughMemory
+from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import Capability, LoadedModel, ModelState
-from app.engine.protocol import ModelInfo
+from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
+from app.service.keep_alive import KeepAlive
 from app.service.models import ModelManager
 from app.settings import SettingsStore
 from tests.fakes import FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info
 
 pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+GIB = 1024**3
 
 
 class Clock:
@@ -30,6 +37,37 @@ class Clock:
         return self.now
 
 
+class Alarms:
+    """What is to happen later, and happens when a test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Alarm] = []
+
+    def __call__(self, delay_s: float, call: Callable[[], None]) -> Alarm:
+        alarm = Alarm(self, delay_s, call)
+        self.waiting.append(alarm)
+        return alarm
+
+    @property
+    def delays(self) -> list[float]:
+        return [alarm.delay_s for alarm in self.waiting]
+
+    def ring(self) -> None:
+        """The first one's time has come."""
+        self.waiting.pop(0).call()
+
+
+@dataclass
+class Alarm:
+    alarms: Alarms
+    delay_s: float
+    call: Callable[[], None]
+
+    def cancel(self) -> None:
+        if self in self.alarms.waiting:
+            self.alarms.waiting.remove(self)
+
+
 class Bench:
     """A manager of the models a, b and c, and everything it was built of."""
 
@@ -38,8 +76,14 @@ class Bench:
         self.launcher = launcher or FakeLauncher()
         self.settings = SettingsStore(tmp_path / "settings.json", overrides=settings)
         self.clock = Clock()
+        self.alarms = Alarms()
         self.models = ModelManager(
-            self.library, self.launcher, self.settings, make_format=lambda info: FakeChatFormat(), clock=self.clock
+            self.library,
+            self.launcher,
+            self.settings,
+            make_format=lambda info: FakeChatFormat(),
+            clock=self.clock,
+            keep_alive=KeepAlive(self.alarms, now=lambda: NOON),
         )
         self.told: list[LoadedModel] = []
         self.models.changed.subscribe(self.told.append)
@@ -338,3 +382,205 @@ async def test_close_stops_a_load(tmp_path: Path) -> None:
     await bench.models.close()
     with pytest.raises(EngineStopped):
         await load
+
+
+# ------------------------------------------------------------------------------------------------------------ keep-alive
+async def test_an_idle_model_leaves_when_its_time_is_over(bench: Bench) -> None:
+    await bench.models.load("a")
+    assert bench.alarms.delays == [600.0]
+    assert bench.models.state("a").unload_at == NOON + timedelta(minutes=10)
+    bench.alarms.ring()
+    await bench.until("a", ModelState.UNLOADED)
+    assert bench.alarms.waiting == []
+
+
+async def test_a_models_time_runs_only_while_nobody_uses_it(bench: Bench) -> None:
+    await bench.models.load("a")
+    async with bench.models.use("a"):
+        assert bench.alarms.waiting == []
+        assert bench.models.state("a").unload_at is None
+        async with bench.models.use("a"):
+            pass
+        assert bench.alarms.waiting == []
+    assert bench.alarms.delays == [600.0]
+
+
+async def test_a_request_says_how_long_its_model_stays(bench: Bench) -> None:
+    async with bench.models.use("a", keep_alive_s=30):
+        pass
+    assert bench.alarms.delays == [30.0]
+    async with bench.models.use("a", keep_alive_s=-1):
+        pass
+    assert bench.alarms.waiting == []
+    assert bench.models.state("a").state is ModelState.READY
+    async with bench.models.use("a"):
+        pass
+    assert bench.alarms.delays == [600.0]
+
+
+async def test_no_time_at_all_unloads_a_model_with_its_last_answer(bench: Bench) -> None:
+    async with bench.models.use("a"), bench.models.use("a", keep_alive_s=0):
+        pass
+    await bench.until("a", ModelState.UNLOADED)
+    assert bench.alarms.waiting == []
+
+
+async def test_the_settings_say_how_long_models_stay_and_one_of_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, keep_alive_s=60, models={"b": {"keep_alive_s": -1}}, max_loaded_models=3)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    assert bench.alarms.delays == [60.0]
+
+
+async def test_a_model_to_be_kept_never_leaves_for_being_idle(bench: Bench) -> None:
+    bench.models.keep("a")
+    await bench.models.load("a")
+    async with bench.models.use("a"):
+        pass
+    assert bench.alarms.waiting == []
+
+
+async def test_a_model_that_was_unloaded_has_no_time_left_to_run(bench: Bench) -> None:
+    await bench.models.load("a")
+    await bench.models.unload("a")
+    assert bench.alarms.waiting == []
+    await bench.models.load("a")
+    await bench.models.close()
+    assert bench.alarms.waiting == []
+
+
+async def test_a_model_that_was_pinned_meanwhile_stays(bench: Bench) -> None:
+    await bench.models.load("a")
+    bench.settings.update(models={"a": {"pinned": True}})
+    bench.alarms.ring()
+    await asyncio.sleep(0)
+    assert bench.models.state("a").state is ModelState.READY
+
+
+async def test_a_pinned_model_neither_leaves_nor_makes_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, models={"a": {"pinned": True}}, max_loaded_models=1)
+    await bench.models.load("a")
+    assert bench.alarms.waiting == []
+    await bench.models.load("b")
+    await bench.models.load("c")
+    assert bench.loaded == {"a": ModelState.READY, "c": ModelState.READY}
+
+
+# ---------------------------------------------------------------------------------------------------------------- memory
+def plan(weights: int, *, free: int, wanted_ctx: int = 4096, limit: int = 0) -> MemoryPlan:
+    """A plan for the processor, in GiB."""
+    need = DeviceNeed(HOST, weights * GIB, 0, 0, free_bytes=free * GIB)
+    return MemoryPlan(4096, 0, 1, (need,), limit_bytes=limit, wanted_ctx=wanted_ctx)
+
+
+def loads(*plans: MemoryPlan | None, gib: int = 4, mapped: int = 0) -> FakeLauncher:
+    """Models that take `gib` each, and what surveys say."""
+    return FakeLauncher(info=model_info(memory=plan(gib, free=64), mapped_bytes=mapped * GIB), plans=plans)
+
+
+async def test_a_model_is_not_surveyed_where_nothing_could_make_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads())
+    await bench.models.load("a")
+    async with bench.models.use("a"):
+        await bench.models.load("b")
+    assert bench.launcher.surveyed == []
+
+
+async def test_idle_models_make_room_for_one_that_does_not_fit_beside_them(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(None, plan(6, free=1), plan(6, free=5), plan(6, free=9)), max_loaded_models=9)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    await bench.models.load("c")
+    assert bench.loaded == {"c": ModelState.READY}
+    assert len(bench.launcher.surveyed) == 3
+
+
+async def test_the_least_recently_used_goes_first_and_no_more_than_needed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(None, plan(6, free=3), plan(6, free=7)), max_loaded_models=9)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    await bench.models.load("a")
+    await bench.models.load("c")
+    assert bench.loaded == {"a": ModelState.READY, "c": ModelState.READY}
+
+
+async def test_models_in_use_and_pinned_ones_never_make_room(tmp_path: Path) -> None:
+    launcher = loads(None, plan(6, free=1))
+    bench = Bench(tmp_path, launcher, max_loaded_models=9, models={"b": {"pinned": True}})
+    async with bench.models.use("a"):
+        await bench.models.load("b")
+        await bench.models.load("c")
+        assert set(bench.loaded) == {"a", "b", "c"}
+
+
+async def test_nothing_is_unloaded_for_a_model_that_would_not_fit_in_any_case(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(plan(60, free=1)), max_loaded_models=9)
+    await bench.models.load("a")
+    bench.launcher.errors = [NotEnoughMemory("b.gguf", "it needs 60 GiB.")]
+    with pytest.raises(NotEnoughMemory) as caught:
+        await bench.models.load("b")
+    assert (caught.value.model, caught.value.reason) == ("b", "it needs 60 GiB.")
+    assert bench.models.state("a").state is ModelState.READY
+
+
+async def test_a_model_whose_context_would_suffer_gets_the_room_of_a_large_idle_one(tmp_path: Path) -> None:
+    cramped = plan(6, free=7, wanted_ctx=8192)
+    bench = Bench(tmp_path, loads(cramped), max_loaded_models=9)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    assert bench.loaded == {"b": ModelState.READY}
+
+
+async def test_a_small_idle_model_is_not_sent_away_for_a_little_more_context(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(plan(60, free=61, wanted_ctx=8192)), max_loaded_models=9)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    assert set(bench.loaded) == {"a", "b"}
+
+
+async def test_a_load_is_told_what_the_others_map_and_what_the_limit_leaves(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(gib=4, mapped=3), memory_limit_gib=10, max_loaded_models=9)
+    await bench.models.load("a")
+    await bench.models.load("b")
+    first, second = bench.launcher.configs
+    assert (first.memory_reserved_bytes, first.memory_limit_bytes) == (0, 10 * GIB)
+    assert (second.memory_reserved_bytes, second.memory_limit_bytes) == (3 * GIB, 6 * GIB)
+    # What others take must not look like changed settings.
+    await bench.models.load("b")
+    assert len(bench.launcher.configs) == 2
+
+
+async def test_a_used_up_limit_leaves_nothing_rather_than_all(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(gib=12), memory_limit_gib=10, max_loaded_models=9)
+    async with bench.models.use("a"):
+        await bench.models.load("b")
+    assert bench.launcher.configs[1].memory_limit_bytes == 1
+
+
+async def test_a_survey_that_fails_leaves_the_word_to_the_load(tmp_path: Path) -> None:
+    class Blind(FakeLauncher):
+        async def survey(self, config: EngineConfig | None) -> Surveyed:
+            raise ModelLoadFailed("b.gguf", "llama.cpp gave up on it.")
+
+    bench = Bench(tmp_path, Blind(), max_loaded_models=9)
+    await bench.models.load("a")
+    assert (await bench.models.load("b")).state is ModelState.READY
+
+
+async def test_models_are_loaded_one_after_the_other(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, FakeLauncher(gate=gate), max_loaded_models=9)
+    both = asyncio.gather(bench.models.load("a"), bench.models.load("b"))
+    await bench.until("b", ModelState.LOADING)
+    await asyncio.sleep(0)
+    assert len(bench.launcher.configs) == 1
+    gate.set()
+    await both
+    assert set(bench.loaded) == {"a", "b"}
+
+
+async def test_what_a_loaded_model_takes_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, loads(gib=4))
+    assert (await bench.models.load("a")).memory_bytes == 4 * GIB
+    bench = Bench(tmp_path, FakeLauncher(info=model_info(size_bytes=7)))
+    assert (await bench.models.load("a")).memory_bytes == 7

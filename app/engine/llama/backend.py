@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import logging
 import os
 import platform
 import re
 from collections import deque
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from app.domain.memory import HOST, Device, DeviceKind
+from app.engine.host_memory import host_memory
 
 __all__ = [
     "Device",
@@ -20,7 +22,9 @@ __all__ = [
     "LogTail",
     "binding_version",
     "clean_reason",
+    "device_handles",
     "devices",
+    "ggml_base",
     "physical_cores",
     "prepare_process",
     "start_backend",
@@ -34,24 +38,6 @@ _NATIVE.propagate = False
 # Both make the libraries load code from a place somebody else chose.
 _UNSAFE_VARIABLES = ("GGML_BACKEND_PATH", "LLAMA_CPP_LIB_PATH")
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR, 5: logging.INFO}
-
-
-class DeviceKind(enum.Enum):
-    CPU = 0
-    GPU = 1
-    INTEGRATED_GPU = 2
-    ACCELERATOR = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Something that computes. Memory figures are 0 where the device does not tell."""
-
-    name: str
-    description: str
-    kind: DeviceKind
-    free_bytes: int
-    total_bytes: int
 
 
 class LogTail(logging.Handler):
@@ -152,12 +138,27 @@ def _on_log(level: int, text: bytes, _data: object) -> None:
 
 
 def devices() -> tuple[Device, ...]:
-    """The compute devices of this build on this machine. The bindings lack these functions, so they are bound here."""
-    native = start_backend()
-    folder = Path(native.__file__).parent / "lib"
-    registry, base = _library(folder, "ggml"), _library(folder, "ggml-base")
+    """The compute devices of this build on this machine, with the memory they have left."""
+    bound = _bound_ggml()
+    return tuple(_device(bound[1], *found) for found in _handles(*bound).items()) if bound is not None else ()
+
+
+def device_handles() -> dict[str, int]:
+    """Addresses of the devices, by name."""
+    bound = _bound_ggml()
+    return _handles(*bound) if bound is not None else {}
+
+
+def ggml_base() -> ctypes.CDLL | None:
+    """The library below llama.cpp, for functions the bindings lack. What is declared of them holds for this object alone."""
+    return _library(Path(start_backend().__file__).parent / "lib", "ggml-base")
+
+
+def _bound_ggml() -> tuple[ctypes.CDLL, ctypes.CDLL] | None:
+    """The libraries that know the devices, with what is used of them declared: the bindings lack it."""
+    registry, base = _library(Path(start_backend().__file__).parent / "lib", "ggml"), ggml_base()
     if registry is None or base is None:
-        return ()
+        return None
     registry.ggml_backend_dev_count.restype = ctypes.c_size_t
     registry.ggml_backend_dev_get.restype = ctypes.c_void_p
     registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
@@ -167,20 +168,30 @@ def devices() -> tuple[Device, ...]:
     base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
     size = ctypes.POINTER(ctypes.c_size_t)
     base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size, size]
-    return tuple(_device(base, registry.ggml_backend_dev_get(i)) for i in range(registry.ggml_backend_dev_count()))
+    return registry, base
 
 
-def _device(base: ctypes.CDLL, handle: int) -> Device:
+def _handles(registry: ctypes.CDLL, base: ctypes.CDLL) -> dict[str, int]:
+    found = [registry.ggml_backend_dev_get(i) for i in range(registry.ggml_backend_dev_count())]
+    return {base.ggml_backend_dev_name(handle).decode("utf-8", "replace"): handle for handle in found}
+
+
+def _device(base: ctypes.CDLL, name: str, handle: int) -> Device:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     base.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
     kind = base.ggml_backend_dev_type(handle)
-    return Device(
-        base.ggml_backend_dev_name(handle).decode("utf-8", "replace"),
+    device = Device(
+        name,
         base.ggml_backend_dev_description(handle).decode("utf-8", "replace"),
         DeviceKind(kind) if kind in (0, 1, 2, 3) else DeviceKind.ACCELERATOR,
         free.value,
         total.value,
     )
+    if device.kind is not DeviceKind.CPU:
+        return device
+    # llama.cpp calls all memory free, and knows nothing of a container's limit.
+    memory = host_memory()
+    return replace(device, name=HOST, free_bytes=memory.free_bytes, total_bytes=memory.total_bytes or device.total_bytes)
 
 
 def _library(folder: Path, stem: str) -> ctypes.CDLL | None:

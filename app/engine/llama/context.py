@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,20 @@ import numpy as np
 from app.domain.generation import SamplingParams
 from app.engine.batch import Batch
 from app.engine.decoder import ByteArray, Chain, DecodeResult, FloatArray, MemoryKind, PictureTokens
+from app.engine.llama.adapters import LlamaAdapters
 from app.engine.llama.backend import start_backend
 from app.engine.llama.chain import LlamaChain
 from app.engine.llama.floats import floats_at
 from app.engine.llama.model import LlamaModel
+from app.engine.llama.parameters import ContextOptions, set_context_options
 from app.engine.llama.projector import LlamaProjector
 
-__all__ = ["ContextSize", "LlamaDecoder", "LlamaEncoder"]
+__all__ = ["ContextSize", "LlamaDecoder", "LlamaEncoder", "try_context"]
 
 _POOLING_NONE = 0
 _POOLING_MEAN = 1
 _POOLING_LAST = 3
 _POOLING_RANK = 4
-_FLASH_ATTENTION_AUTO = -1
 # LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _UNCUTTABLE_ONLY = 1
 
@@ -40,6 +41,7 @@ class ContextSize:
     n_sequences: int
     n_threads: int
     n_outputs: int
+    options: ContextOptions = field(default_factory=ContextOptions)
 
 
 class LlamaDecoder:
@@ -68,6 +70,10 @@ class LlamaDecoder:
         """None if there is not enough memory for the context."""
         handle = _open_context(model, size, lambda params: None)
         return cls(model, handle, size, projector) if handle else None
+
+    def use_adapters(self, adapters: LlamaAdapters) -> None:
+        """For all sequences from now on."""
+        adapters.apply(self._context)
 
     def decode(self) -> DecodeResult:
         self._abort.clear()
@@ -233,13 +239,21 @@ def _strlen_is_known() -> bool:
     return platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
+def try_context(model: LlamaModel, size: ContextSize, *, embedding: bool) -> bool:
+    """Make a context and free it. On a model that was loaded as a dry run this allocates next to nothing."""
+    opened = LlamaEncoder.open(model, size) if embedding else LlamaDecoder.open(model, size)
+    if opened is not None:
+        opened.close()
+    return opened is not None
+
+
 def _open_context(model: LlamaModel, size: ContextSize, adjust: Callable[[Any], None]) -> Any:
     native = start_backend()
     params = native.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch = size.n_ctx, size.n_batch, size.n_ubatch
     params.n_seq_max, params.n_outputs_max = size.n_sequences, size.n_outputs
     params.n_threads = params.n_threads_batch = size.n_threads
-    params.flash_attn_type = _FLASH_ATTENTION_AUTO
+    set_context_options(native, params, size.options)
     # The library's own defaults are not what llama-server runs with: several times the memory, four threads, split cells.
     params.swa_full, params.kv_unified, params.no_perf = False, True, True
     adjust(params)

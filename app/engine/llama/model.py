@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.generation import SamplingChoice, SamplingParams
 from app.engine.llama.backend import start_backend
+from app.engine.llama.parameters import ModelOptions, model_params
 from app.engine.sampling_checks import sampler_order
 
 __all__ = ["LlamaModel", "LlamaVocabulary"]
@@ -44,15 +45,21 @@ class LlamaModel:
         self._native = start_backend()
         self.handle = handle
         self.n_gpu_layers = n_gpu_layers
-        self.vocabulary = LlamaVocabulary(self._native, self._native.llama_model_get_vocab(handle))
+        # Read before there is a context: one that stretches positions by YaRN changes it.
+        self.n_ctx_train = max(0, int(self._native.llama_model_n_ctx_train(handle)))
+
+    @cached_property
+    def vocabulary(self) -> LlamaVocabulary:
+        return LlamaVocabulary(self._native, self._native.llama_model_get_vocab(self.handle))
 
     @classmethod
-    def load(cls, path: Path, *, n_gpu_layers: int, on_progress: Callable[[float], bool]) -> LlamaModel | None:
+    def load(
+        cls, path: Path, *, n_gpu_layers: int, on_progress: Callable[[float], bool], options: ModelOptions | None = None
+    ) -> LlamaModel | None:
         """None if llama.cpp refused the file, or `on_progress` returned False; the log says which."""
         native = start_backend()
-        params = native.llama_model_default_params()
-        params.n_gpu_layers = n_gpu_layers
-        # Must outlive the call.
+        # The references must outlive the call.
+        params, _references = model_params(native, options or ModelOptions(), n_gpu_layers=n_gpu_layers)
         callback = native.llama_progress_callback(lambda fraction, _data: _ask(on_progress, fraction))
         params.progress_callback = callback
         handle = native.llama_model_load_from_file(str(path).encode("utf-8", "surrogateescape"), params)
@@ -65,10 +72,6 @@ class LlamaModel:
         if self.handle is not None:
             self._native.llama_model_free(self.handle)
             self.handle = None
-
-    @cached_property
-    def n_ctx_train(self) -> int:
-        return max(0, int(self._native.llama_model_n_ctx_train(self.handle)))
 
     @cached_property
     def n_embd(self) -> int:

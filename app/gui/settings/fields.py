@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit,
 from app.gui.controls import button, label
 from app.gui.theme import Theme
 
-__all__ = ["ChoiceField", "TextField", "automatic_number", "gpu_layers", "hub_address", "whole_number"]
+__all__ = ["ChoiceField", "TextField", "automatic_number", "gpu_layers", "hub_address", "minutes", "whole_number"]
 
 _FIELD_WIDTH = 220
 
@@ -153,6 +153,15 @@ def automatic_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def minutes(text: str) -> float:
+    """A parser for a time in minutes, kept in seconds; nothing means for ever, which is kept as -1."""
+    if not text:
+        return -1.0
+    if not text.isascii() or not text.isdigit() or int(text) > 100_000:
+        raise ValueError(_tr("Enter whole minutes from 0 to 100000, or nothing."))
+    return int(text) * 60.0
 
 
 def gpu_layers(text: str) -> str | int:

@@ -6,10 +6,12 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.durations import keep_alive_s
 from app.domain.errors import InvalidRequest
 from app.domain.generation import SamplerStep, SamplingChoice
 
 __all__ = [
+    "KeepAliveFields",
     "Part",
     "SamplingFields",
     "StreamOptions",
@@ -43,11 +45,31 @@ class WireRequest(BaseModel):
     model: Annotated[str, Field(min_length=1, max_length=512, description="Id of an installed model.")]
 
 
+class KeepAliveFields(WireRequest):
+    """How long the model stays in memory afterwards, as other local servers ask for it."""
+
+    keep_alive: Annotated[
+        str | int | float | None,
+        Field(description="Seconds or a duration such as 5m; 0 unloads the model at once, -1 keeps it."),
+    ] = None
+    ttl: Annotated[float, Field(ge=-1, description="Seconds; keep_alive wins.")] | None = None
+
+    @property
+    def kept_alive_s(self) -> float | None:
+        """None leaves it to the settings. Raises InvalidRequest."""
+        if self.keep_alive is None:
+            return keep_alive_s(self.ttl) if self.ttl is not None else None
+        try:
+            return keep_alive_s(self.keep_alive)
+        except ValueError as error:
+            raise InvalidRequest(str(error), param="keep_alive") from error
+
+
 class StreamOptions(Part):
     include_usage: bool | None = None
 
 
-class SamplingFields(WireRequest):
+class SamplingFields(KeepAliveFields):
     """Fields left out take what the model's file recommends, else the defaults of `SamplingParams`. Names are OpenAI's where it
     has one, else llama-server's."""
 

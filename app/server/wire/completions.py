@@ -67,6 +67,7 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
         "output": domain_output(body.response_format),
         "suffix": body.suffix or None,
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
+        "keep_alive_s": body.kept_alive_s,
     }
     return tuple(
         CompletionRequest(prompt=prompt, sampling=body.sampling(index), cache_key=body.cache_key(index), **shared)

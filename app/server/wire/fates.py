@@ -55,6 +55,7 @@ _SAMPLING = _honoured(
     *("repeat_penalty", "frequency_penalty", "presence_penalty", "repeat_last_n"),
     *("seed", "logit_bias", "samplers", "min_tokens", "ignore_eos", "stop"),
 )
+_KEEPING = _honoured("keep_alive", "ttl")
 _BOOKKEEPING = _no_effect(
     "Hearth keeps no accounts.",
     *(
@@ -80,6 +81,7 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_SAMPLING,
     *_honoured("logprobs", "top_logprobs", "response_format", "tools", "tool_choice", "parallel_tool_calls"),
     *_honoured("reasoning_effort", "chat_template_kwargs"),
+    *_KEEPING,
     *_BOOKKEEPING,
     *_no_effect("The model's own style decides.", "verbosity"),
     *_no_effect("A prediction only saves time.", "prediction"),
@@ -99,6 +101,7 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
     *_honoured("response_format", "prompt_cache_key"),
+    *_KEEPING,
     *_BOOKKEEPING,
     *_FOREIGN_BOUNDS,
     *_FOREIGN_SAMPLERS,
@@ -106,6 +109,7 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
 
 EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "input", "encoding_format", "dimensions"),
+    *_KEEPING,
     *_BOOKKEEPING,
 )
 

@@ -27,6 +27,10 @@ def model_body(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
         "quantization": model.quantization,
         "size_bytes": model.size_bytes,
         "state": loaded.state.value,
+        "active_requests": loaded.active_requests if loaded.state is ModelState.READY else None,
+        "memory_bytes": loaded.memory_bytes or None,
+        "gpu_layers": loaded.n_gpu_layers if loaded.state is ModelState.READY else None,
+        "unload_at": loaded.unload_at.isoformat() if loaded.unload_at is not None else None,
         "stats": dataclasses.asdict(loaded.stats) if loaded.stats is not None else None,
     }
 

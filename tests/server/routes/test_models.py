@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,11 @@ async def test_models_that_can_be_used_are_listed(tmp_path: Path) -> None:
     assert (ember["state"], ember["loaded_context_length"], ember["max_context_length"]) == ("unloaded", None, 4096)
     assert "vision" in ember["capabilities"]
     assert (other["id"], other["owned_by"], other["context_length"]) == ("org/model-GGUF/x.gguf", "org", None)
-    assert (after["data"][0]["state"], after["data"][0]["loaded_context_length"]) == ("ready", 4096)
+    loaded = after["data"][0]
+    assert (loaded["state"], loaded["loaded_context_length"]) == ("ready", 4096)
+    assert (ember["memory_bytes"], ember["unload_at"], ember["gpu_layers"]) == (None, None, None)
+    assert (loaded["memory_bytes"], loaded["gpu_layers"], loaded["active_requests"]) == (2_000_000, 0, 0)
+    assert datetime.fromisoformat(loaded["unload_at"]) > datetime.now(UTC)
 
 
 @pytest.mark.parametrize("path", ["org/model/x.gguf", "org%2Fmodel%2Fx.gguf", "ORG/Model/X.gguf"])

@@ -99,3 +99,25 @@ def test_a_token_that_is_no_id_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         requests(logit_bias={"hello": 5})
     assert caught.value.param == "logit_bias"
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, None),
+        ({"keep_alive": "5m"}, 300.0),
+        ({"keep_alive": 90}, 90.0),
+        ({"keep_alive": 0}, 0.0),
+        ({"keep_alive": -1}, -1.0),
+        ({"ttl": 60}, 60.0),
+        ({"ttl": 60, "keep_alive": "1h"}, 3600.0),
+    ],
+)
+def test_a_request_can_say_how_long_its_model_stays(given: dict[str, Any], seconds: float | None) -> None:
+    assert request(**given).keep_alive_s == seconds
+
+
+def test_a_keep_alive_that_is_no_duration_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="no duration") as caught:
+        request(keep_alive="soon")
+    assert caught.value.param == "keep_alive"

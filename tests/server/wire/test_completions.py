@@ -125,3 +125,8 @@ def test_a_stream_echoes_first_and_counts_its_offsets_on() -> None:
     last = json.loads(frames.event(1, END).decode().removeprefix("data: "))
     Completion.model_validate(last | {"choices": [last["choices"][0]]})
     assert last["choices"][0] == {"text": "", "index": 1, "logprobs": None, "finish_reason": "length"}
+
+
+def test_a_completion_can_say_how_long_its_model_stays() -> None:
+    assert requests(keep_alive="10m")[0].keep_alive_s == 600.0
+    assert requests()[0].keep_alive_s is None

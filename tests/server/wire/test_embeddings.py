@@ -60,3 +60,8 @@ def test_the_answer_has_openai_s_shape() -> None:
     assert answer["model"] == "all-minilm"
     assert answer["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
     assert [(entry["object"], entry["index"]) for entry in answer["data"]] == [("embedding", 0)]
+
+
+def test_an_embedding_model_can_be_told_how_long_to_stay() -> None:
+    assert embedding_request(body(keep_alive="10m")).keep_alive_s == 600.0
+    assert embedding_request(body()).keep_alive_s is None

@@ -1,0 +1,58 @@
+"""From settings to how one model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.domain.models import Capability, InstalledModel
+from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
+from app.settings import ModelSettings, Settings
+
+__all__ = ["effective_settings", "engine_config", "is_pinned"]
+
+_MB = 1024 * 1024
+_FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
+
+
+def effective_settings(model_id: str, settings: Settings) -> Settings:
+    """The settings that hold for a model: its own where it has some, else the general ones."""
+    own = settings.models.get(model_id, ModelSettings())
+    given = {name: value for name, value in own if value is not None and name in Settings.model_fields}
+    return settings.model_copy(update=given)
+
+
+def is_pinned(model_id: str, settings: Settings) -> bool:
+    """Whether it stays in memory once it is there, however long nobody uses it."""
+    return settings.models.get(model_id, ModelSettings()).pinned
+
+
+def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path | None = None) -> EngineConfig:
+    """Without what depends on the moment: the memory that other models take. Prompts are kept in `cache_folder`."""
+    chosen = effective_settings(model.id, settings)
+    embedding = model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT)
+    return EngineConfig(
+        model_path=model.path,
+        projector_path=model.projector,
+        embedding=embedding,
+        n_ctx=chosen.n_ctx,
+        n_parallel=chosen.n_parallel,
+        n_threads=chosen.n_threads,
+        n_gpu_layers=None if chosen.gpu_layers == "auto" else chosen.gpu_layers,
+        n_batch=chosen.n_batch,
+        n_ubatch=chosen.n_ubatch,
+        devices=chosen.devices,
+        tensor_split=chosen.tensor_split,
+        cache_type_k=chosen.cache_type_k,
+        cache_type_v=chosen.cache_type_v,
+        flash_attention=_FLASH_ATTENTION[chosen.flash_attention],
+        use_mmap=chosen.use_mmap,
+        use_mlock=chosen.use_mlock,
+        rope=RopeScaling(chosen.rope_type, chosen.rope_factor, chosen.rope_freq_base, chosen.rope_original_ctx),
+        adapters=() if embedding else tuple(LoraAdapter(adapter.path, adapter.scale) for adapter in chosen.adapters),
+        memory_check=chosen.memory_check,
+        cache_memory_bytes=settings.prompt_cache_memory_mb * _MB,
+        cache_folder=cache_folder,
+        cache_disk_bytes=settings.prompt_cache_disk_mb * _MB,
+        n_draft=settings.n_draft,
+        draft_path=settings.draft_model,
+    )

@@ -1,0 +1,110 @@
+"""One model's stay in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain.models import InstalledModel, LoadedModel, ModelState
+from app.engine.client import EngineClient
+from app.engine.protocol import EngineConfig
+from app.formats.chat_format import ChatFormat
+
+__all__ = ["ModelInUse", "Resident"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """A model that stays loaded for as long as it is held."""
+
+    model: InstalledModel
+    client: EngineClient
+    format: ChatFormat
+
+
+class Resident:
+    """A model on its way into memory, in it, or on its way out. Owned by the service loop."""
+
+    loading: asyncio.Task[ModelInUse]
+
+    def __init__(self, model: InstalledModel, config: EngineConfig) -> None:
+        self.model = model
+        self.config = config
+        self.state = ModelState.LOADING
+        self.progress = 0.0
+        self.users = 0
+        self.last_used = 0
+        # What the last user wanted; None leaves it to the settings.
+        self.keep_alive_s: float | None = None
+        self.unload_at: datetime | None = None
+        self.ready: asyncio.Future[ModelInUse] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+
+    @property
+    def in_use(self) -> ModelInUse:
+        """Only once it is ready."""
+        return self.ready.result()
+
+    @property
+    def idle(self) -> bool:
+        return self.state is ModelState.READY and self.users == 0
+
+    @property
+    def crashed(self) -> bool:
+        return self.state is ModelState.READY and self.in_use.client.crashed
+
+    @property
+    def is_loaded(self) -> bool:
+        return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is None
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes of all devices; of a model that nothing was planned for at least its weights."""
+        if not self.is_loaded:
+            return 0
+        info = self.in_use.client.info
+        return info.memory.total_bytes if info.memory is not None else info.size_bytes
+
+    @property
+    def mapped_bytes(self) -> int:
+        return self.in_use.client.info.mapped_bytes if self.is_loaded else 0
+
+    def memory_on(self, device: str) -> int:
+        memory = self.in_use.client.info.memory if self.is_loaded else None
+        need = memory.need_of(device) if memory is not None else None
+        return need.total_bytes if need is not None else 0
+
+    def is_of(self, model: InstalledModel, config: EngineConfig) -> bool:
+        """Whether it would be loaded the same way again, from files that have not changed."""
+        return self.config == config and (self.model.modified, self.model.size_bytes) == (model.modified, model.size_bytes)
+
+    @property
+    def snapshot(self) -> LoadedModel:
+        if not self.is_loaded:
+            return LoadedModel(self.model.id, self.state, self.progress, active_requests=self.users)
+        client = self.in_use.client
+        return LoadedModel(
+            self.model.id,
+            self.state,
+            1.0,
+            client.info.n_ctx,
+            self.users,
+            client.pid,
+            memory_bytes=self.memory_bytes,
+            n_gpu_layers=client.info.n_gpu_layers,
+            unload_at=self.unload_at,
+            stats=client.stats,
+        )
+
+    def stop_loading(self) -> bool:
+        """False if the loading has ended already."""
+        stopped = self.loading.cancel()
+        if stopped:
+            self.state = ModelState.UNLOADING
+        return stopped
+
+    def become_ready(self, in_use: ModelInUse) -> None:
+        self.state = ModelState.READY
+        self.progress = 1.0
+        self.ready.set_result(in_use)

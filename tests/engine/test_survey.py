@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import ModelLoadFailed
+from app.domain.memory import HOST, DeviceKind
+from app.engine.inprocess import ThreadLauncher
+from app.engine.process import ProcessLauncher
+from app.engine.protocol import EngineConfig
+from app.engine.survey import survey
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_worker_names_the_devices_of_this_computer() -> None:
+    found = await survey(None)
+    assert found.plan is None
+    host = next(device for device in found.devices if device.name == HOST)
+    assert host.kind is DeviceKind.CPU
+    assert 0 < host.free_bytes <= host.total_bytes
+
+
+@pytest.mark.parametrize("launcher", [ProcessLauncher(), ThreadLauncher()], ids=["process", "thread"])
+async def test_a_launcher_says_what_a_load_would_take(launcher: ProcessLauncher | ThreadLauncher, ember_path: Path) -> None:
+    plan = (await launcher.survey(EngineConfig(ember_path, n_ctx=1024))).plan
+    assert plan is not None
+    assert plan.fits
+    assert plan.n_ctx == 1024
+    assert plan.total_bytes > plan.needs[0].weights_bytes > 0
+
+
+async def test_a_plan_that_does_not_fit_is_told_all_the_same(ember_path: Path) -> None:
+    plan = (await survey(EngineConfig(ember_path, memory_limit_bytes=1))).plan
+    assert plan is not None
+    assert not plan.fits
+
+
+async def test_a_file_that_cant_be_loaded_in_any_case_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadFailed, match="does not exist"):
+        await survey(EngineConfig(tmp_path / "none.gguf"))
+
+
+async def test_a_worker_that_ends_or_never_starts_is_told() -> None:
+    with pytest.raises(ModelLoadFailed, match="ended"):
+        await survey(None, command=("/bin/true",))
+    with pytest.raises(ModelLoadFailed, match="can't be started"):
+        await survey(None, command=("/no/such/program",))
