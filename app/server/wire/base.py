@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -154,14 +155,9 @@ def texts_or_tokens(given: str | list[str] | list[int] | list[list[int]]) -> tup
 
 
 # What goes to the engine as it came.
-_AS_GIVEN = frozenset(SamplingFields.model_fields) - {
-    "model",
-    "top_k",
-    "seed",
-    "logit_bias",
-    "dry_sequence_breakers",
-    "samplers",
-    "stop",
+# Those that are passed on as they are.
+_AS_GIVEN = (frozenset(SamplingFields.model_fields) & {field.name for field in fields(SamplingChoice)}) - {
+    *("top_k", "seed", "logit_bias", "dry_sequence_breakers", "samplers")
 }
 # Asked for by adaptive_target alone; it always draws last.
 _ADAPTIVE = frozenset({"adaptive_p", "adaptive-p", "adaptivep", "a"})
