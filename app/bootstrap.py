@@ -24,8 +24,9 @@ from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
 from app.service.conversations import ConversationService
+from app.service.embeddings import EmbeddingService
 from app.service.loop import ServiceLoop
 from app.service.models import ModelManager
 from app.service.server_control import ServerState

@@ -103,6 +103,8 @@ class Settings(BaseModel):
     rope_freq_base: float = Field(default=0.0, ge=0)
     rope_original_ctx: Count = 0
     adapters: tuple[AdapterSettings, ...] = ()
+    # How embeddings are pooled; auto asks the model.
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     # Memory
     max_loaded_models: int = Field(default=2, ge=1)
     # Finished prompts kept in the host's memory per model, and prompts of conversations kept on the disk; 0 keeps none.

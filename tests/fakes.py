@@ -28,11 +28,13 @@ from app.domain.generation import (
     FinishReason,
     JsonObjectFormat,
     ReasoningDelta,
+    RerankResult,
     TextDelta,
     Timings,
     TokenLogprob,
     ToolArgumentsDelta,
     ToolCallStarted,
+    Truncation,
     Usage,
 )
 from app.domain.memory import MemoryPlan
@@ -148,6 +150,7 @@ class FakeEngineClient:
         self.finished: list[str] = []
         self.forgotten: list[str] = []
         self.stats = EngineStats()
+        self.truncations: list[Truncation] = []
         self.close_gate: asyncio.Event | None = None
         self._answers = list(answers) or [Answer.of("Hello", " there", ".")]
         self._end: AppError | None = None
@@ -199,12 +202,22 @@ class FakeEngineClient:
     def forget(self, owner: str) -> None:
         self.forgotten.append(owner)
 
-    async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult:
+    async def embed(
+        self, inputs: tuple[str | tuple[int, ...], ...], *, truncation: Truncation = Truncation.NONE
+    ) -> EmbeddingResult:
         """Unit vectors: the axis is the length of the input."""
         self._check()
+        self.truncations.append(truncation)
         n_embd = self.info.n_embd
         vectors = tuple(struct.pack(f"<{n_embd}f", *(float(i == len(one) % n_embd) for i in range(n_embd))) for one in inputs)
         return EmbeddingResult(vectors, prompt_tokens=sum(len(one) for one in inputs))
+
+    async def rerank(self, query: str, documents: tuple[str, ...], *, truncation: Truncation = Truncation.NONE) -> RerankResult:
+        """A score is how much of the document the query is."""
+        self._check()
+        self.truncations.append(truncation)
+        scores = tuple(len(query) * document.count(query) / len(document) for document in documents)
+        return RerankResult(scores, prompt_tokens=sum(len(query) + len(document) for document in documents))
 
     async def tokenize(self, prompt: tuple[PromptSegment, ...], *, add_special: bool = False) -> tuple[int, ...]:
         self._check()

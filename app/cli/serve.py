@@ -53,6 +53,9 @@ def serve(
     ctx_size: Annotated[int | None, typer.Option(min=0, help="Tokens of context per model; 0 chooses.")] = None,
     threads: Annotated[int | None, typer.Option(min=0, max=512, help="Threads per model; 0 means the physical cores.")] = None,
     gpu_layers: Annotated[str | None, typer.Option(metavar="auto|N", help="Layers to offload to the GPU.")] = None,
+    pooling: Annotated[
+        str | None, typer.Option(metavar="auto|mean|cls|last", help="How embeddings are pooled; auto asks the model.")
+    ] = None,
     draft: Annotated[int | None, typer.Option(min=0, max=8, help="Tokens guessed ahead at once; 0 guesses none.")] = None,
     draft_model: Annotated[
         Path | None, typer.Option(help="A small GGUF of the same family, whose guesses the model checks.")
@@ -90,6 +93,7 @@ def serve(
         "gpu_layers": _gpu_layers(gpu_layers),
         "n_draft": draft,
         "draft_model": draft_model.absolute() if draft_model is not None else None,
+        "pooling": pooling,
         "api_key": api_key,
         "devices": tuple(device) if device else None,
         "tensor_split": shares(tensor_split),

@@ -21,8 +21,11 @@ __all__ = [
     "JsonSchemaFormat",
     "NamedToolChoice",
     "OutputFormat",
+    "Pooling",
     "PrefillProgress",
     "ReasoningDelta",
+    "RerankRequest",
+    "RerankResult",
     "SamplerStep",
     "SamplingChoice",
     "SamplingParams",
@@ -34,6 +37,7 @@ __all__ = [
     "ToolArgumentsDelta",
     "ToolCallStarted",
     "ToolChoice",
+    "Truncation",
     "Usage",
 ]
 
@@ -253,12 +257,31 @@ class CompletionRequest:
     keep_alive_s: float | None = None
 
 
+class Pooling(enum.StrEnum):
+    """How the vectors of an input's tokens become one. NONE leaves them as they are; RANK makes a score of them."""
+
+    NONE = "none"
+    MEAN = "mean"
+    CLS = "cls"
+    LAST = "last"
+    RANK = "rank"
+
+
+class Truncation(enum.StrEnum):
+    """What becomes of an input that is too long: it is refused, or loses its end or its start."""
+
+    NONE = "none"
+    END = "end"
+    START = "start"
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
     """One vector per input; an input is a text or token ids."""
 
     model: str
     inputs: tuple[str | tuple[int, ...], ...]
+    truncation: Truncation = Truncation.NONE
     keep_alive_s: float | None = None
 
 
@@ -267,6 +290,25 @@ class EmbeddingResult:
     """`vectors` are L2-normalised float32, little endian, one `bytes` of 4 · n_embd per input."""
 
     vectors: tuple[bytes, ...]
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """How well each document answers the query."""
+
+    model: str
+    query: str
+    documents: tuple[str, ...]
+    truncation: Truncation = Truncation.NONE
+    keep_alive_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankResult:
+    """One score per document, in their order, from 0 (does not answer the query) to 1."""
+
+    scores: tuple[float, ...]
     prompt_tokens: int
 
 

@@ -30,6 +30,7 @@ class Capability(enum.StrEnum):
     TOOLS = "tools"
     REASONING = "reasoning"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
 
 
 class ModelSource(enum.StrEnum):
@@ -43,7 +44,7 @@ class ModelSource(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A text or embedding model with what belongs to it.
+    """A text or embedding model, or a reranker, with what belongs to it.
 
     `id` is what clients send as `model`. `files` are every file of it: shards first, then projectors. `problem` says why the
     model can't be used, None if it can. `parameters` and `n_ctx_train` come from the header; 0 if it does not say.

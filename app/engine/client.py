@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol, TypeAlias
 
-from app.domain.generation import EmbeddingResult
+from app.domain.generation import EmbeddingResult, RerankResult, Truncation
 from app.domain.prompt import PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.protocol import (
@@ -54,7 +54,15 @@ class EngineClient(Protocol):
         """As of a second ago at most."""
         ...
 
-    async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult: ...
+    async def embed(
+        self, inputs: tuple[str | tuple[int, ...], ...], *, truncation: Truncation = Truncation.NONE
+    ) -> EmbeddingResult:
+        """Raises ContextOverflow, naming the input, for one that is too long and must not be cut."""
+        ...
+
+    async def rerank(self, query: str, documents: tuple[str, ...], *, truncation: Truncation = Truncation.NONE) -> RerankResult:
+        """Raises ContextOverflow, naming the document, as `embed` does; or the query, if that alone is too long."""
+        ...
 
     async def tokenize(self, prompt: tuple[PromptSegment, ...], *, add_special: bool = False) -> tuple[int, ...]: ...
 

@@ -191,18 +191,27 @@ class Decoder(Protocol):
 
 
 class Encoder(Protocol):
-    """A context that turns texts into vectors. Engine thread only."""
+    """A context that turns texts into vectors, or into scores. Engine thread only, except `interrupt`."""
 
     @property
-    def n_tokens_max(self) -> int:
-        """Tokens of one batch."""
+    def n_tokens_packed(self) -> int:
+        """Tokens of several inputs that are best computed together."""
         ...
 
     @property
-    def n_sequences(self) -> int: ...
+    def n_sequences(self) -> int:
+        """Inputs of one batch."""
+        ...
 
-    def encode(self, inputs: Sequence[Sequence[int]]) -> FloatArray | None:
-        """One pooled vector per input, not normalised; None if llama.cpp refused the batch."""
+    def encode(self, inputs: Sequence[Sequence[int]]) -> FloatArray | DecodeResult:
+        """One row per input: its pooled vector, not normalised, or a score from 0 to 1. Or why there are none.
+
+        Raises GenerationFailed if nothing can be computed at all.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Make a running `encode` return soon with ABORTED, where that is possible. Any thread."""
         ...
 
     def close(self) -> None: ...

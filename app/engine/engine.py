@@ -12,10 +12,11 @@ from app.domain.prompt import PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import Vocabulary
-from app.engine.embedding import EmbeddingScheduler, PreparedEmbedding
+from app.engine.embedder import Embedder
+from app.engine.embedding import PreparedEmbedding
 from app.engine.generation import PreparedGeneration
 from app.engine.prompt import PromptTokenizer
-from app.engine.protocol import EmbedJob, GenerateJob, JobEvent, ModelInfo
+from app.engine.protocol import EmbedJob, GenerateJob, JobEvent, ModelInfo, RerankJob
 from app.engine.sampling import SamplingPlanner
 from app.engine.sampling_checks import check_sampling
 from app.engine.scheduler import Scheduler
@@ -32,7 +33,8 @@ _MAX_STOPS = 64
 class Engine:
     """Two threads may use it: one calls `prepare`, `tokenize` and `detokenize`, the other everything else.
 
-    `resources` frees the native objects when the engine is closed.
+    A model that only makes embeddings has no `scheduler`; one that makes none has no `embedder`. `resources` frees the native
+    objects when the engine is closed.
     """
 
     def __init__(
@@ -42,10 +44,11 @@ class Engine:
         vocabulary: Vocabulary,
         prompts: PromptTokenizer,
         constraints: ConstraintCompiler,
-        scheduler: Scheduler | EmbeddingScheduler,
+        scheduler: Scheduler | None,
         limit: int,
         resources: ExitStack,
         files: StateFiles | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self.info = info
         self._vocabulary = vocabulary
@@ -53,18 +56,22 @@ class Engine:
         self._prompts = prompts
         self._constraints = constraints
         self._scheduler = scheduler
+        self._embedder = embedder
+        self._parts: tuple[Scheduler | Embedder, ...] = tuple(part for part in (scheduler, embedder) if part is not None)
         self._limit = limit
         self._resources = resources
         self._files = files
 
     # ------------------------------------------------------------------------------------------------ preparing thread
-    def prepare(self, job: GenerateJob | EmbedJob) -> PreparedJob:
+    def prepare(self, job: GenerateJob | EmbedJob | RerankJob) -> PreparedJob:
         """Tokenize and check a job. Raises RequestError kinds."""
         match job:
             case GenerateJob():
                 return self._prepare_generation(job)
-            case EmbedJob():
-                return self._prepare_embedding(job)
+            case EmbedJob() | RerankJob():
+                if self._embedder is None:
+                    raise UnsupportedContent(f"{self.info.name} can't make embeddings. Choose another model.", param="model")
+                return self._embedder.prepare(job)
 
     def tokenize(self, prompt: Iterable[PromptSegment], *, add_special: bool) -> tuple[int, ...]:
         """The ids of a prompt; -1 for each token of a picture or sound. Raises RequestError kinds."""
@@ -79,10 +86,9 @@ class Engine:
         return self._vocabulary.detokenize(checked)
 
     def _prepare_generation(self, job: GenerateJob) -> PreparedGeneration:
-        if self.info.embedding:
-            raise UnsupportedContent(
-                f"{self.info.name} makes embeddings; it can't write text. Choose another model.", param="model"
-            )
+        if self._scheduler is None:
+            does = "ranks documents" if self.info.reranking else "makes embeddings"
+            raise UnsupportedContent(f"{self.info.name} {does}; it can't write text. Choose another model.", param="model")
         check_sampling(job.sampling, max_tokens=job.max_tokens)
         for token, _ in job.sampling.logit_bias:
             self._check_token(token, "logit_bias")
@@ -101,25 +107,6 @@ class Engine:
         saved = self._files.read(job.owner, prompt.ids) if self._files is not None and job.owner is not None else None
         return PreparedGeneration(job, prompt, constraint, self._limit, self._planner.plan(job.sampling), saved)
 
-    def _prepare_embedding(self, job: EmbedJob) -> PreparedEmbedding:
-        if not self.info.embedding:
-            raise UnsupportedContent(f"{self.info.name} can't make embeddings. Choose an embedding model.", param="model")
-        return PreparedEmbedding(job.id, tuple(self._embedding_input(text, i) for i, text in enumerate(job.inputs)))
-
-    def _embedding_input(self, text: str | tuple[int, ...], index: int) -> tuple[int, ...]:
-        param = f"input[{index}]"
-        if isinstance(text, str):
-            ids = tuple(self._vocabulary.tokenize(text, parse_special=False, add_special=True))
-        else:
-            for token in text:
-                self._check_token(token, param)
-            ids = text
-        if not ids:
-            raise InvalidRequest("An input is empty.", param=param)
-        if len(ids) > self._limit:
-            raise ContextOverflow(n_prompt=len(ids), n_ctx=self._limit, param=param)
-        return ids
-
     def _check_token(self, token: int, param: str) -> None:
         if not 0 <= token < self._vocabulary.n_tokens:
             last = self._vocabulary.n_tokens - 1
@@ -127,63 +114,68 @@ class Engine:
 
     def interrupt(self, job: str) -> None:
         """Cut a job's long computation short if it runs alone. Any thread; `cancel` still has to follow."""
-        if isinstance(self._scheduler, Scheduler):
-            self._scheduler.interrupt(job)
+        for part in self._parts:
+            part.interrupt(job)
 
     # --------------------------------------------------------------------------------------------------- engine thread
     @property
     def busy(self) -> bool:
         """Whether `step` has something to do."""
-        return self._scheduler.busy
+        return any(part.busy for part in self._parts)
 
     def submit(self, prepared: object) -> None:
         """Queue a job that `prepare` returned. Raises EngineBusy when too many wait."""
-        match prepared, self._scheduler:
-            case PreparedGeneration(), Scheduler() as scheduler:
-                scheduler.submit(prepared)
-            case PreparedEmbedding(), EmbeddingScheduler() as scheduler:
-                scheduler.submit(prepared)
+        match prepared:
+            case PreparedGeneration() if self._scheduler is not None:
+                self._scheduler.submit(prepared)
+            case PreparedEmbedding() if self._embedder is not None:
+                self._embedder.submit(prepared)
             case _:
                 raise UnsupportedContent(f"{self.info.name} can't do that.", param="model")
 
     def cancel(self, job: str) -> None:
         """Drop a job; no event follows. Unknown ids are ignored."""
-        self._scheduler.cancel(job)
+        for part in self._parts:
+            part.cancel(job)
 
     def finish(self, job: str) -> None:
         """End an answer where it is; its Done comes with the next step. Unknown ids are ignored."""
-        if isinstance(self._scheduler, Scheduler):
+        if self._scheduler is not None:
             self._scheduler.finish(job)
 
     def forget(self, owner: str) -> None:
         """Keep nothing of a conversation that is gone."""
-        if isinstance(self._scheduler, Scheduler):
+        if self._scheduler is not None:
             self._scheduler.forget(owner)
 
     @property
     def has_unwritten(self) -> bool:
         """Whether `keep` has something to write."""
-        return isinstance(self._scheduler, Scheduler) and self._scheduler.has_unwritten
+        return self._scheduler is not None and self._scheduler.has_unwritten
 
     def keep(self) -> None:
         """Write prompts of conversations to the disk; the last thing before `close`."""
-        if isinstance(self._scheduler, Scheduler):
+        if self._scheduler is not None:
             self._scheduler.keep()
 
     def stats(self, *, send_ns: int = 0) -> EngineStats:
         """What was done since the model was loaded; `send_ns` more nanoseconds went into handing out events."""
-        return self._scheduler.stats(send_ns=send_ns) if isinstance(self._scheduler, Scheduler) else EngineStats()
+        return self._scheduler.stats(send_ns=send_ns) if self._scheduler is not None else EngineStats()
 
     def step(self) -> list[JobEvent]:
-        """Compute one batch for everybody. Never raises: what fails ends the jobs concerned with JobFailed."""
-        try:
-            return self._scheduler.step()
-        except Exception as error:  # noqa: BLE001 -- the edge: whatever happened must not end the engine thread
-            _LOG.exception("A step of the engine failed")
-            reason = error if isinstance(error, AppError) else GenerationFailed(f"The engine failed: {error}")
-            return self._scheduler.fail_all(reason)
+        """Compute a batch of text, then one of embeddings. Never raises: what fails ends the jobs concerned with JobFailed."""
+        events: list[JobEvent] = []
+        for part in self._parts:
+            try:
+                events += part.step() if part.busy else ()
+            except Exception as error:  # noqa: BLE001 -- the edge: whatever happened must not end the engine thread
+                _LOG.exception("A step of the engine failed")
+                reason = error if isinstance(error, AppError) else GenerationFailed(f"The engine failed: {error}")
+                events += part.fail_all(reason)
+        return events
 
     def close(self) -> None:
         """Free everything. Safe to call twice."""
-        self._scheduler.close()
+        for part in self._parts:
+            part.close()
         self._resources.close()

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
 from app.domain.errors import AppError
-from app.domain.generation import EmbeddingResult
+from app.domain.generation import EmbeddingResult, RerankResult, Truncation
 from app.domain.prompt import Piece, PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
@@ -31,6 +31,8 @@ from app.engine.protocol import (
     JobFailed,
     ModelInfo,
     PromptProgress,
+    Reranked,
+    RerankJob,
     Saving,
     Standing,
     Tokenized,
@@ -43,7 +45,7 @@ __all__ = ["JobClient"]
 # For writing prompts to the disk.
 _SAVE_S = 15.0
 
-_Answer: TypeAlias = Embedded | Tokenized | Detokenized
+_Answer: TypeAlias = Embedded | Reranked | Tokenized | Detokenized
 
 
 class JobClient(ABC):
@@ -103,9 +105,16 @@ class JobClient(ABC):
     def forget(self, owner: str) -> None:
         self._post(Forget(owner))
 
-    async def embed(self, inputs: tuple[str | tuple[int, ...], ...]) -> EmbeddingResult:
-        answer = await self._ask(EmbedJob(self._next_id(), inputs))
+    async def embed(
+        self, inputs: tuple[str | tuple[int, ...], ...], *, truncation: Truncation = Truncation.NONE
+    ) -> EmbeddingResult:
+        answer = await self._ask(EmbedJob(self._next_id(), inputs, truncation))
         assert isinstance(answer, Embedded)
+        return answer.result
+
+    async def rerank(self, query: str, documents: tuple[str, ...], *, truncation: Truncation = Truncation.NONE) -> RerankResult:
+        answer = await self._ask(RerankJob(self._next_id(), query, documents, truncation))
+        assert isinstance(answer, Reranked)
         return answer.result
 
     async def tokenize(self, prompt: tuple[PromptSegment, ...], *, add_special: bool = False) -> tuple[int, ...]:
@@ -150,7 +159,7 @@ class JobClient(ABC):
         """Hand out one frame. Events of jobs nobody waits for any more are dropped."""
         for event in frame:
             match event:
-                case Embedded() | Tokenized() | Detokenized():
+                case Embedded() | Reranked() | Tokenized() | Detokenized():
                     answer = self._answers.get(event.id)
                     if answer is not None and not answer.done():
                         answer.set_result(event)
@@ -180,7 +189,7 @@ class JobClient(ABC):
         for id in (*self._streams, *self._answers):
             self._fail(id, copy.copy(self._end))
 
-    async def _ask(self, job: EmbedJob | TokenizeJob | DetokenizeJob) -> _Answer:
+    async def _ask(self, job: EmbedJob | RerankJob | TokenizeJob | DetokenizeJob) -> _Answer:
         self._send(job)
         answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._answers[job.id] = answer

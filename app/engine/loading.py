@@ -5,27 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from app.domain.errors import ModelLoadFailed, NotEnoughMemory
+from app.domain.generation import Pooling
 from app.domain.memory import MemoryPlan
 from app.engine.config_check import problem_of
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import MemoryKind
 from app.engine.draft_model import DraftModel
 from app.engine.drafts import Drafter, NgramDrafter
-from app.engine.embedding import EmbeddingScheduler
+from app.engine.embedder import Embedder, RerankFormat
+from app.engine.embedding import EmbeddingScheduler, LazyEncoder
 from app.engine.engine import Engine
 from app.engine.host_memory import resident_bytes
 from app.engine.llama.adapters import LlamaAdapters
 from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import LogTail, binding_version, clean_reason, devices, physical_cores, start_backend
-from app.engine.llama.context import ContextSize, LlamaDecoder, LlamaEncoder
+from app.engine.llama.context import ContextSize, LlamaDecoder
+from app.engine.llama.encoder import EncoderSize, LlamaEncoder, longest_input
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel
-from app.engine.llama.parameters import ModelOptions
+from app.engine.llama.parameters import ContextOptions, ModelOptions
 from app.engine.llama.projector import LlamaProjector
 from app.engine.memory_plan import refusal, smaller
 from app.engine.planning import (
@@ -33,7 +35,6 @@ from app.engine.planning import (
     ContextRefused,
     MemoryPlanner,
     decoder_size,
-    embedding_limit,
     encoder_size,
     serves_embeddings,
     trained_ctx,
@@ -50,6 +51,12 @@ _LOG = logging.getLogger(__name__)
 _MAGIC = b"GGUF"
 # Cells where nothing could be planned.
 _AUTO_CELLS = 8192
+# The second context of a model that writes.
+_TEXT_EMBEDDING_SEQUENCES = 8
+_TEXT_INPUT_TOKENS = 2048
+_OF_VECTORS = (Pooling.MEAN, Pooling.CLS, Pooling.LAST)
+# Shorter inputs, where memory is short in spite of the plan.
+_SHORTER_INPUTS = (2048, 512)
 _MAX_CELLS = 2**31 - 1
 # The projector and the context are small beside the weights.
 _WEIGHTS_SHARE = 0.9
@@ -177,12 +184,14 @@ class _Loader:
         info = self._info(model, plan, n_ctx=limit, projector=projector, embedding=False)
         constraints = ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary))
         self._resources.callback(constraints.close)
+        prompts = PromptTokenizer(vocabulary, projector, model_name=info.name)
         engine = Engine(
             info,
             vocabulary=vocabulary,
-            prompts=PromptTokenizer(vocabulary, projector, model_name=info.name),
+            prompts=prompts,
             constraints=constraints,
             scheduler=self._scheduler(model, decoder, files),
+            embedder=self._text_embedder(model, prompts, limit=limit),
             limit=limit,
             files=files,
             resources=self._resources.pop_all(),
@@ -261,27 +270,74 @@ class _Loader:
     def _embedding_engine(self, model: LlamaModel, plan: MemoryPlan | None) -> Engine:
         if self._config.adapters:
             raise self._failure("adapters can't be applied to an embedding model.")
-        config = replace(self._config, n_ctx=plan.n_ctx) if plan is not None else self._config
-        size = encoder_size(config, model, n_threads=self._n_threads)
-        limit = embedding_limit(config, model)
-        encoder = LlamaEncoder.open(model, size)
-        if encoder is None:
-            raise self._failure(self._native_reason("it makes no embeddings, or there is not enough memory for them."))
-        self._resources.callback(encoder.close)
-        info = self._info(model, plan, n_ctx=limit, projector=None, embedding=True)
+        pooling = self._config.pooling or model.pooling
+        if pooling is Pooling.NONE:
+            raise self._failure("its file asks for a vector per token, which no answer has a place for. Choose a pooling.")
+        encoder, limit = self._encoder(model, pooling, plan)
+        ranks = encoder.pooling is Pooling.RANK
+        info = self._info(model, plan, n_ctx=limit, projector=None, embedding=True, reranking=ranks)
         vocabulary = model.vocabulary
+        prompts = PromptTokenizer(vocabulary, None, model_name=info.name)
         return Engine(
             info,
             vocabulary=vocabulary,
-            prompts=PromptTokenizer(vocabulary, None, model_name=info.name),
+            prompts=prompts,
             constraints=ConstraintCompiler(vocabulary, partial(make_tokenizer, vocabulary)),
-            scheduler=EmbeddingScheduler(encoder),
+            scheduler=None,
+            embedder=Embedder(
+                EmbeddingScheduler(encoder),
+                vocabulary=vocabulary,
+                prompts=prompts,
+                limit=limit,
+                model_name=info.name,
+                rerank_format=RerankFormat(model.rerank_template, *vocabulary.pair_marks) if ranks else None,
+            ),
             limit=limit,
             resources=self._resources.pop_all(),
         )
 
+    def _encoder(self, model: LlamaModel, pooling: Pooling | None, plan: MemoryPlan | None) -> tuple[LlamaEncoder, int]:
+        """With the longest input it reads: what was planned, and less if memory is short all the same."""
+        longest = plan.n_ctx if plan is not None else longest_input(model, pooling, self._config.n_ctx)
+        shorter = () if self._config.n_ctx else (n for n in _SHORTER_INPUTS if n < longest)
+        for limit in (longest, *shorter):
+            size = encoder_size(self._config, limit, n_threads=self._n_threads)
+            encoder = LlamaEncoder.open(model, size, n_ubatch=self._config.n_ubatch, pooling=pooling)
+            if encoder is not None:
+                self._resources.callback(encoder.close)
+                return encoder, limit
+        raise self._failure(self._native_reason("there is not enough memory for its embeddings."), NotEnoughMemory)
+
+    def _text_embedder(self, model: LlamaModel, prompts: PromptTokenizer, *, limit: int) -> Embedder:
+        """Vectors of a model that writes: from a second context on the same weights, which the first job opens.
+
+        It costs the memory of `_TEXT_INPUT_TOKENS` cells (0.25 GB on an 8B model), and an answer that is being written waits
+        for each of its batches.
+        """
+        pooling = self._config.pooling or (model.pooling if model.pooling in _OF_VECTORS else Pooling.LAST)
+        limit = min(limit, _TEXT_INPUT_TOKENS)
+        n_packed = min(limit, self._config.n_ubatch)
+        options = ContextOptions.of(self._config)
+        size = EncoderSize(limit, n_packed, _TEXT_EMBEDDING_SEQUENCES, self._n_threads, options)
+
+        def open_encoder() -> LlamaEncoder | None:
+            return LlamaEncoder.open(model, size, n_ubatch=self._config.n_ubatch, pooling=pooling)
+
+        encoder = LazyEncoder(open_encoder, n_tokens_packed=n_packed, n_sequences=_TEXT_EMBEDDING_SEQUENCES)
+        self._resources.callback(encoder.close)
+        return Embedder(
+            EmbeddingScheduler(encoder), vocabulary=model.vocabulary, prompts=prompts, limit=limit, model_name=model.name
+        )
+
     def _info(
-        self, model: LlamaModel, plan: MemoryPlan | None, *, n_ctx: int, projector: LlamaProjector | None, embedding: bool
+        self,
+        model: LlamaModel,
+        plan: MemoryPlan | None,
+        *,
+        n_ctx: int,
+        projector: LlamaProjector | None,
+        embedding: bool,
+        reranking: bool = False,
     ) -> ModelInfo:
         vocabulary = model.vocabulary
         return ModelInfo(
@@ -300,6 +356,7 @@ class _Loader:
             sees_pictures=projector is not None and projector.sees_pictures,
             hears=projector is not None and projector.hears,
             embedding=embedding,
+            reranking=reranking,
             n_gpu_layers=model.n_gpu_layers,
             fim_prefix=vocabulary.special_text("fim_pre"),
             fim_suffix=vocabulary.special_text("fim_suf"),

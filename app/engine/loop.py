@@ -27,6 +27,7 @@ from app.engine.protocol import (
     JobEvent,
     JobFailed,
     ModelInfo,
+    RerankJob,
     Saving,
     Shutdown,
     Standing,
@@ -50,7 +51,7 @@ class EngineCore(Protocol):
     @property
     def info(self) -> ModelInfo: ...
 
-    def prepare(self, job: GenerateJob | EmbedJob, /) -> object: ...
+    def prepare(self, job: GenerateJob | EmbedJob | RerankJob, /) -> object: ...
 
     def tokenize(self, prompt: tuple[PromptSegment, ...], /, *, add_special: bool) -> tuple[int, ...]: ...
 
@@ -159,7 +160,7 @@ class EngineLoop:
     def _prepare(self, job: Job) -> None:
         try:
             match job:
-                case GenerateJob() | EmbedJob():
+                case GenerateJob() | EmbedJob() | RerankJob():
                     self._inbox.put(_Submit(job.id, self._engine.prepare(job)))
                 case TokenizeJob():
                     ids = self._engine.tokenize(job.prompt, add_special=job.add_special)

@@ -11,10 +11,12 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from app.domain.generation import Pooling
 from app.domain.memory import HOST, Device, MemoryPlan
 from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import clean_reason, devices
-from app.engine.llama.context import ContextSize, try_context
+from app.engine.llama.context import ContextSize, LlamaDecoder
+from app.engine.llama.encoder import EncoderSize, LlamaEncoder, longest_input
 from app.engine.llama.gguf_file import GgufFile, Tensor, files_of, read_gguf
 from app.engine.llama.model import LlamaModel
 from app.engine.llama.parameters import ContextOptions, ModelOptions
@@ -28,7 +30,6 @@ __all__ = [
     "ContextRefused",
     "MemoryPlanner",
     "decoder_size",
-    "embedding_limit",
     "encoder_size",
     "serves_embeddings",
     "trained_ctx",
@@ -38,9 +39,8 @@ __all__ = [
 _PARKED = 24
 SPARE_SEQUENCES = 2
 """Beside the requests that are answered together: one for a preferred request, and one parked."""
-_EMBEDDING_SEQUENCES = 64
+_EMBEDDING_SEQUENCES = 32
 _MAX_INPUT_TOKENS = 8192
-_MIN_CELLS = 512
 # llama.cpp's own limit.
 _MAX_SEQUENCES = 256
 # Beyond this a dry run itself takes memory: it keeps books of every cell.
@@ -85,8 +85,9 @@ class MemoryPlanner:
         if layers is not None:
             layers = n_layers if layers < 0 else min(layers, n_layers)
         if serves_embeddings(config, model):
-            limit = encoder_size(config, model, n_threads=1).n_ctx
-            return Wish(config.n_ctx, layers, n_layers, most_ctx=limit)
+            # Beyond what they know, models with learned positions end the process.
+            longest = longest_input(model, _pooling(config, model), config.n_ctx)
+            return Wish(min(config.n_ctx, longest), layers, n_layers, most_ctx=longest)
         return Wish(config.n_ctx, layers, n_layers, most_ctx=trained_ctx(config, model) * max(1, config.n_parallel))
 
     def measure(self, n_gpu_layers: int, n_ctx: int) -> MemoryPlan:
@@ -109,7 +110,7 @@ class MemoryPlanner:
         if dry is None:
             raise ContextRefused("")
         with listening(quietly=True) as heard:
-            opened = try_context(dry.model, self._size(dry.model, n_ctx), embedding=serves_embeddings(self._config, dry.model))
+            opened = self._try(dry.model, n_ctx)
         if not opened:
             raise ContextRefused(clean_reason(heard.errors[0]) if heard.errors else "")
         needs = needs_of(self._parts(dry.model), dry.found, parse(heard.lines), self._devices)
@@ -119,12 +120,21 @@ class MemoryPlanner:
     def _parts(self, model: LlamaModel) -> ModelParts:
         return ModelParts(self._weights, self._adapters, self._projector, has_output=model.is_causal)
 
-    def _size(self, model: LlamaModel, n_ctx: int) -> ContextSize:
-        if serves_embeddings(self._config, model):
-            return encoder_size(replace(self._config, n_ctx=n_ctx), model, n_threads=self._n_threads)
-        return decoder_size(
-            self._config, model, n_ctx, n_threads=self._n_threads, whole_pictures=_reads_whole_pictures(self._projector)
-        )
+    def _try(self, model: LlamaModel, n_ctx: int) -> bool:
+        """Make the context and free it. On a model that was loaded as a dry run this allocates next to nothing."""
+        config = self._config
+        opened: LlamaEncoder | LlamaDecoder | None = None
+        if serves_embeddings(config, model):
+            size = encoder_size(config, n_ctx, n_threads=self._n_threads)
+            opened = LlamaEncoder.open(model, size, n_ubatch=config.n_ubatch, pooling=_pooling(config, model))
+        else:
+            whole = _reads_whole_pictures(self._projector)
+            opened = LlamaDecoder.open(
+                model, decoder_size(config, model, n_ctx, n_threads=self._n_threads, whole_pictures=whole)
+            )
+        if opened is not None:
+            opened.close()
+        return opened is not None
 
     def _open(self, n_gpu_layers: int) -> _Dry | None:
         if self._dry is None or self._dry.n_gpu_layers != n_gpu_layers:
@@ -171,16 +181,15 @@ def decoder_size(config: EngineConfig, model: LlamaModel, n_ctx: int, *, n_threa
     return ContextSize(n_ctx, n_batch, n_ubatch, n_sequences, n_threads, n_outputs, ContextOptions.of(config))
 
 
-def embedding_limit(config: EngineConfig, model: LlamaModel) -> int:
-    """Tokens of one input."""
-    return min(model.n_ctx_train or _MIN_CELLS, config.n_ctx or _MAX_INPUT_TOKENS)
+def encoder_size(config: EngineConfig, limit: int, *, n_threads: int) -> EncoderSize:
+    """`limit` is the longest input, in tokens."""
+    return EncoderSize(limit, config.n_ubatch, _EMBEDDING_SEQUENCES, n_threads, ContextOptions.of(config))
 
 
-def encoder_size(config: EngineConfig, model: LlamaModel, *, n_threads: int) -> ContextSize:
-    """A whole input must fit into one physical batch, with room to pack short ones together."""
-    n_batch = max(embedding_limit(config, model), config.n_batch)
-    options = ContextOptions.of(config)
-    return ContextSize(n_batch, n_batch, n_batch, _EMBEDDING_SEQUENCES, n_threads, n_batch, options)
+def _pooling(config: EngineConfig, model: LlamaModel) -> Pooling | None:
+    """As far as it matters for memory: a file that asks for none is refused after the plan."""
+    pooling = config.pooling or model.pooling
+    return pooling if pooling is not Pooling.NONE else Pooling.MEAN
 
 
 def _reads_whole_pictures(projector: GgufFile | None) -> bool:

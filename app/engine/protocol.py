@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from app.domain.errors import AppError
-from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, Usage
+from app.domain.generation import (
+    EmbeddingResult,
+    FinishReason,
+    Pooling,
+    RerankResult,
+    SamplingParams,
+    Timings,
+    Truncation,
+    Usage,
+)
 from app.domain.memory import Device, MemoryPlan
 from app.domain.prompt import Constraint, Piece, PromptSegment
 from app.domain.stats import EngineStats
@@ -39,6 +48,8 @@ __all__ = [
     "ModelInfo",
     "PromptProgress",
     "Ready",
+    "RerankJob",
+    "Reranked",
     "RopeScaling",
     "Saving",
     "Shutdown",
@@ -79,7 +90,7 @@ class EngineConfig:
 
     `n_ctx` counts the cells all requests share; 0 chooses from the model and the machine. `n_parallel` is how many requests are
     decoded together. `n_threads` 0 means the physical cores. `n_gpu_layers` None offloads as many layers as fit, 0 none.
-    `embedding` makes a context that returns pooled vectors instead of text.
+    `embedding` makes a context that returns pooled vectors, or with RANK scores, instead of text. `pooling` None asks the file.
 
     Finished prompts that leave the model's memory are kept in `cache_memory_bytes` of the host's, and those of conversations in
     `cache_folder`, whose files of all models together may take `cache_disk_bytes`. `n_draft` is how many tokens may be guessed
@@ -99,6 +110,7 @@ class EngineConfig:
     n_gpu_layers: int | None = None
     n_batch: int = 2048
     n_ubatch: int = 512
+    pooling: Pooling | None = None
     cache_memory_bytes: int = 1024**3
     cache_folder: Path | None = None
     cache_disk_bytes: int = 4 * 1024**3
@@ -140,6 +152,7 @@ class ModelInfo:
     `devices` are those it computes on. `memory` is what was planned for it, None where llama.cpp would not say beforehand.
     `resident_bytes` of its process are in RAM after loading; 0 where the system does not tell. `mapped_bytes` of its weights
     are files in the system's cache, which the system calls free.
+    `embedding`: it makes vectors or, with `reranking`, scores, and can't write.
     """
 
     name: str
@@ -166,6 +179,7 @@ class ModelInfo:
     memory: MemoryPlan | None = None
     resident_bytes: int = 0
     mapped_bytes: int = 0
+    reranking: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------------ jobs
@@ -194,6 +208,15 @@ class GenerateJob:
 class EmbedJob:
     id: str
     inputs: tuple[str | tuple[int, ...], ...]
+    truncation: Truncation = Truncation.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class RerankJob:
+    id: str
+    query: str
+    documents: tuple[str, ...]
+    truncation: Truncation = Truncation.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +232,7 @@ class DetokenizeJob:
     ids: tuple[int, ...]
 
 
-Job: TypeAlias = GenerateJob | EmbedJob | TokenizeJob | DetokenizeJob
+Job: TypeAlias = GenerateJob | EmbedJob | RerankJob | TokenizeJob | DetokenizeJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +345,12 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
+class Reranked:
+    id: str
+    result: RerankResult
+
+
+@dataclass(frozen=True, slots=True)
 class Tokenized:
     """Ids of the prompt; a picture counts as one -1 per token it occupies."""
 
@@ -343,5 +372,5 @@ class JobFailed:
     error: AppError
 
 
-JobEvent: TypeAlias = PromptProgress | Tokens | Done | Embedded | Tokenized | Detokenized | JobFailed
+JobEvent: TypeAlias = PromptProgress | Tokens | Done | Embedded | Reranked | Tokenized | Detokenized | JobFailed
 EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | Surveyed | Saving | Standing | JobEvent

@@ -84,6 +84,8 @@ def capability_text(capability: Capability) -> str:
             return _tr("Reasoning")
         case Capability.EMBEDDING:
             return _tr("Embeddings")
+        case Capability.RERANK:
+            return _tr("Reranking")
 
 
 def source_text(source: ModelSource) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain.models import Capability, InstalledModel, ModelSource
-from app.library.gguf import GgufHeader, GgufKind, Pooling
+from app.library.gguf import GgufHeader, GgufKind
 from app.library.headers import GgufFile
 from app.library.names import quantization_in, shard_of
 from app.library.projectors import best_projector
@@ -123,8 +123,6 @@ def _shard_problem(shards: Sequence[GgufFile], headers: Sequence[GgufHeader], co
 def _content_problem(header: GgufHeader) -> str | None:
     if header.kind is GgufKind.VOCABULARY:
         return "It holds a vocabulary only, no weights."
-    if header.pooling is Pooling.RANK:
-        return "It is a reranker, which can neither chat nor make embeddings."
     return None
 
 
@@ -142,8 +140,10 @@ def _bits(quantization: str) -> str:
 
 
 def _capabilities(header: GgufHeader | None, projector: GgufHeader | None) -> frozenset[Capability]:
-    if header is None or header.kind is not GgufKind.MODEL or header.pooling is Pooling.RANK:
+    if header is None or header.kind is not GgufKind.MODEL:
         return frozenset()
+    if header.is_reranker:
+        return frozenset({Capability.RERANK})
     if header.is_embedding:
         return frozenset({Capability.EMBEDDING})
     if not header.has_template:

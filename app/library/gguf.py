@@ -14,6 +14,8 @@ from app.library.gguf_types import FILE_TYPES
 
 __all__ = ["GgufHeader", "GgufKind", "Pooling", "read_header"]
 
+# Heads that turn an encoder into a classifier or a reranker.
+_CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
 # Encoders whose files do not always name a pooling.
 _EMBEDDING_ARCHITECTURES: Final = ("bert", "gemma-embedding", "t5encoder")
 
@@ -54,6 +56,7 @@ class GgufHeader:
     needed_bytes: int
     pooling: Pooling | None = None
     is_embedding: bool = False
+    is_reranker: bool = False
     has_template: bool = False
     template_takes_tools: bool = False
     template_thinks: bool = False
@@ -99,6 +102,7 @@ class _Facts:
             needed_bytes=container.end,
             pooling=pooling,
             is_embedding=self._is_embedding(pooling),
+            is_reranker=self._is_reranker(pooling),
             has_template=bool(template),
             template_takes_tools="tools" in template or any(".tool" in key for key in self._template_keys()),
             template_thinks="think" in template or "reasoning_content" in template,
@@ -138,9 +142,20 @@ class _Facts:
         return Pooling(value) if isinstance(value, int) and value in tuple(Pooling) else None
 
     def _is_embedding(self, pooling: Pooling | None) -> bool:
+        if self._is_reranker(pooling):
+            return False
         if pooling is not None and pooling is not Pooling.NONE:
-            return pooling is not Pooling.RANK
+            return True
         return pooling is None and any(part in self._architecture for part in _EMBEDDING_ARCHITECTURES)
+
+    def _is_reranker(self, pooling: Pooling | None) -> bool:
+        """By its pooling, or by a head with one answer (or yes and no): converters did not always write the pooling."""
+        if pooling is not None:
+            return pooling is Pooling.RANK
+        labels = self._metadata.get(f"{self._architecture}.classifier.output_labels")
+        answers = [str(label).lower() for label in labels] if isinstance(labels, (list, tuple)) else []
+        has_head = any(tensor.name in _CLASSIFIERS for tensor in self._container.tensors)
+        return has_head and (len(answers) < 2 or "yes" in answers)
 
     def _template_keys(self) -> Iterable[str]:
         return (key for key in self._metadata if key.startswith("tokenizer.chat_template."))

@@ -21,7 +21,8 @@ from app.server.routes.generation import generation_routes
 from app.server.routes.models import model_routes
 from app.server.routes.tokens import token_routes
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
+from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 
 __all__ = ["create_app"]

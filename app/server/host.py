@@ -16,7 +16,8 @@ from app.server.app import create_app
 from app.server.guard import AccessPolicy, is_loopback
 from app.server.uvicorn_server import GuestServer, guest_config
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
+from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 from app.service.server_control import ServerState
 from app.settings import Settings, SettingsStore

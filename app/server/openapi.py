@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from app.server.wire.chat import ChatBody
 from app.server.wire.completions import CompletionBody
 from app.server.wire.embeddings import EmbeddingBody
+from app.server.wire.rerank import RerankBody
 from app.server.wire.tokens import DetokenizeBody, TokenizeBody
 
 __all__ = ["openapi_document"]
@@ -19,6 +20,7 @@ _POSTS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("/v1/chat/completions", "Answer a conversation", ChatBody),
     ("/v1/completions", "Continue a text", CompletionBody),
     ("/v1/embeddings", "Turn texts into vectors", EmbeddingBody),
+    ("/v1/rerank", "Order documents by how well they answer a query", RerankBody),
     ("/tokenize", "Turn a text into token ids", TokenizeBody),
     ("/detokenize", "Turn token ids into a text", DetokenizeBody),
 )

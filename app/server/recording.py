@@ -21,6 +21,7 @@ __all__ = ["Recorder", "RequestTrack", "track_of"]
 
 _log = logging.getLogger(__name__)
 _SCOPE_KEY = "hearth.track"
+_RECORDED = ("/v1/", "/rerank")
 _LONGEST_PATH = 200
 
 
@@ -96,7 +97,7 @@ class Recorder:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        listener = self._activity.record if path.startswith("/v1/") else None
+        listener = self._activity.record if path.startswith(_RECORDED) else None
         track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener)
         request_id = (b"x-request-id", track.id.encode())
 

@@ -11,8 +11,6 @@ from app.domain.errors import ContextOverflow, UnsupportedContent
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
-    EmbeddingRequest,
-    EmbeddingResult,
     GenerationEvent,
 )
 from app.domain.models import Capability, InstalledModel
@@ -23,7 +21,7 @@ from app.formats.constraint import schema_of
 from app.service.answer import AnswerParser, PlainParser, answer_events
 from app.service.models import ModelInUse, ModelManager
 
-__all__ = ["ChatService", "EmbeddingService"]
+__all__ = ["ChatService"]
 
 
 class ChatService:
@@ -81,23 +79,11 @@ class ChatService:
             return len(await used.client.tokenize(prompt, add_special=True))
 
 
-class EmbeddingService:
-    """Owned by the service loop."""
-
-    def __init__(self, models: ModelManager) -> None:
-        self._models = models
-
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
-        """Raises UnsupportedContent for a model that makes no embeddings."""
-        model = await self._models.find(request.model)
-        if not model.can(Capability.EMBEDDING):
-            raise UnsupportedContent(f"The model '{model.id}' makes no embeddings. Use an embedding model.", param="model")
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
-            return await used.client.embed(request.inputs)
-
-
 def _require_text(model: InstalledModel) -> None:
-    """Refuse before a load: an embedding model can't write."""
+    """Refuse before a load: an embedding model, or a reranker, can't write."""
+    if model.can(Capability.RERANK):
+        message = f"The model '{model.id}' ranks documents and can't write text. Use it with /v1/rerank."
+        raise UnsupportedContent(message, param="model")
     if model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT):
         message = f"The model '{model.id}' makes embeddings and can't write text. Use it with /v1/embeddings."
         raise UnsupportedContent(message, param="model")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.domain.generation import Pooling
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
 from app.settings import ModelSettings, Settings
@@ -29,11 +30,12 @@ def is_pinned(model_id: str, settings: Settings) -> bool:
 def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path | None = None) -> EngineConfig:
     """Without what depends on the moment: the memory that other models take. Prompts are kept in `cache_folder`."""
     chosen = effective_settings(model.id, settings)
-    embedding = model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT)
+    embedding = model.can(Capability.RERANK) or (model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT))
     return EngineConfig(
         model_path=model.path,
         projector_path=model.projector,
         embedding=embedding,
+        pooling=_pooling(model, chosen),
         n_ctx=chosen.n_ctx,
         n_parallel=chosen.n_parallel,
         n_threads=chosen.n_threads,
@@ -56,3 +58,10 @@ def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path 
         n_draft=settings.n_draft,
         draft_path=settings.draft_model,
     )
+
+
+def _pooling(model: InstalledModel, settings: Settings) -> Pooling | None:
+    """None asks the file; not all rerankers say in theirs that they rank."""
+    if model.can(Capability.RERANK):
+        return Pooling.RANK
+    return None if settings.pooling == "auto" else Pooling(settings.pooling)

@@ -9,8 +9,9 @@ from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
 from app.service.conversations import ConversationService
+from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 from app.service.server_control import ServerControl
 from app.settings import SettingsStore

@@ -66,6 +66,7 @@ def test_a_taken_port_is_named_and_another_offered() -> None:
         (("--host", "0.0.0.0"), "api"),
         (("--gpu-layers", "many"), "neither 'auto' nor a number"),
         (("--parallel", "0"), "--parallel"),
+        (("--pooling", "median"), "pooling"),
     ],
 )
 def test_a_wrong_option_says_what_to_change(arguments: tuple[str, ...], said: str) -> None:

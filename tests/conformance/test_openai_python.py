@@ -132,9 +132,32 @@ def test_vectors_are_the_same_packed_or_shortened(lenient: OpenAI, embedder: str
     assert short == pytest.approx(cut / np.linalg.norm(cut), abs=1e-5)
 
 
-def test_a_chat_model_makes_no_vectors_and_an_embedding_model_does_not_chat(client: OpenAI, embedder: str) -> None:
-    with pytest.raises(openai.BadRequestError):
-        client.embeddings.create(model="ember", input="Hello")
+def test_texts_and_their_tokens_have_the_same_vectors(lenient: OpenAI, embedder: str, minilm: MiniLm) -> None:
+    texts = ["why is the sky blue?", "why is the grass green?"]
+    tokens = [minilm.tokens(text) for text in texts]
+    by_text = lenient.embeddings.create(model=embedder, input=texts, dimensions=64)
+    by_tokens = lenient.embeddings.create(model=embedder, input=tokens, dimensions=64)
+    (one,) = lenient.embeddings.create(model=embedder, input=tokens[1], dimensions=64).data
+    for text, ids in zip(by_text.data, by_tokens.data, strict=True):
+        assert text.embedding == pytest.approx(ids.embedding, abs=1e-3)
+    assert one.embedding == pytest.approx(by_tokens.data[1].embedding, abs=1e-3)
+    assert by_text.usage == by_tokens.usage
+
+
+def test_a_long_text_is_refused_unless_it_may_be_cut(lenient: OpenAI, embedder: str) -> None:
+    texts = ["short", "word " * 600]
+    with pytest.raises(openai.BadRequestError) as caught:
+        lenient.embeddings.create(model=embedder, input=texts)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input[1]")
+    answer = lenient.embeddings.create(model=embedder, input=texts, extra_body={"truncate": True})
+    assert answer.usage.prompt_tokens == 3 + 512
+
+
+def test_a_chat_model_makes_vectors_and_an_embedding_model_does_not_chat(
+    client: OpenAI, lenient: OpenAI, embedder: str
+) -> None:
+    answer = lenient.embeddings.create(model="ember", input=["Hello", "Good bye"])
+    assert [len(entry.embedding) for entry in answer.data] == [len(answer.data[0].embedding)] * 2
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=embedder, messages=ask("Hello"))
 

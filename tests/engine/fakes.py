@@ -14,8 +14,10 @@ from app.domain.generation import SamplingParams
 from app.domain.prompt import PlainText
 from app.engine.batch import Batch
 from app.engine.constraint import ConstraintCompiler
-from app.engine.decoder import ByteArray, DecodeResult, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
+from app.engine.decoder import ByteArray, DecodeResult, Encoder, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
 from app.engine.drafts import Drafter
+from app.engine.embedder import Embedder, RerankFormat
+from app.engine.embedding import EmbeddingScheduler
 from app.engine.engine import Engine
 from app.engine.pictures import RgbPicture
 from app.engine.prompt import PromptTokenizer
@@ -36,6 +38,7 @@ __all__ = [
     "FakeProjector",
     "FakeVocabulary",
     "Run",
+    "fake_embedder",
     "fake_engine",
     "model_info",
     "plan_of",
@@ -258,21 +261,35 @@ class FakeDecoder:
 
 
 class FakeEncoder:
-    """A vector is the sum and the number of its tokens."""
+    """A vector is the sum and the number of its tokens. A batch with a token of `guilty` in it is refused."""
 
-    def __init__(self, *, n_tokens_max: int = 16, n_sequences: int = 4) -> None:
+    def __init__(self, *, n_tokens_max: int = 32, n_tokens_packed: int = 16, n_sequences: int = 4) -> None:
         self.n_tokens_max = n_tokens_max
+        self.n_tokens_packed = n_tokens_packed
         self.n_sequences = n_sequences
         self.batches: list[list[tuple[int, ...]]] = []
-        self.refuse = False
+        self.guilty: set[int] = set()
+        self.results: list[DecodeResult] = []
+        self.interrupted = 0
+        self.closed = False
 
-    def encode(self, inputs: Sequence[Sequence[int]]) -> FloatArray | None:
-        assert len(inputs) <= self.n_sequences
-        assert sum(map(len, inputs)) <= self.n_tokens_max
+    def encode(self, inputs: Sequence[Sequence[int]]) -> FloatArray | DecodeResult:
+        assert 0 < len(inputs) <= self.n_sequences
+        n_tokens = sum(map(len, inputs))
+        assert n_tokens <= (self.n_tokens_packed if len(inputs) > 1 else self.n_tokens_max)
         self.batches.append([tuple(ids) for ids in inputs])
-        return None if self.refuse else np.array([[sum(ids), len(ids)] for ids in inputs], np.float32)
+        result = self.results.pop(0) if self.results else DecodeResult.OK
+        if result is not DecodeResult.OK:
+            return result
+        if any(self.guilty.intersection(ids) for ids in inputs):
+            return DecodeResult.FAILED
+        return np.array([[sum(ids), len(ids)] for ids in inputs], np.float32)
 
-    def close(self) -> None: ...
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeProjector:
@@ -324,6 +341,35 @@ def fake_engine(
         ),
         limit=limit,
         files=files,
+        resources=ExitStack(),
+    )
+
+
+def fake_embedder(
+    encoder: Encoder,
+    *,
+    vocabulary: FakeVocabulary | None = None,
+    limit: int = 32,
+    rerank_format: RerankFormat | None = None,
+) -> Engine:
+    """A real engine that makes embeddings, or scores, on a fake encoder."""
+    vocabulary = vocabulary or FakeVocabulary()
+    prompts = PromptTokenizer(vocabulary, None, model_name="Fake")
+    return Engine(
+        model_info(embedding=True, n_ctx=limit),
+        vocabulary=vocabulary,
+        prompts=prompts,
+        constraints=ConstraintCompiler(vocabulary, object),
+        scheduler=None,
+        embedder=Embedder(
+            EmbeddingScheduler(encoder),
+            vocabulary=vocabulary,
+            prompts=prompts,
+            limit=limit,
+            model_name="Fake",
+            rerank_format=rerank_format,
+        ),
+        limit=limit,
         resources=ExitStack(),
     )
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.errors import EngineBusy, InvalidRequest, ModelLoadFailed
-from app.domain.generation import EmbeddingResult, FinishReason, Timings, Usage
+from app.domain.generation import EmbeddingResult, FinishReason, RerankResult, Timings, Usage
 from app.domain.prompt import Piece, PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.protocol import (
@@ -32,6 +32,8 @@ from app.engine.protocol import (
     JobEvent,
     ModelInfo,
     PromptProgress,
+    Reranked,
+    RerankJob,
     Tokens,
 )
 from app.engine.worker import main
@@ -42,7 +44,7 @@ COMMAND = (sys.executable, "-m", "tests.engine.scripted_engine")
 
 @dataclass
 class _Sequence:
-    job: GenerateJob | EmbedJob
+    job: GenerateJob | EmbedJob | RerankJob
     words: list[str]
     written: int = 0
 
@@ -63,8 +65,8 @@ class ScriptedEngine:
     unwritten: bool = False
     running: dict[str, _Sequence] = field(default_factory=dict)
 
-    def prepare(self, job: GenerateJob | EmbedJob) -> _Sequence:
-        if isinstance(job, EmbedJob):
+    def prepare(self, job: GenerateJob | EmbedJob | RerankJob) -> _Sequence:
+        if isinstance(job, EmbedJob | RerankJob):
             return _Sequence(job, ["embed"])
         words = bytes(id for id in tokens_of(job.prompt) if id >= 0).decode().split()
         if words[0] == "invalid":
@@ -127,6 +129,11 @@ class ScriptedEngine:
             del self.running[job.id]
             vectors = tuple(struct.pack("<4f", 1.0, 0.0, 0.0, 0.0) for _ in job.inputs)
             return [Embedded(job.id, EmbeddingResult(vectors, prompt_tokens=len(job.inputs)))]
+        if isinstance(job, RerankJob):
+            del self.running[job.id]
+            return [
+                Reranked(job.id, RerankResult(tuple(1 / len(text) for text in job.documents), prompt_tokens=len(job.documents)))
+            ]
         events: list[JobEvent] = []
         if sequence.written == 0:
             events.append(PromptProgress(job.id, len(sequence.words), len(sequence.words), 0))

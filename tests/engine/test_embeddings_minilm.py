@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from app.domain.errors import ContextOverflow
-from app.domain.generation import EmbeddingResult
+from app.domain.generation import EmbeddingResult, Pooling, Truncation
 from app.engine.engine import Engine
+from app.engine.llama.model import LlamaModel
 from app.engine.loading import load_engine
 from app.engine.protocol import Embedded, EmbedJob, EngineConfig
 from tests.minilm import MiniLm, minilm, minilm_path
@@ -103,3 +104,23 @@ def test_a_text_longer_than_the_model_takes_is_refused(engine: Engine) -> None:
     with pytest.raises(ContextOverflow) as caught:
         engine.prepare(EmbedJob("job", ("word " * 600,)))
     assert caught.value.n_ctx == 512
+
+
+def test_a_long_text_is_cut_between_its_marks_and_counts_what_was_read(engine: Engine, minilm: MiniLm) -> None:
+    text = "word " * 600
+    tokens = minilm.tokens(text)
+    engine.submit(engine.prepare(EmbedJob("job", (text,), Truncation.END)))
+    (event,) = engine.step()
+    assert isinstance(event, Embedded)
+    assert event.result.prompt_tokens == 512
+    assert float(vectors(event.result)[0] @ minilm.embed([*tokens[:511], tokens[-1]])) > 0.9999
+
+
+def test_a_pair_of_texts_is_marked_as_llama_cpp_does_it(minilm_path: Path) -> None:
+    """[CLS] query [SEP] document."""
+    model = LlamaModel.load(minilm_path, n_gpu_layers=0, on_progress=lambda _: True)
+    assert model is not None
+    assert model.vocabulary.pair_marks == ((101,), (102,), ())
+    assert model.pooling is Pooling.MEAN
+    assert model.rerank_template is None
+    model.close()

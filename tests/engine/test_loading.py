@@ -7,13 +7,17 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import PoolingType
 
 from app.domain.errors import ModelLoadFailed, NotEnoughMemory
+from app.domain.generation import Pooling
+from app.engine.engine import Engine
 from app.engine.loading import load_engine
-from app.engine.protocol import EngineConfig, RopeScaling
+from app.engine.protocol import Done, Embedded, EmbedJob, EngineConfig, JobEvent, Reranked, RerankJob, RopeScaling
 from tests.engine.fakes import run, say
-from tests.engine.tiny_models import write_bert, write_llama
+from tests.engine.tiny_models import write_bert, write_llama, write_qwen3
 
 
 def _yes(_fraction: float) -> bool:
@@ -201,6 +205,73 @@ def test_an_absurd_number_of_places_is_brought_down(ember_path: Path) -> None:
 def test_a_model_that_can_only_embed_is_loaded_for_that(tmp_path: Path, ember_path: Path) -> None:
     engine = load_engine(EngineConfig(write_bert(tmp_path / "bert.gguf", ember_path)), on_progress=_yes)
     assert engine.info.embedding
+    assert not engine.info.reranking
+    engine.close()
+
+
+def _end(engine: Engine, job: EmbedJob | RerankJob) -> JobEvent:
+    engine.submit(engine.prepare(job))
+    while True:
+        for event in engine.step():
+            if event.id == job.id:
+                return event
+
+
+def test_a_reranker_scores_pairs_of_texts(tmp_path: Path, ember_path: Path) -> None:
+    path = write_bert(tmp_path / "bert.gguf", ember_path, pooling=PoolingType.RANK, ranks=True)
+    engine = load_engine(EngineConfig(path, embedding=True, n_threads=1), on_progress=_yes)
+    assert engine.info.reranking
+    documents = ("A fire place.", "The sea, the sea.", "A fire place.")
+    together = _end(engine, RerankJob("a", "hearth", documents))
+    assert isinstance(together, Reranked)
+    first, other, again = together.result.scores
+    assert first == pytest.approx(again, abs=1e-3)
+    assert first != pytest.approx(other, abs=1e-3)
+    for document, score in zip(documents, together.result.scores, strict=True):
+        alone = _end(engine, RerankJob("b", "hearth", (document,)))
+        assert isinstance(alone, Reranked)
+        assert alone.result.scores[0] == pytest.approx(score, abs=1e-3)
+    engine.close()
+
+
+def test_a_reranker_with_a_template_reads_its_texts_through_it(tmp_path: Path, ember_path: Path) -> None:
+    scores = []
+    for name, template in (("a", "Q {query} D {document}"), ("b", "D {document} Q {query}")):
+        path = write_qwen3(tmp_path / f"{name}.gguf", ember_path, pooling=PoolingType.RANK, rerank_template=template)
+        engine = load_engine(EngineConfig(path, embedding=True, n_threads=1), on_progress=_yes)
+        end = _end(engine, RerankJob("a", "one", ("two",)))
+        assert isinstance(end, Reranked)
+        scores += end.result.scores
+        engine.close()
+    assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+
+
+def test_a_file_that_asks_for_a_vector_per_token_needs_a_pooling_to_be_chosen(tmp_path: Path, ember_path: Path) -> None:
+    path = write_bert(tmp_path / "bert.gguf", ember_path, pooling=PoolingType.NONE)
+    assert "pooling" in _refusal(EngineConfig(path)).reason
+    engine = load_engine(EngineConfig(path, pooling=Pooling.CLS), on_progress=_yes)
+    assert isinstance(_end(engine, EmbedJob("a", ("text",))), Embedded)
+    engine.close()
+
+
+def test_a_model_that_writes_makes_vectors_beside_its_answers(ember_path: Path) -> None:
+    engine = load_engine(EngineConfig(ember_path, n_ctx=1024, n_threads=1), on_progress=_yes)
+    texts = ("A cat.", "The sea.", "A cat. " * 100)
+    alone = _end(engine, EmbedJob("a", texts))
+    engine.submit(engine.prepare(say("text", "Hello", max_tokens=20)))
+    engine.submit(engine.prepare(EmbedJob("b", texts)))
+    ends: dict[str, JobEvent] = {}
+    while engine.busy:
+        ends |= {event.id: event for event in engine.step()}
+    beside = ends["b"]
+    assert isinstance(ends["text"], Done)
+    assert isinstance(alone, Embedded)
+    assert isinstance(beside, Embedded)
+    assert alone.result.prompt_tokens == beside.result.prompt_tokens > 100
+    for one, other in zip(alone.result.vectors, beside.result.vectors, strict=True):
+        assert float(np.frombuffer(one, "<f4") @ np.frombuffer(other, "<f4")) > 0.999
+    first, second, _ = (np.frombuffer(vector, "<f4") for vector in alone.result.vectors)
+    assert float(first @ second) < 0.999
     engine.close()
 
 

@@ -71,7 +71,8 @@ def tiny(request: pytest.FixtureRequest, tmp_path: Path, ember_path: Path) -> Pa
 def test_a_plan_agrees_with_what_is_allocated(tiny: Path, n_ctx: int) -> None:
     loaded = _load(EngineConfig(tiny, n_ctx=n_ctx, n_parallel=2))
     _assert_agreement(loaded)
-    assert loaded.plan.n_ctx == (n_ctx or loaded.plan.n_ctx)
+    # BERT has learned a place for each of 128 tokens, and no more.
+    assert loaded.plan.n_ctx == (n_ctx or loaded.plan.n_ctx) or loaded.plan.n_ctx == 128 < n_ctx
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,14 @@ async def test_leaving_an_answer_cancels_it_and_the_engine_goes_on() -> None:
         assert text_of(await collect(client, "say again")) == "again"
 
 
-async def test_tokenize_detokenize_and_embed() -> None:
+async def test_tokenize_detokenize_embed_and_rerank() -> None:
     async with launched() as client:
         assert await client.tokenize((ControlText("ab"),), add_special=True) == (1, 97, 98)
         assert await client.detokenize((97, 98)) == "ab"
         result = await client.embed(("one", (1, 2)))
         assert len(result.vectors) == 2
         assert result.prompt_tokens == 2
+        assert (await client.rerank("q", ("ab", "a"))).scores == (0.5, 1.0)
 
 
 async def test_a_large_picture_crosses_whole() -> None:

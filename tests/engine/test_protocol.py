@@ -9,7 +9,16 @@ from typing import get_args
 import pytest
 
 from app.domain.errors import ContextOverflow
-from app.domain.generation import EmbeddingResult, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
+from app.domain.generation import (
+    EmbeddingResult,
+    FinishReason,
+    RerankResult,
+    SamplingParams,
+    Timings,
+    TokenLogprob,
+    Truncation,
+    Usage,
+)
 from app.domain.memory import Device, DeviceKind, DeviceNeed, MemoryPlan
 from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, TokenIds
 from app.domain.stats import EngineStats
@@ -32,6 +41,8 @@ from app.engine.protocol import (
     LoraAdapter,
     PromptProgress,
     Ready,
+    Reranked,
+    RerankJob,
     RopeScaling,
     Saving,
     Shutdown,
@@ -49,7 +60,8 @@ COMMANDS = (
     Load(EngineConfig(Path("model.gguf"), Path("mmproj.gguf"), n_gpu_layers=3, adapters=(LoraAdapter(Path("a.gguf"), 0.5),))),
     Survey(EngineConfig(Path("model.gguf"), rope=RopeScaling("yarn", 2.0))),
     GenerateJob("a", PROMPT, SamplingParams(seed=1, logit_bias=((3, -1.0),)), 9, ("END",), Constraint(lark='start: "a"'), 2),
-    EmbedJob("b", ("text", (1, 2))),
+    EmbedJob("b", ("text", (1, 2)), Truncation.END),
+    RerankJob("b", "query", ("one", "two"), Truncation.START),
     TokenizeJob("c", PROMPT),
     DetokenizeJob("d", (1, 2)),
     Cancel("a"),
@@ -69,6 +81,7 @@ EVENTS = (
     Tokens("a", (Piece(7, "é", control=False, logprob=CHOSEN),)),
     Done("a", FinishReason.LENGTH, Usage(1, 2, 3), Timings(0.0, 0.1, 0.2), stopped_by="END"),
     Embedded("b", EmbeddingResult((b"\0\0\x80?",), 2)),
+    Reranked("b", RerankResult((0.25, 0.5), 2)),
     Tokenized("c", (1, -1)),
     Detokenized("d", "text"),
     JobFailed("a", ContextOverflow(n_prompt=9, n_ctx=8)),

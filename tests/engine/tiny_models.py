@@ -10,7 +10,16 @@ from typing import Any
 import gguf
 import numpy as np
 
-__all__ = ["copy_tokenizer", "write_bert", "write_gemma3", "write_lfm2", "write_llama", "write_lora", "write_qwen2vl"]
+__all__ = [
+    "copy_tokenizer",
+    "write_bert",
+    "write_gemma3",
+    "write_lfm2",
+    "write_llama",
+    "write_lora",
+    "write_qwen2vl",
+    "write_qwen3",
+]
 
 _WIDTH, _HEADS, _FF = 64, 4, 128
 _WINDOW = 32
@@ -98,12 +107,15 @@ def write_qwen2vl(path: Path, tokenizer_of: Path) -> Path:
     return model.save()
 
 
-def write_bert(path: Path, tokenizer_of: Path) -> Path:
-    """Encoder only: turns a text into vectors, and can't write."""
+def write_bert(
+    path: Path, tokenizer_of: Path, *, pooling: gguf.PoolingType | None = gguf.PoolingType.MEAN, ranks: bool = False
+) -> Path:
+    """Encoder only: turns a text into vectors, and can't write. With `ranks` it has a head that scores pairs of texts."""
     model = _Writer(path, "bert", n_layers=2, n_heads_kv=_HEADS, n_ctx_train=128)
     model.file.add_layer_norm_eps(1e-12)
     model.file.add_causal_attention(False)
-    model.file.add_pooling_type(gguf.PoolingType.MEAN)
+    if pooling is not None:
+        model.file.add_pooling_type(pooling)
     model.copy_tokenizer(tokenizer_of)
     model.file.add_token_type_count(2)
     model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
@@ -117,6 +129,31 @@ def write_bert(path: Path, tokenizer_of: Path) -> Path:
         model.linear(f"blk.{i}.ffn_up", _FF, _WIDTH)
         model.linear(f"blk.{i}.ffn_down", _WIDTH, _FF)
         model.norm(f"blk.{i}.layer_output_norm")
+    if ranks:
+        model.linear("cls", _WIDTH, _WIDTH)
+        model.linear("cls.output", 1, _WIDTH)
+    return model.save()
+
+
+def write_qwen3(path: Path, tokenizer_of: Path, *, pooling: gguf.PoolingType, rerank_template: str | None = None) -> Path:
+    """Plain attention, made for vectors; with a `rerank_template` it says yes or no to pairs of texts."""
+    head = 32
+    model = _Writer(path, "qwen3", n_layers=2, n_heads_kv=2, n_ctx_train=2048)
+    model.file.add_key_length(head)
+    model.file.add_value_length(head)
+    model.file.add_pooling_type(pooling)
+    if rerank_template is not None:
+        model.file.add_chat_template([{"name": "rerank", "template": rerank_template}])
+        model.file.add_classifier_output_labels(["no", "yes"])
+        model.random("cls.output", 2, _WIDTH)
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.ones("output_norm")
+    for i in range(2):
+        model.attention(i, head=head, n_heads_kv=2)
+        model.feed_forward(i)
+        for name in ("attn_k_norm", "attn_q_norm"):
+            model.ones(f"blk.{i}.{name}", head)
     return model.save()
 
 

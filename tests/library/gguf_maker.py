@@ -25,6 +25,7 @@ def write_model(
     split: tuple[int, int, int] | None = None,
     tensors: dict[str, Any] | None = None,
     seed: int = 0,
+    labels: tuple[str, ...] = (),
 ) -> Path:
     """`split` is (number from 0, count, tensors in all)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,8 @@ def write_model(
         writer.add_chat_template(template)
     if pooling is not None:
         writer.add_uint32(f"{architecture}.pooling_type", pooling)
+    if labels:
+        writer.add_classifier_output_labels(labels)
     if split is not None:
         writer.add_uint16("split.no", split[0])
         writer.add_uint16("split.count", split[1])

@@ -182,7 +182,7 @@ def test_a_cut_file_keeps_its_facts_and_says_what_is_missing(tmp_path: Path) -> 
         ("<think>", "llama", None, {Capability.CHAT, Capability.COMPLETION, Capability.REASONING}),
         ("{{ tools }}", "qwen3", Pooling.LAST, {Capability.EMBEDDING}),
         (None, "bert", Pooling.MEAN, {Capability.EMBEDDING}),
-        (None, "bert", Pooling.RANK, set()),
+        (None, "bert", Pooling.RANK, {Capability.RERANK}),
     ],
 )
 def test_the_header_tells_what_a_model_can_do(
@@ -205,13 +205,17 @@ def test_a_finer_quantization_in_the_name_is_shown_if_it_agrees_with_the_header(
     assert one_model(tmp_path).quantization == shown
 
 
-def test_a_vocabulary_and_a_reranker_say_why_they_are_of_no_use(tmp_path: Path) -> None:
-    write_model(tmp_path / "a" / "m.gguf", tensors={})
-    write_model(tmp_path / "b" / "m.gguf", architecture="bert", pooling=Pooling.RANK)
+def test_a_vocabulary_says_why_it_is_of_no_use(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.gguf", tensors={})
 
-    problems = [item.problem for item in assembled(tmp_path)]
+    assert one_model(tmp_path).problem == "It holds a vocabulary only, no weights."
 
-    assert problems == [
-        "It holds a vocabulary only, no weights.",
-        "It is a reranker, which can neither chat nor make embeddings.",
-    ]
+
+@pytest.mark.parametrize("architecture", ["bert", "qwen3"])
+def test_a_reranker_ranks_and_does_nothing_else(tmp_path: Path, architecture: str) -> None:
+    write_model(tmp_path / "m.gguf", architecture=architecture, pooling=Pooling.RANK)
+
+    model = one_model(tmp_path)
+
+    assert model.problem is None
+    assert model.capabilities == {Capability.RERANK}

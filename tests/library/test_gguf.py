@@ -91,6 +91,36 @@ def test_pooling_or_architecture_makes_an_embedding_model(
     assert header.is_embedding is is_embedding
 
 
+@pytest.mark.parametrize(
+    ("pooling", "tensors", "labels", "is_reranker"),
+    [
+        (Pooling.RANK, (), (), True),
+        (None, ("cls.weight",), (), True),
+        (None, ("cls.weight", "cls.output.weight"), ("LABEL_0",), True),
+        (None, ("cls.output.weight",), ("yes", "no"), True),
+        (None, ("cls.output.weight",), ("joy", "anger", "fear"), False),
+        (Pooling.MEAN, ("cls.weight",), (), False),
+        (None, (), (), False),
+    ],
+)
+def test_a_reranker_is_known_by_its_pooling_or_by_a_head_with_one_answer(
+    tmp_path: Path, pooling: Pooling | None, tensors: tuple[str, ...], labels: tuple[str, ...], is_reranker: bool
+) -> None:
+    weights = np.zeros((4, 4), np.float32)
+    path = write_model(
+        tmp_path / "m.gguf",
+        architecture="bert",
+        pooling=pooling,
+        tensors=dict.fromkeys(("token_embd.weight", *tensors), weights),
+        labels=labels,
+    )
+
+    header = read_header(path)
+
+    assert header.is_reranker is is_reranker
+    assert header.is_embedding is not is_reranker
+
+
 def test_a_llava_projector_is_known_by_its_last_layer_too(tmp_path: Path) -> None:
     header = read_header(write_projector(tmp_path / "mmproj.gguf", width=4096, named_width=768))
 

@@ -15,7 +15,8 @@ import httpx2
 from app.domain.models import Capability, InstalledModel
 from app.server.host import ApiServer
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
+from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeEngineClient, FakeLauncher, FakeLibrary, installed_model
@@ -62,11 +63,15 @@ def embedder(name: str = "all-minilm") -> InstalledModel:
     return installed_model(name, capabilities=frozenset({Capability.EMBEDDING}))
 
 
+def ranker(name: str = "ranker") -> InstalledModel:
+    return installed_model(name, capabilities=frozenset({Capability.RERANK}))
+
+
 @asynccontextmanager
 async def serving(
     folder: Path,
     *answers: Answer,
-    models: tuple[InstalledModel, ...] = (installed_model(), embedder()),
+    models: tuple[InstalledModel, ...] = (installed_model(), embedder(), ranker()),
     launcher: FakeLauncher | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Serving, None]:

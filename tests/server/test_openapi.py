@@ -14,7 +14,15 @@ async def test_the_api_describes_itself_completely(tmp_path: Path) -> None:
         answer = await api.http.get("/openapi.json")
     document = answer.json()
     assert document["openapi"] == "3.1.0"
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model_id}", "/health"):
+    for path in (
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/v1/models",
+        "/v1/models/{model_id}",
+        "/health",
+    ):
         assert path in document["paths"]
     for reference in {part.split('"')[0] for part in answer.text.split('"$ref":"')[1:]}:
         node = document

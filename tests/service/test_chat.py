@@ -1,4 +1,4 @@
-"""Answers and embeddings, from request to events: against a scripted engine and a format of its own."""
+"""Answers, from request to events: against a scripted engine and a format of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from app.domain.errors import ContextOverflow, EngineCrashed, UnsupportedContent
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
-    EmbeddingRequest,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -29,7 +28,7 @@ from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
 from app.domain.models import Capability, ModelState
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import ModelInfo
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
 from app.service.models import ModelManager
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info, piece
@@ -37,10 +36,11 @@ from tests.fakes import Answer, FakeChatFormat, FakeLauncher, FakeLibrary, insta
 pytestmark = pytest.mark.anyio
 
 EMBEDDER = frozenset({Capability.EMBEDDING})
+RANKER = frozenset({Capability.RERANK})
 
 
 class Bench:
-    """Both services over a scripted engine."""
+    """The service over a scripted engine."""
 
     def __init__(
         self,
@@ -50,11 +50,14 @@ class Bench:
         make_format: type[FakeChatFormat] = FakeChatFormat,
     ) -> None:
         self.launcher = FakeLauncher(*answers, info=info)
-        library = FakeLibrary(installed_model("ember"), installed_model("mini", capabilities=EMBEDDER))
+        library = FakeLibrary(
+            installed_model("ember"),
+            installed_model("mini", capabilities=EMBEDDER),
+            installed_model("ranker", capabilities=RANKER),
+        )
         settings = SettingsStore(tmp_path / "settings.json")
         self.models = ModelManager(library, self.launcher, settings, make_format=lambda info: make_format())
         self.chat = ChatService(self.models)
-        self.embeddings = EmbeddingService(self.models)
 
 
 def question(*parts: TextPart | ImagePart, **options: object) -> ChatRequest:
@@ -255,19 +258,12 @@ async def test_a_suffix_is_put_behind_the_models_own_marks(tmp_path: Path) -> No
     assert bench.launcher.client.jobs[0].prompt == marks
 
 
-async def test_embeddings_come_one_per_input(tmp_path: Path) -> None:
+async def test_a_model_that_can_not_write_is_refused_without_loading_it(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    result = await bench.embeddings.embed(EmbeddingRequest("mini", ("one", (1, 2))))
-    assert [len(vector) for vector in result.vectors] == [16, 16]
-    assert result.prompt_tokens == 5
-
-
-async def test_a_model_of_the_other_kind_is_refused_without_loading_it(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    with pytest.raises(UnsupportedContent, match="makes no embeddings"):
-        await bench.embeddings.embed(EmbeddingRequest("ember", ("one",)))
-    with pytest.raises(UnsupportedContent, match="can't write text"):
+    with pytest.raises(UnsupportedContent, match="makes embeddings"):
         await completion(bench, CompletionRequest("mini", "one"))
+    with pytest.raises(UnsupportedContent, match="ranks documents"):
+        await completion(bench, CompletionRequest("ranker", "one"))
     assert bench.launcher.configs == []
 
 
@@ -279,5 +275,3 @@ async def test_every_kind_of_request_can_send_its_model_away(tmp_path: Path) -> 
     assert await asyncio.wait_for(gone.get(), 5) == "ember"
     await completion(bench, CompletionRequest("ember", "Once", keep_alive_s=0))
     assert await asyncio.wait_for(gone.get(), 5) == "ember"
-    await bench.embeddings.embed(EmbeddingRequest("mini", ("one",), keep_alive_s=0))
-    assert await asyncio.wait_for(gone.get(), 5) == "mini"

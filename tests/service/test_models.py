@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound, NotEnoughMemory
+from app.domain.generation import Pooling
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import Capability, LoadedModel, ModelState
 from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
@@ -240,18 +241,20 @@ async def test_a_model_in_use_is_not_unloaded_until_it_is_idle(tmp_path: Path) -
 
 
 async def test_the_engine_gets_what_the_settings_and_the_model_say(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, n_ctx=1024, n_parallel=2, n_threads=3, gpu_layers=7)
+    bench = Bench(tmp_path, n_ctx=1024, n_parallel=2, n_threads=3, gpu_layers=7, pooling="cls")
     projector = Path("/models/mmproj.gguf")
     bench.library.models = (
         installed_model("sees", projector=projector),
         installed_model("embeds", capabilities=frozenset({Capability.EMBEDDING})),
+        installed_model("ranks", capabilities=frozenset({Capability.RERANK})),
     )
-    await bench.models.load("sees")
-    await bench.models.load("embeds")
-    sees, embeds = bench.launcher.configs
+    for name in ("sees", "embeds", "ranks"):
+        await bench.models.load(name)
+    sees, embeds, ranks = bench.launcher.configs
     assert (sees.n_ctx, sees.n_parallel, sees.n_threads, sees.n_gpu_layers) == (1024, 2, 3, 7)
     assert (sees.projector_path, sees.embedding) == (projector, False)
-    assert embeds.embedding
+    assert (embeds.embedding, embeds.pooling) == (True, Pooling.CLS)
+    assert (ranks.embedding, ranks.pooling) == (True, Pooling.RANK)
 
 
 async def test_an_idle_model_is_loaded_anew_after_its_settings_changed(bench: Bench) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +21,8 @@ from app.engine.llama.model import LlamaModel
 from app.engine.llama.parameters import ContextOptions, set_context_options
 from app.engine.llama.projector import LlamaProjector
 
-__all__ = ["ContextSize", "LlamaDecoder", "LlamaEncoder", "try_context"]
+__all__ = ["AbortFlag", "BatchView", "ContextSize", "LlamaDecoder", "decode_result", "open_context"]
 
-_POOLING_NONE = 0
-_POOLING_MEAN = 1
-_POOLING_LAST = 3
-_POOLING_RANK = 4
 # LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _UNCUTTABLE_ONLY = 1
 
@@ -62,13 +58,13 @@ class LlamaDecoder:
         self.settings = (self.n_window, int(native.llama_n_ctx(handle)) if self.n_window else 0)
         self.memory = _memory_kind(model)
         self.batch = Batch(int(native.llama_n_batch(handle)))
-        self._view = _BatchView(native, self.batch)
-        self._abort = _AbortFlag(native, handle)
+        self._view = BatchView(native, self.batch)
+        self._abort = AbortFlag(native, handle)
 
     @classmethod
     def open(cls, model: LlamaModel, size: ContextSize, projector: LlamaProjector | None = None) -> LlamaDecoder | None:
         """None if there is not enough memory for the context."""
-        handle = _open_context(model, size, lambda params: None)
+        handle = open_context(model, size, lambda params: None)
         return cls(model, handle, size, projector) if handle else None
 
     def use_adapters(self, adapters: LlamaAdapters) -> None:
@@ -80,7 +76,7 @@ class LlamaDecoder:
         result = self._native.llama_decode(self._context, self._view.of(self.batch.n_tokens))
         # A graphics card may only have begun; what follows needs its results, and its time must not count as theirs.
         self._native.llama_synchronize(self._context)
-        return _result(result)
+        return decode_result(result)
 
     def decode_picture(self, picture: PictureTokens, *, sequence: int, position: int) -> DecodeResult:
         if self._projector is None:
@@ -89,7 +85,7 @@ class LlamaDecoder:
         if embedding is None:
             return DecodeResult.FAILED
         self._abort.clear()
-        return _result(self._projector.decode(self._context, picture, embedding, sequence, position, self.batch.capacity))
+        return decode_result(self._projector.decode(self._context, picture, embedding, sequence, position, self.batch.capacity))
 
     def logits(self) -> FloatArray:
         rows, n_vocab = self.batch.n_outputs, self._model.vocabulary.n_tokens
@@ -143,56 +139,7 @@ class LlamaDecoder:
             self._context = None
 
 
-class LlamaEncoder:
-    """A context that turns texts into pooled vectors. Engine thread only."""
-
-    def __init__(self, model: LlamaModel, handle: Any, size: ContextSize) -> None:
-        self._native = native = start_backend()
-        self._context = handle
-        self._memory = native.llama_get_memory(handle)
-        self._n_embd = model.n_embd
-        self.n_tokens_max = int(native.llama_n_ubatch(handle))
-        self.n_sequences = size.n_sequences
-        self._batch = Batch(self.n_tokens_max)
-        self._view = _BatchView(native, self._batch)
-
-    @classmethod
-    def open(cls, model: LlamaModel, size: ContextSize) -> LlamaEncoder | None:
-        """None if there is not enough memory, or the model can only rank."""
-        native = start_backend()
-        handle = _open_context(model, size, _with_embeddings(None))
-        if handle and native.llama_pooling_type(handle) == _POOLING_NONE:
-            pooling = _POOLING_LAST if native.llama_get_memory(handle) else _POOLING_MEAN
-            native.llama_free(handle)
-            handle = _open_context(model, size, _with_embeddings(pooling))
-        if handle and native.llama_pooling_type(handle) == _POOLING_RANK:
-            native.llama_free(handle)
-            return None
-        return cls(model, handle, size) if handle else None
-
-    def encode(self, inputs: Sequence[Sequence[int]]) -> FloatArray | None:
-        self._batch.clear()
-        for sequence, ids in enumerate(inputs):
-            self._batch.add_chunk(np.asarray(ids, np.int32), position=0, sequence=sequence, output=False)
-        self._batch.outputs[: self._batch.n_tokens] = 1
-        if self._memory:
-            self._native.llama_memory_clear(self._memory, False)
-        run = self._native.llama_decode if self._memory else self._native.llama_encode
-        if run(self._context, self._view.of(self._batch.n_tokens)) != 0:
-            return None
-        return np.stack([self._vector(sequence) for sequence in range(len(inputs))])
-
-    def close(self) -> None:
-        if self._context is not None:
-            self._native.llama_free(self._context)
-            self._context = None
-
-    def _vector(self, sequence: int) -> FloatArray:
-        pointer = self._native.llama_get_embeddings_seq(self._context, sequence)
-        return floats_at(pointer, self._n_embd).copy()
-
-
-class _BatchView:
+class BatchView:
     """The C struct that points into a `Batch`; made once, because the arrays never move."""
 
     def __init__(self, native: Any, batch: Batch) -> None:
@@ -212,7 +159,7 @@ class _BatchView:
         return self._struct
 
 
-class _AbortFlag:
+class AbortFlag:
     """A flag that llama.cpp asks while it computes, without calling Python.
 
     The callback is C's `strlen` on a two-byte text: empty means go on, one character means stop. A Python callback would take
@@ -239,15 +186,8 @@ def _strlen_is_known() -> bool:
     return platform.system() == "Linux" and platform.machine() == "x86_64"
 
 
-def try_context(model: LlamaModel, size: ContextSize, *, embedding: bool) -> bool:
-    """Make a context and free it. On a model that was loaded as a dry run this allocates next to nothing."""
-    opened = LlamaEncoder.open(model, size) if embedding else LlamaDecoder.open(model, size)
-    if opened is not None:
-        opened.close()
-    return opened is not None
-
-
-def _open_context(model: LlamaModel, size: ContextSize, adjust: Callable[[Any], None]) -> Any:
+def open_context(model: LlamaModel, size: ContextSize, adjust: Callable[[Any], None]) -> Any:
+    """A native context; NULL if there is not enough memory for it. `adjust` gets the parameters last."""
     native = start_backend()
     params = native.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch = size.n_ctx, size.n_batch, size.n_ubatch
@@ -260,15 +200,6 @@ def _open_context(model: LlamaModel, size: ContextSize, adjust: Callable[[Any], 
     return native.llama_init_from_model(model.handle, params)
 
 
-def _with_embeddings(pooling: int | None) -> Callable[[Any], None]:
-    def adjust(params: Any) -> None:
-        params.embeddings = True
-        if pooling is not None:
-            params.pooling_type = pooling
-
-    return adjust
-
-
 def _bytes_of(data: ByteArray) -> Any:
     return ctypes.cast(data.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
@@ -279,7 +210,7 @@ def _memory_kind(model: LlamaModel) -> MemoryKind:
     return MemoryKind.WINDOWED if model.n_window > 0 else MemoryKind.PLAIN
 
 
-def _result(code: int) -> DecodeResult:
+def decode_result(code: int) -> DecodeResult:
     if code == 0:
         return DecodeResult.OK
     if code == 1:

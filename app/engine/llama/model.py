@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.domain.generation import SamplingChoice, SamplingParams
+from app.domain.generation import Pooling, SamplingChoice, SamplingParams
 from app.engine.llama.backend import start_backend
 from app.engine.llama.parameters import ModelOptions, model_params
 from app.engine.sampling_checks import sampler_order
@@ -31,6 +31,8 @@ _RECOMMENDED = (
     ("mirostat_eta", "mirostat_eta", 0.0, 1.0),
 )
 _WHOLE = ("top_k", "repeat_last_n", "mirostat")
+# llama.h, enum llama_pooling_type, in its order.
+_POOLINGS = (Pooling.NONE, Pooling.MEAN, Pooling.CLS, Pooling.LAST, Pooling.RANK)
 _CONTROL = 1 << 3
 _USER_DEFINED = 1 << 4
 _UNKNOWN = 1 << 1
@@ -129,6 +131,25 @@ class LlamaModel:
         return template.decode("utf-8", "replace") if template else None
 
     @cached_property
+    def pooling(self) -> Pooling | None:
+        """What the file says; None if nothing."""
+        number = self.metadata(f"{self.architecture}.pooling_type")
+        return _POOLINGS[int(number)] if number.isdigit() and int(number) < len(_POOLINGS) else None
+
+    @cached_property
+    def class_labels(self) -> tuple[str, ...]:
+        """What the rows of a classifier's head stand for; "" where the file does not say."""
+        n = int(self._native.llama_model_n_cls_out(self.handle))
+        labels = (self._native.llama_model_cls_label(self.handle, i) for i in range(n))
+        return tuple(label.decode("utf-8", "replace") if label else "" for label in labels)
+
+    @cached_property
+    def rerank_template(self) -> str | None:
+        """The text a reranker reads, with `{query}` and `{document}` in it."""
+        template = self._native.llama_model_chat_template(self.handle, b"rerank")
+        return template.decode("utf-8", "replace") if template else None
+
+    @cached_property
     def sampling(self) -> SamplingParams:
         """What the file recommends (`general.sampling.*`), else the defaults. What no request may ask for is left out."""
         given: dict[str, Any] = {name: self._recommended(key, least, most) for key, name, least, most in _RECOMMENDED}
@@ -203,6 +224,16 @@ class LlamaVocabulary:
         n = ctypes.c_int32(0)
         tokens = self._native.llama_vocab_get_suppress_tokens(self.handle, ctypes.byref(n))
         return [int(tokens[i]) for i in range(n.value)]
+
+    @cached_property
+    def pair_marks(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """What stands before, between and after two texts that are read together."""
+        native, handle = self._native, self.handle
+        bos, eos, sep = (int(getattr(native, f"llama_vocab_{name}")(handle)) for name in ("bos", "eos", "sep"))
+        end = eos if eos >= 0 else sep
+        ends = (end,) if native.llama_vocab_get_add_eos(handle) and end >= 0 else ()
+        parts = (sep,) if native.llama_vocab_get_add_sep(handle) and sep >= 0 else ()
+        return (bos,) if self.adds_bos else (), ends + parts, ends
 
     def special_text(self, name: str) -> str:
         """Text of the "bos", "eos" or "eot" token; "" if the model has none."""

@@ -1,4 +1,4 @@
-"""POST /v1/embeddings."""
+"""POST /v1/embeddings and /v1/rerank."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from app.server.body import read_body
 from app.server.recording import track_of
 from app.server.streaming import while_connected
 from app.server.wire.embeddings import EmbeddingBody, embedding_request, embeddings
-from app.server.wire.fates import EMBEDDING_FIELDS, ignored_fields, ignored_header
-from app.service.chat import EmbeddingService
+from app.server.wire.fates import EMBEDDING_FIELDS, RERANK_FIELDS, ignored_fields, ignored_header
+from app.server.wire.rerank import RerankBody, rerank_request, reranking
+from app.service.embeddings import EmbeddingService
 
 __all__ = ["embedding_routes"]
 
@@ -29,6 +30,16 @@ def embedding_routes(service: EmbeddingService) -> APIRouter:
         result = await while_connected(request, service.embed(embedding_request(body)))
         track_of(request).count(_tally(result.prompt_tokens))
         return JSONResponse(embeddings(body, result), headers=headers)
+
+    @router.post("/v1/rerank")
+    @router.post("/rerank")
+    async def rerank(request: Request) -> Response:
+        body = await read_body(request, RerankBody)
+        track_of(request).named(body.model)
+        headers = ignored_header(ignored_fields(body.model_extra, RERANK_FIELDS))
+        result = await while_connected(request, service.rerank(rerank_request(body)))
+        track_of(request).count(_tally(result.prompt_tokens))
+        return JSONResponse(reranking(body, result), headers=headers)
 
     return router
 

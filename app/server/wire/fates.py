@@ -14,7 +14,16 @@ from typing import Any
 
 from app.domain.errors import UnsupportedParameter
 
-__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "Fate", "FieldRule", "ignored_fields", "ignored_header"]
+__all__ = [
+    "CHAT_FIELDS",
+    "COMPLETION_FIELDS",
+    "EMBEDDING_FIELDS",
+    "RERANK_FIELDS",
+    "Fate",
+    "FieldRule",
+    "ignored_fields",
+    "ignored_header",
+]
 
 _MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -107,10 +116,34 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_FOREIGN_SAMPLERS,
 )
 
+_FOREIGN_CUTS = (
+    *_refused('Use truncate: "end" or "start".', "truncate_prompt_tokens"),
+    *_refused('Use truncate: "start".', "truncation_direction", neutral=("Right", "right")),
+)
+
 EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
-    *_honoured("model", "input", "encoding_format", "dimensions"),
+    *_honoured("model", "input", "encoding_format", "dimensions", "truncate"),
     *_KEEPING,
     *_BOOKKEEPING,
+    *_FOREIGN_CUTS,
+    *_no_effect("Put what the model wants to read before a text into the text.", "input_type", "task", "prompt_name"),
+    *_refused("Vectors always have length 1.", "normalize", "normalized", neutral=(True,)),
+    *_refused("Vectors always have length 1.", "embd_normalize", neutral=(2,)),
+    *_refused("Use encoding_format.", "embedding_type", "output_dtype", neutral=("float",)),
+    *_refused("Use dimensions.", "output_dimension"),
+)
+
+RERANK_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "query", "documents", "top_n", "return_documents", "truncate"),
+    *_KEEPING,
+    *_BOOKKEEPING,
+    *_FOREIGN_CUTS,
+    *_refused("Use top_n.", "top_k"),
+    *_refused("Use return_documents.", "return_text", neutral=(False,)),
+    *_refused("Scores always go from 0 to 1.", "raw_scores", neutral=(False,)),
+    *_refused("A document is read whole; use truncate to cut one.", "max_tokens_per_doc", "max_chunks_per_doc"),
+    *_refused("A document is read whole; use truncate to cut one.", "max_chunk_per_doc", "overlap_tokens"),
+    *_refused("Send the text to rank as the document.", "rank_fields", neutral=(["text"], [])),
 )
 
 

@@ -14,12 +14,11 @@ from app.domain.generation import SamplingParams, TokenLogprob
 from app.domain.prompt import TokenIds
 from app.engine.decoder import DecodeResult, MemoryKind
 from app.engine.engine import Engine
-from app.engine.llama.context import ContextSize, LlamaDecoder, LlamaEncoder
+from app.engine.llama.context import ContextSize, LlamaDecoder
 from app.engine.llama.model import LlamaModel
 from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import run
-from tests.engine.tiny_models import write_bert
 
 # Rounding differs with the shape of a batch and the order of cells.
 NEAR = 0.02
@@ -151,37 +150,6 @@ def test_logits_come_in_the_order_of_the_batch(ember_model: LlamaModel) -> None:
     assert np.allclose(rows[0], alone[0], atol=0.05)
     assert np.allclose(rows[1], alone[1], atol=0.05)
     decoder.close()
-
-
-def test_an_encoder_gives_each_input_its_own_vector(ember_path: Path, tmp_path: Path) -> None:
-    path = write_bert(tmp_path / "bert.gguf", ember_path)
-    model = LlamaModel.load(path, n_gpu_layers=0, on_progress=lambda _fraction: True)
-    assert model is not None
-    assert not model.is_causal
-    encoder = LlamaEncoder.open(model, ContextSize(128, 128, 128, 8, 1, n_outputs=128))
-    assert encoder is not None
-    inputs = [_ids(1, 20), _ids(2, 7), _ids(1, 20)]
-    together = encoder.encode(inputs)
-    assert together is not None
-    assert together.shape == (3, 64)
-    assert np.allclose(together[0], together[2], atol=1e-4)
-    assert not np.allclose(together[0], together[1], atol=1e-2)
-    alone = encoder.encode(inputs[1:2])
-    assert alone is not None
-    assert np.allclose(alone[0], together[1], atol=1e-3)
-    encoder.close()
-    model.close()
-
-
-def test_a_model_that_can_write_can_also_make_vectors(ember_model: LlamaModel) -> None:
-    encoder = LlamaEncoder.open(ember_model, ContextSize(128, 128, 128, 8, 1, n_outputs=128))
-    assert encoder is not None
-    first = encoder.encode([_ids(1, 20), _ids(2, 7)])
-    again = encoder.encode([_ids(2, 7)])
-    assert first is not None
-    assert again is not None
-    assert np.allclose(first[1], again[0], atol=0.05)
-    encoder.close()
 
 
 def test_a_running_computation_can_be_interrupted_from_another_thread(ember_model: LlamaModel) -> None:

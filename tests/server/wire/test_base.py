@@ -124,6 +124,6 @@ def test_a_keep_alive_that_is_no_duration_is_refused() -> None:
 
 
 def test_a_cache_key_is_for_the_first_of_several_answers() -> None:
-    body = SamplingFields.model_validate({"model": "m", "prompt_cache_key": "k", "temperature": 1.0})
+    body = ChatBody.model_validate({**HELLO, "prompt_cache_key": "k", "temperature": 1.0})
     assert (body.cache_key(0), body.cache_key(1)) == ("api k", None)
     assert body.sampling(0).temperature == 1.0

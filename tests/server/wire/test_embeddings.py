@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import EmbeddingResult
+from app.domain.generation import EmbeddingResult, Truncation
 from app.server.wire.embeddings import EmbeddingBody, embedding_request, embeddings
 
 VECTOR = (0.6, 0.0, 0.8, 0.0)
@@ -32,6 +32,21 @@ def test_an_empty_input_is_refused(given: Any, param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         embedding_request(body(input=given))
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, Truncation.NONE),
+        (False, Truncation.NONE),
+        (True, Truncation.END),
+        ("NONE", Truncation.NONE),
+        ("END", Truncation.END),
+        ("start", Truncation.START),
+    ],
+)
+def test_long_inputs_are_refused_unless_a_cut_is_asked_for(given: Any, expected: Truncation) -> None:
+    assert embedding_request(body(truncate=given)).truncation is expected
 
 
 def test_floats_are_the_default_and_base64_says_the_same() -> None:

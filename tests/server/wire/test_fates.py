@@ -15,11 +15,13 @@ from app.server.wire.fates import (
     CHAT_FIELDS,
     COMPLETION_FIELDS,
     EMBEDDING_FIELDS,
+    RERANK_FIELDS,
     Fate,
     FieldRule,
     ignored_fields,
     ignored_header,
 )
+from app.server.wire.rerank import RerankBody
 from tests.server.serving import serving
 
 OPENAI = (
@@ -27,7 +29,12 @@ OPENAI = (
     (completion_create_params.CompletionCreateParamsBase, COMPLETION_FIELDS),
     (embedding_create_params.EmbeddingCreateParams, EMBEDDING_FIELDS),
 )
-TABLES = ((ChatBody, CHAT_FIELDS), (CompletionBody, COMPLETION_FIELDS), (EmbeddingBody, EMBEDDING_FIELDS))
+TABLES = (
+    (ChatBody, CHAT_FIELDS),
+    (CompletionBody, COMPLETION_FIELDS),
+    (EmbeddingBody, EMBEDDING_FIELDS),
+    (RerankBody, RERANK_FIELDS),
+)
 
 
 @pytest.mark.parametrize(("model", "rules"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
