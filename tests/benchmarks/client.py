@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "Client", "Exchange", "RequestFailed"]
+__all__ = ["Answer", "Client", "EventLines", "Exchange", "HttpReader", "RequestFailed"]
 
 
 class RequestFailed(Exception):
@@ -131,14 +131,14 @@ class Exchange(asyncio.Protocol):
     async def body(self) -> Any:
         """The JSON of the answer. Raises RequestFailed unless the status is 200."""
         await self._ended
-        reader = _HttpReader()
+        reader = HttpReader()
         content = b"".join(reader.read(data) for _, data in self._packets)
         return _parsed(reader.status, content)
 
     async def answer(self) -> Answer:
         """Wait for the end of the stream and read it. Raises RequestFailed."""
         ended = await self._ended
-        reader, lines = _HttpReader(), _Lines()
+        reader, lines = HttpReader(), EventLines()
         texts: list[float] = []
         parts: list[str] = []
         usage: Mapping[str, Any] = {}
@@ -177,7 +177,7 @@ def _text(event: Mapping[str, Any]) -> str:
     return ""
 
 
-class _HttpReader:
+class HttpReader:
     """Takes a response apart as its bytes come."""
 
     def __init__(self) -> None:
@@ -219,7 +219,7 @@ class _HttpReader:
             yield piece[:body_left]
 
 
-class _Lines:
+class EventLines:
     """Server-sent events, one JSON object each."""
 
     def __init__(self) -> None:

@@ -57,18 +57,17 @@ class Server:
 
 
 class Listening(Server):
-    """A server somebody else started. It has one model, or the first it lists is meant."""
+    """A server somebody else started. What it has in memory is meant, or the first model it lists."""
 
     def __init__(self, name: str, address: str) -> None:
         super().__init__(name, Client(address))
 
     async def connect(self) -> None:
-        listed = (await self.client.get("/v1/models"))["data"]
-        if not listed:
-            raise SystemExit(f"{self.name} lists no model.")
-        ready = [model for model in listed if model.get("state") == "ready"]
-        self.client.model = (ready or listed)[0]["id"]
-        await _warm_up(self.client)
+        """Raises SystemExit if it can't be used."""
+        try:
+            await _meet(self.client)
+        except RequestFailed as error:
+            raise SystemExit(f"{self.name}: {error}.") from error
 
 
 class _Child(Server):
@@ -108,9 +107,7 @@ class Hearth(_Child):
     async def start(self) -> None:
         """Raises SystemExit if it ends early."""
         self.client = Client(await asyncio.to_thread(self._spawn))
-        listed = (await self.client.get("/v1/models"))["data"]
-        self.client.model = next(model["id"] for model in listed if model["state"] == "ready")
-        await _warm_up(self.client)
+        await _meet(self.client)
 
     async def restart(self) -> None:
         self.close()
@@ -149,8 +146,7 @@ class Started(_Child):
         deadline = time.monotonic() + _START_S
         while True:
             with contextlib.suppress(RequestFailed):
-                self.client.model = (await self.client.get("/v1/models"))["data"][0]["id"]
-                await _warm_up(self.client)
+                await _meet(self.client)
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.close()
@@ -183,9 +179,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _warm_up(client: Client) -> None:
-    """The first request pays for pages that are not in memory yet. Embedding models only embed."""
+async def _meet(client: Client) -> None:
+    """Find out the model's name, and let the first request pay for pages that are not in memory yet. Raises RequestFailed."""
+    listed = (await client.get("/v1/models"))["data"]
+    if not listed:
+        raise RequestFailed("it lists no model")
+    ready = [model for model in listed if model.get("state") == "ready"]
+    client.model = (ready or listed)[0]["id"]
     try:
         await client.post("/v1/completions", {"prompt": "warm up " * 16, "max_tokens": 4, "temperature": 0})
     except RequestFailed:
+        # A model that only embeds.
         await client.post("/v1/embeddings", {"input": "warm up"})
