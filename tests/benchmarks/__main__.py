@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -38,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         embedding_commands=tuple(map(_named, options.start_embedding)),
         hearth=not options.no_hearth,
     )
-    results = [_measure(plan, name, options) for name in options.models.split(",")]
-    if options.json is not None:
-        options.json.write_text(json.dumps([result.as_json() for result in results], indent=1))
+    results = []
+    for name in options.models.split(","):
+        results.append(_measure(plan, name, options).as_json())
+        if options.json is not None:
+            options.json.write_text(json.dumps(results, indent=1))
     return 0
 
 
@@ -111,4 +114,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does, so that no server is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
