@@ -345,7 +345,11 @@ class PromptCache:
         if data is None:
             return None
         ids = sequence.row.ids[: sequence.n_past].copy()
-        return SavedSequence(ids, data, max(0, self._decoder.first_position(sequence.id)), sequence.owner)
+        first = self._decoder.first_position(sequence.id)
+        if self._decoder.memory is MemoryKind.WINDOWED:
+            # Of a window, no more is saved than what the next token needs, though more may still be there.
+            first = max(first, sequence.position - self._decoder.n_window)
+        return SavedSequence(ids, data, max(0, first), sequence.owner)
 
     def _release(self, sequence: Sequence) -> None:
         self._decoder.remove(sequence.id, 0)

@@ -23,6 +23,8 @@ __all__ = [
 
 _WIDTH, _HEADS, _FF = 64, 4, 128
 _WINDOW = 32
+# Small, and apart from the output's: what is written depends on all that stands before, not on the last token alone.
+_EMBEDDING = 0.1
 
 
 def write_llama(
@@ -41,7 +43,7 @@ def write_llama(
     for key, text in (texts or {}).items():
         model.file.add_string(key, text)
     model.copy_tokenizer(tokenizer_of, reverse=reverse_tokens)
-    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=_EMBEDDING)
     model.random("output", model.n_vocab, _WIDTH, scale=0.5)
     model.ones("output_norm")
     for i in range(2):
@@ -58,7 +60,8 @@ def write_gemma3(path: Path, tokenizer_of: Path) -> Path:
     model.file.add_value_length(head)
     model.file.add_sliding_window(_WINDOW)
     model.copy_tokenizer(tokenizer_of)
-    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=_EMBEDDING)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
     model.ones("output_norm")
     for i in range(6):
         model.attention(i, head=head, n_heads_kv=2)
@@ -77,7 +80,8 @@ def write_lfm2(path: Path, tokenizer_of: Path) -> Path:
     model = _Writer(path, "lfm2", n_layers=4, n_heads_kv=kinds, n_ctx_train=2048)
     model.file.add_shortconv_l_cache(3)
     model.copy_tokenizer(tokenizer_of)
-    model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=_EMBEDDING)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
     model.ones("token_embd_norm")
     for i, n_heads_kv in enumerate(kinds):
         if n_heads_kv:

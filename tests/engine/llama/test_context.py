@@ -20,6 +20,8 @@ from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import run
 
+pytestmark = pytest.mark.usefixtures("exact_attention")
+
 # Rounding differs with the shape of a batch and the order of cells.
 NEAR = 0.02
 
@@ -30,7 +32,7 @@ def _load(path: Path) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def used(tiny_path: Path) -> Iterator[Engine]:
+def used(exact_attention: None, tiny_path: Path) -> Iterator[Engine]:
     engine = _load(tiny_path)
     yield engine
     engine.close()

@@ -19,6 +19,8 @@ from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import Run, run
 
+pytestmark = pytest.mark.usefixtures("exact_attention")
+
 # Rounding differs with the shape of a batch and the order of cells.
 NEAR = 0.02
 GREEDY = SamplingParams(temperature=0)
@@ -120,6 +122,15 @@ def test_two_long_conversations_in_turn_are_both_kept(load: Load) -> None:
             _assert_same(result, _fresh(load), job)
             texts[name] += (*result.ids[job.id], *_ids(50 + round_, 12))
     assert engine.stats().saved_bytes > 0
+
+
+@pytest.mark.parametrize("keep", [299, 285, 250])
+def test_a_prompt_that_departs_from_one_kept_on_the_host_is_as_from_nothing(load: Load, keep: int) -> None:
+    engine = load(n_ctx=512, n_parallel=1)
+    for seed in (45, 46):
+        run(engine, _job("before", _ids(seed, 300), 4))
+    job = _job("a", (*_ids(45, 300)[:keep], *_ids(47, 20)), 4)
+    _assert_same(run(engine, job), _fresh(load), job)
 
 
 def test_requests_that_had_to_wait_go_on_exactly(load: Load) -> None:
