@@ -35,7 +35,7 @@ class DraftModel:
     def propose(self, generation: Generation, n: int) -> tuple[int, ...]:
         """The `n` tokens that the smaller model would write next."""
         place = self._place(generation)
-        if place is None or not self._catch_up(place, generation.row.ids):
+        if place is None or place.too_long or not self._catch_up(place, generation.row.ids):
             return ()
         started = self._clock()
         guess = [self._likeliest()]
@@ -75,9 +75,18 @@ class DraftModel:
         batch = self._decoder.batch
         batch.clear()
         batch.add_chunk(ids, position=len(place.row), sequence=place.sequence, output=True)
-        if self._decoder.decode() is not DecodeResult.OK:
+        result = self._decoder.decode()
+        if result is DecodeResult.FAILED:
+            # That may have spoilt the whole memory.
+            self._decoder.clear()
+            for one in self._places.values():
+                one.row.cut(0)
+            return False
+        if result is not DecodeResult.OK:
             self._decoder.remove(place.sequence, 0)
             place.row.cut(0)
+            # Trying again with every token would read the whole text each time.
+            place.too_long = result is DecodeResult.NO_SPACE
             return False
         for token in ids.tolist():
             place.row.append(token)
@@ -88,10 +97,11 @@ class DraftModel:
 
 
 class _Place:
-    """A sequence of the smaller model's memory, and the tokens it holds."""
+    """A sequence of the smaller model's memory, and the tokens it holds; none if the text is `too_long` for it."""
 
-    __slots__ = ("row", "sequence")
+    __slots__ = ("row", "sequence", "too_long")
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
         self.row = TokenRow(np.empty(0, np.int32))
+        self.too_long = False

@@ -1,4 +1,4 @@
-"""A vocabulary, a decoder and an encoder without llama.cpp, strict about how they are used."""
+"""A vocabulary, an encoder and an engine without llama.cpp, strict about how they are used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 
 from app.domain.generation import SamplingParams
 from app.domain.prompt import PlainText
-from app.engine.batch import Batch
 from app.engine.constraint import ConstraintCompiler
-from app.engine.decoder import ByteArray, DecodeResult, Encoder, FloatArray, IntArray, MemoryKind, PictureTokens, Projector
+from app.engine.decoder import Encoder, FloatArray, PictureTokens, Projector
 from app.engine.drafts import Drafter
 from app.engine.embedder import Embedder, RerankFormat
 from app.engine.embedding import EmbeddingScheduler
@@ -27,6 +26,7 @@ from app.engine.saved import SavedStates
 from app.engine.scheduler import Scheduler
 from app.engine.sounds import SoundFile
 from app.engine.state_files import StateFiles
+from tests.engine.fake_decoder import N_TOKENS, FakeChain, FakeDecoder, letters
 
 __all__ = [
     "BOS",
@@ -40,6 +40,7 @@ __all__ = [
     "Run",
     "fake_embedder",
     "fake_engine",
+    "letters",
     "model_info",
     "plan_of",
     "run",
@@ -53,7 +54,7 @@ _SPECIAL = {"<s>": BOS, "<end>": END, "<tool>": TOOL}
 class FakeVocabulary:
     """A token is a byte, or one of three control tokens."""
 
-    n_tokens = 259
+    n_tokens = N_TOKENS
     bos: int | None = BOS
     markers = re.compile("|".join(map(re.escape, _SPECIAL)))
     eog_tokens: Sequence[int] = (END,)
@@ -79,185 +80,6 @@ class FakeVocabulary:
 
     def is_control(self, token: int) -> bool:
         return token >= BOS
-
-
-class FakeChain:
-    """Draws the candidate that its seed points at."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-        self.closed = False
-
-    def choose(self, ids: IntArray, logits: FloatArray, *, cut: bool = False) -> int:
-        return int(ids[self._random.integers(len(ids))])
-
-    def accept(self, token: int) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def letters(tokens: Sequence[int]) -> int:
-    """A letter that depends on every token before it: a wrong prefix gives a wrong answer."""
-    value = 7
-    for token in tokens:
-        value = (value * 31 + token) % 1_000_003
-    return ord("a") + value % 26
-
-
-@dataclass(slots=True)
-class _Cell:
-    token: int
-    owners: set[int] = field(default_factory=set)
-
-
-class FakeDecoder:
-    """Remembers every token of every sequence, refuses gaps, and counts cells by itself.
-
-    `answer` chooses the next token from all before it. `results` are returned by the next decodes instead of OK.
-    """
-
-    def __init__(
-        self,
-        *,
-        answer: Callable[[Sequence[int]], int] = letters,
-        n_cells: int = 1024,
-        n_sequences: int = 8,
-        n_batch: int = 512,
-        memory: MemoryKind = MemoryKind.PLAIN,
-        n_window: int = 0,
-    ) -> None:
-        self._answer = answer
-        self.n_cells = n_cells
-        self.n_sequences = n_sequences
-        self.n_window = n_window
-        self.memory = memory
-        self.batch = Batch(n_batch)
-        self.results: list[DecodeResult] = []
-        self.picture_results: list[DecodeResult] = []
-        self.batches: list[dict[int, int]] = []
-        self.interrupted = 0
-        self.closed = False
-        self.chains: list[FakeChain] = []
-        self.saves = 0
-        self.restores = 0
-        self.refuse_restore = False
-        self._sequences: dict[int, list[_Cell]] = {}
-        # What a checkpoint allows a sequence to be cut to, and sequences that need one.
-        self._rest: dict[int, list[int]] = {}
-        self._holed: set[int] = set()
-        self._rows: list[FloatArray] = []
-
-    @property
-    def used_cells(self) -> int:
-        return len({id(cell) for cells in self._sequences.values() for cell in cells})
-
-    def decode(self) -> DecodeResult:
-        if self.results:
-            result = self.results.pop(0)
-            if result is not DecodeResult.OK:
-                return result
-        batch, self._rows = self.batch, []
-        assert 0 < batch.n_tokens <= batch.capacity
-        if self.used_cells + batch.n_tokens > self.n_cells:
-            return DecodeResult.NO_SPACE
-        self.batches.append({})
-        for i in range(batch.n_tokens):
-            self._append(int(batch.sequences[i]), int(batch.tokens[i]), int(batch.positions[i]), bool(batch.outputs[i]))
-        return DecodeResult.OK
-
-    def decode_picture(self, picture: PictureTokens, *, sequence: int, position: int) -> DecodeResult:
-        if self.picture_results:
-            result = self.picture_results.pop(0)
-            if result is not DecodeResult.OK:
-                self._append(sequence, 1000, position, False)
-                return result
-        for i in range(picture.n_tokens):
-            self._append(sequence, 1000 + picture.key[i % len(picture.key)], position + i, False)
-        return DecodeResult.OK
-
-    def _append(self, sequence: int, token: int, position: int, output: bool) -> None:
-        assert 0 <= sequence < self.n_sequences
-        cells = self._sequences.setdefault(sequence, [])
-        assert position == len(cells), f"position {position} after {len(cells)}"
-        assert sequence not in self._holed, "a shared beginning without its checkpoint"
-        assert sequence not in self._rest, "not cut to its checkpoint"
-        cells.append(_Cell(token, {sequence}))
-        if self.batches:
-            self.batches[-1][sequence] = self.batches[-1].get(sequence, 0) + 1
-        if output:
-            row = np.linspace(-1, 0, FakeVocabulary.n_tokens, dtype=np.float32)
-            row[self._answer([cell.token for cell in cells])] = 10
-            self._rows.append(row)
-
-    def logits(self) -> FloatArray:
-        return np.stack(self._rows)
-
-    def remove(self, sequence: int, start: int) -> bool:
-        cells = self._sequences.get(sequence, [])
-        if 0 < start < len(cells) and self._rest.get(sequence) != [cell.token for cell in cells[:start]]:
-            assert self.memory is not MemoryKind.RECURRENT
-            if self.memory is MemoryKind.WINDOWED:
-                assert self.first_position(sequence) <= max(0, start - self.n_window)
-        self._sequences[sequence] = cells[:start]
-        self._rest.pop(sequence, None)
-        if start <= 0:
-            self._holed.discard(sequence)
-        return True
-
-    def copy(self, source: int, target: int, end: int) -> None:
-        assert not self._sequences.get(target)
-        self._sequences[target] = self._sequences[source][:end]
-        for cell in self._sequences[target]:
-            cell.owners.add(target)
-        # Such a copy has a hole until a checkpoint is put into it.
-        self._holed.discard(target)
-        if self.memory is not MemoryKind.PLAIN:
-            self._holed.add(target)
-
-    def save(self, sequence: int, *, uncuttable: bool = False) -> ByteArray | None:
-        self.saves += 1
-        tokens = [cell.token for cell in self._sequences.get(sequence, [])]
-        return np.array(tokens, np.int32).view(np.uint8)
-
-    def restore(self, sequence: int, data: ByteArray, *, uncuttable: bool = False) -> bool:
-        if self.refuse_restore:
-            self._sequences[sequence] = []
-            return False
-        tokens = data.view(np.int32).tolist()
-        if uncuttable:
-            assert self.memory is not MemoryKind.PLAIN
-            cells = self._sequences.get(sequence, [])
-            assert [cell.token for cell in cells[: len(tokens)]] == tokens, "a checkpoint of other tokens"
-            self._rest[sequence] = tokens
-            self._holed.discard(sequence)
-            return True
-        if self.used_cells - len(self._sequences.get(sequence, ())) + len(tokens) > self.n_cells:
-            return False
-        self._sequences[sequence] = [_Cell(token, {sequence}) for token in tokens]
-        self._holed.discard(sequence)
-        self.restores += 1
-        return True
-
-    def first_position(self, sequence: int) -> int:
-        cells = self._sequences.get(sequence, [])
-        return max(0, len(cells) - 2 * self.n_window) if cells else -1
-
-    def next_position(self, sequence: int) -> int:
-        return len(self._sequences.get(sequence, []))
-
-    def clear(self) -> None:
-        self._sequences.clear()
-
-    def interrupt(self) -> None:
-        self.interrupted += 1
-
-    def chain(self, params: SamplingParams, *, seed: int) -> FakeChain:
-        self.chains.append(FakeChain(seed))
-        return self.chains[-1]
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class FakeEncoder:
@@ -318,6 +140,7 @@ def fake_engine(
     saved_bytes: int = 0,
     files: StateFiles | None = None,
     drafter: Drafter | None = None,
+    clock: Callable[[], float] = lambda: 0.0,
 ) -> Engine:
     """A real engine on a fake decoder; grammars are left out, and nothing takes any time."""
     vocabulary = vocabulary or FakeVocabulary()
@@ -337,7 +160,7 @@ def fake_engine(
             saved=SavedStates(saved_bytes, on_let_go=files.write if files is not None else None),
             files=files,
             drafter=drafter,
-            clock=lambda: 0.0,
+            clock=clock,
         ),
         limit=limit,
         files=files,

@@ -47,6 +47,22 @@ def test_a_small_model_whose_memory_is_full_costs_guesses_only() -> None:
     assert again.texts == result.texts
 
 
+def test_a_text_too_long_for_the_small_model_is_read_by_it_once() -> None:
+    small = FakeDecoder(n_cells=40, n_batch=16)
+    run(fake_engine(FakeDecoder(), drafter=_draft(small)), say("a", "a" * 60, max_tokens=40))
+    assert sum(sum(batch.values()) for batch in small.batches) <= 40
+    assert small.used_cells == 0
+
+
+def test_a_failure_that_may_have_spoilt_the_small_models_memory_empties_it() -> None:
+    small = FakeDecoder()
+    small.results = [DecodeResult.OK] * 5 + [DecodeResult.FAILED]
+    jobs = [say(name, name * 7, max_tokens=30) for name in "ab"]
+    result = run(fake_engine(FakeDecoder(), drafter=_draft(small)), *jobs)
+    assert result.texts == run(fake_engine(FakeDecoder()), *jobs).texts
+    assert not small.results
+
+
 def test_more_requests_than_places_are_answered_all_the_same() -> None:
     small = FakeDecoder(n_sequences=1)
     jobs = [say(name, name * 7, max_tokens=30) for name in "abc"]
