@@ -86,8 +86,10 @@ class SavedStates:
         self.used_bytes -= item.size_bytes
 
     def touch(self, item: SavedSequence | Checkpoint) -> None:
-        self._items.remove(item)
-        self._items.append(item)
+        """It has been used; it may meanwhile have had to go."""
+        if item in self._items:
+            self._items.remove(item)
+            self._items.append(item)
 
     def checkpoint(self, ids: IntArray, longest: int) -> Checkpoint | None:
         """The furthest checkpoint within the first `longest` of `ids`."""

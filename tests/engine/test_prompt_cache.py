@@ -228,6 +228,27 @@ def test_nothing_is_kept_of_a_conversation_that_is_forgotten() -> None:
     assert computer.cache.parked == ()
 
 
+def test_a_window_that_comes_back_from_the_host_is_not_cut() -> None:
+    """Of a window only what the next token needs is saved, though more was still there."""
+    computer = _Computer(FakeDecoder(memory=MemoryKind.WINDOWED, n_window=8, n_kept=100, n_cells=200), saved_bytes=100_000)
+    computer.park(list(range(150)))
+    computer.park([900] * 100)
+    sequence = computer.compute([*range(120), 7])
+    assert sequence.n_past == 121
+    computer.cache.park(sequence)
+    computer.park([901] * 120)
+    assert computer.compute([*range(150), 7]).n_past == 151
+
+
+@pytest.mark.parametrize("n_bytes", [700, 1300, 1700])
+def test_what_a_prompt_was_to_begin_with_may_have_to_go_while_room_is_made_for_it(n_bytes: int) -> None:
+    decoder = FakeDecoder(memory=MemoryKind.RECURRENT, n_cells=260, n_sequences=3)
+    computer = _Computer(decoder, saved_bytes=n_bytes)
+    system = [1000, *range(60)]
+    for last in range(200, 240):
+        _compute_in_chunks(computer, [*system, 1001, *range(last, last + 70), 1002, 5])
+
+
 def _compute_in_chunks(computer: _Computer, ids: Ids[int]) -> None:
     """As the planner does: never beyond a boundary at once."""
     sequence = computer.attach(ids)
