@@ -103,6 +103,13 @@ class Generation:
         """Whether the prompt has not been computed to its end."""
         return self._first_token_at is None
 
+    @property
+    def n_more(self) -> int:
+        """How many tokens may still be written."""
+        room = self._limit - len(self.row)
+        wanted = self._job.max_tokens
+        return room if wanted is None else min(room, wanted - self._n_generated)
+
     def start(self, sequence: Sequence) -> None:
         """Put it on a sequence; again after it has been preempted."""
         self.sequence = sequence

@@ -76,15 +76,20 @@ class Planner:
         tokens: list[PlannedTokens] = []
         readers: list[tuple[Generation, Sequence]] = []
         writers: list[tuple[Generation, Sequence]] = []
+        room = self._batch.room
         for generation in active:
             sequence = generation.sequence
             assert sequence is not None
             writes = not generation.reading and sequence.n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
-            (writers if writes and sequence.n_left <= self._batch.room else readers).append((generation, sequence))
+            if writes and sequence.n_left <= room:
+                room -= sequence.n_left
+                writers.append((generation, sequence))
+            else:
+                readers.append((generation, sequence))
         # Beside prompts a guess has no known price.
         drafting = self._drafter is not None and not readers and len(writers) <= _FEW
-        spare = min(MAX_DRAFT_ROWS, free_cells - sum(sequence.n_left for _, sequence in writers)) if drafting else 0
         rows = sum(sequence.n_left for _, sequence in writers)
+        spare = min(MAX_DRAFT_ROWS, room, free_cells - rows) if drafting else 0
         for generation, sequence in writers:
             item = self._add(generation, sequence, sequence.n_left, self._guess(generation, rows, spare))
             rows += len(item.draft)
@@ -95,7 +100,8 @@ class Planner:
     def _guess(self, generation: Generation, n_rows: int, spare: int) -> tuple[int, ...]:
         """What is worth guessing, if anything: where a guess is for nothing, it is made before its length is decided."""
         drafter, record = self._drafter, generation.drafts
-        most = min(spare, self._n_draft)
+        # After the guess comes a token that is chosen: all of them must fit into the answer, and into the context.
+        most = min(spare, self._n_draft, generation.n_more - 1)
         if most <= 0 or drafter is None or generation.repeatable:
             return ()
         guess: tuple[int, ...] = ()

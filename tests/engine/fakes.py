@@ -13,7 +13,7 @@ import numpy as np
 from app.domain.generation import SamplingParams
 from app.domain.prompt import PlainText
 from app.engine.constraint import ConstraintCompiler
-from app.engine.decoder import Encoder, FloatArray, PictureTokens, Projector
+from app.engine.decoder import DecodeResult, Encoder, FloatArray, PictureTokens, Projector
 from app.engine.drafts import Drafter
 from app.engine.embedder import Embedder, RerankFormat
 from app.engine.embedding import EmbeddingScheduler

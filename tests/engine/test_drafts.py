@@ -156,3 +156,18 @@ def test_an_answer_that_is_stopped_or_full_within_a_guess_ends_there() -> None:
     plain = run(fake_engine(FakeDecoder()), say("a", "a", max_tokens=30)).texts["a"]
     stopped = run(fake_engine(FakeDecoder(), drafter=_Oracle(1000)), say("a", "a", max_tokens=30, stop=(plain[17:20],)))
     assert stopped.texts["a"] == plain[: plain.index(plain[17:20])]
+
+
+def test_no_guess_goes_beyond_the_answer_or_the_context() -> None:
+    """Some models have no positions beyond the context they were trained for: llama.cpp would end the process."""
+    for limit, max_tokens in ((30, None), (512, 12)):
+        decoder = FakeDecoder()
+        oracle = _Oracle(1000)
+        run(fake_engine(decoder, drafter=oracle, limit=limit), say("a", "0123456789", max_tokens=max_tokens))
+        assert max(decoder.next_position(number) for number in range(8)) <= 10 + (20 if max_tokens is None else max_tokens) - 1
+
+
+def test_a_small_batch_is_never_filled_beyond_its_end() -> None:
+    jobs = [say(name, name * 5, max_tokens=40) for name in "abc"]
+    guessed = run(fake_engine(FakeDecoder(n_batch=8), drafter=_Oracle(1000)), *jobs)
+    assert guessed.texts == run(fake_engine(FakeDecoder()), *jobs).texts
