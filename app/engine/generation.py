@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.errors import GenerationFailed
 from app.domain.generation import FinishReason, Timings, TokenLogprob, Usage
@@ -135,6 +135,12 @@ class Generation:
         """End the answer where it is, as if the model had."""
         if self.finished is None:
             self._end(FinishReason.STOP)
+
+    def disown(self) -> None:
+        """Its conversation is gone: what it leaves belongs to nobody."""
+        self.owner = None
+        if self.copy is not None:
+            self.copy = replace(self.copy, owner=None)
 
     def take_pieces(self) -> tuple[Piece, ...]:
         return self._text.take()

@@ -64,6 +64,8 @@ class Scheduler:
         self._computing: tuple[str, ...] = ()
         self._preempted = 0
         self._drafts = DraftRecord()
+        # llama.cpp had no space for all that run: nobody joins them until one of them has ended.
+        self._crowded = False
         self.times = StepTimes()
 
     @property
@@ -110,6 +112,9 @@ class Scheduler:
 
     def forget(self, owner: str) -> None:
         """Keep nothing of a conversation that is gone."""
+        for generation in (*self._waiting, *self._active):
+            if generation.owner == owner:
+                generation.disown()
         self._cache.forget(owner)
         if self._files is not None:
             self._files.forget(owner)
@@ -154,6 +159,7 @@ class Scheduler:
         failed = (*self._active, *self._waiting)
         for generation in failed:
             generation.close()
+            self._let_go_of_drafts(generation)
         self._active.clear()
         self._waiting.clear()
         self._cache.clear()
@@ -170,6 +176,9 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------------------------------ admission
     def _admit(self) -> None:
+        if self._crowded and self._active:
+            return
+        self._crowded = False
         for generation in self._waiting:
             places = self._n_parallel + (_EXTRA_PLACES if generation.preferred else 0)
             if len(self._active) >= places:
@@ -262,9 +271,9 @@ class Scheduler:
         try:
             self._choose(item, rows)
         except AppError as error:
-            self._fail(generation, error, keep=not item.draft)
+            self._fail(generation, error)
         except Exception as error:  # noqa: BLE001 -- a request's fault must not stop the others
-            self._fail(generation, GenerationFailed(f"The answer could not be continued: {error}"), keep=not item.draft)
+            self._fail(generation, GenerationFailed(f"The answer could not be continued: {error}"))
         return generation.sequence is item.sequence
 
     def _choose(self, item: PlannedTokens, rows: FloatArray) -> None:
@@ -296,8 +305,12 @@ class Scheduler:
             case DecodeResult.ABORTED:
                 # An interruption that was meant for the computation before; part of the picture may be there.
                 self._preempt(generation, copy=False)
+            case DecodeResult.NO_SPACE if self._cache.parked or len(self._active) > 1:
+                self._crowded = not self._cache.parked
+                self._cache.make_room(self._decoder.n_cells)
+                self._preempt(generation, copy=False)
             case _:
-                self._fail(generation, GenerationFailed(_PICTURE_FAILED), keep=False)
+                self._fail(generation, GenerationFailed(_PICTURE_FAILED))
 
     # --------------------------------------------------------------------------------------------------------- trouble
     def _make_space(self, plan: Plan) -> None:
@@ -305,6 +318,7 @@ class Scheduler:
         if self._cache.parked:
             self._cache.make_room(self._decoder.n_cells)
         elif len(self._active) > 1:
+            self._crowded = True
             self._preempt(self._youngest())
         else:
             self._fail_plan(plan)
@@ -343,11 +357,12 @@ class Scheduler:
 
     def _fail_plan(self, plan: Plan) -> None:
         for item in plan.tokens:
-            self._fail(item.generation, GenerationFailed("llama.cpp could not compute this request."), keep=False)
+            self._fail(item.generation, GenerationFailed("llama.cpp could not compute this request."))
 
-    def _fail(self, generation: Generation, error: AppError, *, keep: bool = True) -> None:
+    def _fail(self, generation: Generation, error: AppError) -> None:
+        """What a failed request has computed may be what is wrong: no other begins with it."""
         self._events.append(JobFailed(generation.id, error))
-        self._retire(generation, keep=keep)
+        self._retire(generation, keep=False)
 
     # ---------------------------------------------------------------------------------------------------------- ending
     def _report(self, generation: Generation) -> None:
@@ -374,6 +389,7 @@ class Scheduler:
                 self._cache.saved.keep(generation.copy)
         if generation in self._active:
             self._active.remove(generation)
+            self._crowded = False
         if generation.sequence is not None:
             (self._cache.park if keep else self._cache.drop)(generation.sequence)
             generation.sequence = None

@@ -10,9 +10,12 @@ from PIL import Image
 from app.domain.errors import EngineBusy, GenerationFailed
 from app.domain.generation import FinishReason, SamplingParams
 from app.domain.prompt import Picture, PlainText
-from app.engine.decoder import DecodeResult, MemoryKind
+from app.engine.decoder import DecodeResult, FloatArray, MemoryKind
+from app.engine.draft_model import DraftModel
+from app.engine.engine import Engine
 from app.engine.protocol import Done, GenerateJob, JobFailed, PromptProgress
-from tests.engine.fakes import END, FakeDecoder, FakeProjector, fake_engine, letters, run, say
+from app.engine.scheduler import Scheduler
+from tests.engine.fakes import END, FakeDecoder, FakeProjector, FakeVocabulary, fake_engine, letters, run, say
 
 
 def _alone(text: str, n: int) -> str:
@@ -338,3 +341,93 @@ def test_a_picture_whose_decoding_was_aborted_is_decoded_again() -> None:
     expected = run(fake_engine(FakeDecoder(), projector=FakeProjector()), job).texts["a"]
     decoder.picture_results = [DecodeResult.ABORTED]
     assert run(engine, job).texts["a"] == expected
+
+
+def test_who_found_no_space_beside_others_waits_until_one_of_them_has_ended() -> None:
+    """Windows can run out although the count of cells has room: admitting again at once would go on for ever."""
+
+    class Narrow(FakeDecoder):
+        def decode(self) -> DecodeResult:
+            together = len(set(self.batch.sequences[: self.batch.n_tokens].tolist())) > 1
+            return DecodeResult.NO_SPACE if together else super().decode()
+
+    decoder = Narrow()
+    engine = fake_engine(decoder)
+    for name in "abc":
+        engine.submit(engine.prepare(say(name, name * 30, max_tokens=10)))
+    for _ in range(100):
+        engine.step()
+    assert not engine.busy
+    assert decoder.used_cells > 0
+
+
+def test_a_picture_without_space_is_tried_again_with_less_kept_and_beside_nobody() -> None:
+    job = _look("a", "what?")
+    expected = run(fake_engine(FakeDecoder(), projector=FakeProjector()), job).texts["a"]
+    decoder = FakeDecoder()
+    engine = fake_engine(decoder, projector=FakeProjector())
+    run(engine, say("old", "something old"))
+    decoder.picture_results = [DecodeResult.NO_SPACE, DecodeResult.NO_SPACE]
+    other = say("b", "beside", max_tokens=5)
+    result = run(engine, other, job)
+    assert result.texts == {"a": expected, "b": _alone("beside", 5)}
+    decoder.picture_results = [DecodeResult.NO_SPACE, DecodeResult.NO_SPACE]
+    assert isinstance(run(engine, _look("c", "and?", height=7)).ends["c"], JobFailed)
+
+
+def test_what_waits_of_a_forgotten_conversation_belongs_to_nobody() -> None:
+    decoder = FakeDecoder(n_cells=200)
+    engine = fake_engine(decoder, limit=200)
+    for name in "ab":
+        engine.submit(engine.prepare(say(name, name * 90, max_tokens=40, owner="chat")))
+    while not engine.stats().preempted:
+        engine.step()
+    engine.forget("chat")
+    run(engine)
+    assert not engine.has_unwritten
+    assert not list(_scheduler(engine).cache.owned())
+
+
+def test_nothing_that_a_failed_request_computed_is_used_again() -> None:
+    class Broken(FakeDecoder):
+        def logits(self) -> FloatArray:
+            rows = super().logits()
+            rows[:] = float("nan")
+            return rows
+
+    decoder = Broken()
+    engine = fake_engine(decoder)
+    assert isinstance(run(engine, say("a", "a prompt")).ends["a"], JobFailed)
+    assert _scheduler(engine).cache.parked == ()
+    assert decoder.used_cells == 0
+
+
+def test_after_a_failure_of_the_engine_nothing_is_kept_for_guessing() -> None:
+    class Broken(FakeDecoder):
+        def logits(self) -> FloatArray:
+            raise RuntimeError("broken")
+
+    small = FakeDecoder(n_sequences=1)
+    draft = DraftModel(small, n_vocab=FakeVocabulary.n_tokens)
+    decoder = FakeDecoder()
+    engine = fake_engine(decoder, drafter=draft)
+    engine.submit(engine.prepare(say("a", "a prompt", max_tokens=None)))
+    for _ in range(3):
+        engine.step()
+    assert small.used_cells > 0
+    decoder.logits = Broken().logits  # type: ignore[method-assign]
+    engine.step()
+    assert not engine.busy
+    assert small.used_cells == 0
+
+
+def _scheduler(engine: Engine) -> Scheduler:
+    scheduler = engine._scheduler
+    assert isinstance(scheduler, Scheduler)
+    return scheduler
+
+
+def _look(name: str, text: str, *, height: int = 6) -> GenerateJob:
+    file = io.BytesIO()
+    Image.new("RGB", (8, height)).save(file, "PNG")
+    return GenerateJob(name, (Picture(file.getvalue()), PlainText(text)), SamplingParams(temperature=0), max_tokens=4)
