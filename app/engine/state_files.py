@@ -72,7 +72,7 @@ class StateFiles:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             _LOG.warning("A kept prompt can't be used and is deleted: %s", error)
-            file.unlink(missing_ok=True)
+            _delete(file)
             return None
         if state is not None:
             with contextlib.suppress(OSError):
@@ -114,7 +114,7 @@ class StateFiles:
     def forget(self, owner: str) -> None:
         """The conversation is gone."""
         self._forgotten.add(owner)
-        self._file(owner).unlink(missing_ok=True)
+        _delete(self._file(owner))
 
     def close(self) -> None:
         """Return once everything is written."""
@@ -149,7 +149,7 @@ class StateFiles:
             Path(name).unlink(missing_ok=True)
             raise
         if state.owner in self._forgotten:
-            file.unlink(missing_ok=True)
+            _delete(file)
 
     def _write_to(self, stream: BinaryIO, state: SavedSequence) -> None:
         header = {
@@ -191,7 +191,7 @@ class StateFiles:
 def forget_states(folder: Path, owner: str) -> None:
     """Delete what any model keeps of a conversation."""
     for file in folder.glob(f"{_name(owner)}-*{_SUFFIX}"):
-        file.unlink(missing_ok=True)
+        _delete(file)
 
 
 def fingerprint_of(files: tuple[Path, ...], **settings: Any) -> str:
@@ -208,6 +208,14 @@ def fingerprint_of(files: tuple[Path, ...], **settings: Any) -> str:
                 stream.seek(i * max(0, size - _SAMPLE_BYTES) // (_SAMPLES - 1))
                 digest.update(stream.read(_SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def _delete(file: Path) -> None:
+    """A file that can't be deleted (it is open, the disk is read-only) must not end the thread that wanted it gone."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        _LOG.warning("%s can't be deleted: %s", file, error)
 
 
 def _read_header(stream: BinaryIO) -> dict[str, Any]:

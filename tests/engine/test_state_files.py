@@ -158,3 +158,15 @@ def test_a_fingerprint_tells_files_and_settings_apart(tmp_path: Path) -> None:
     data[150_000] = 1
     model.write_bytes(data)
     assert first != fingerprint_of((model,), version="1")
+
+
+def test_a_file_that_can_not_be_deleted_costs_nothing_but_its_space(tmp_path: Path) -> None:
+    _write(tmp_path, _state())
+    files = _files(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    # No program can unlink a folder like a file.
+    file.mkdir()
+    files.forget("chat")
+    forget_states(tmp_path, "chat")
+    assert files.read("chat", IDS) is None
