@@ -184,13 +184,20 @@ class EngineLoop:
                 case Shutdown():
                     return False
                 case Cancel(id):
-                    self._engine.cancel(id)
+                    self._cancel(id)
                 case Finish(id):
                     self._engine.finish(id)
                 case Forget(owner):
                     self._engine.forget(owner)
                 case _Submit():
                     self._submit(command)
+
+    def _cancel(self, id: str) -> None:
+        was_busy = self._engine.busy
+        self._engine.cancel(id)
+        if was_busy and not self._engine.busy:
+            # No step follows that would tell of the rest.
+            self._emit(self._standing())
 
     def _submit(self, command: _Submit) -> None:
         try:

@@ -85,14 +85,20 @@ def test_cancel_drops_the_job_before_the_next_step() -> None:
     assert not any(isinstance(event, Tokens) and event.id == "a" for frame in bench.frames[1:] for event in frame)
 
 
+def test_that_the_engine_rests_is_told_even_when_its_last_job_is_cancelled() -> None:
+    bench = Bench(Cancel("a"), Shutdown())
+    bench.run(job("forever"))
+    standings = [event.stats for frame in bench.frames for event in frame if isinstance(event, Standing)]
+    assert standings[-1].active == 0
+
+
 def test_what_is_hastened_takes_effect_though_another_job_is_still_being_prepared() -> None:
     bench = Bench()
     bench.loop.handle(job("forever"))
     bench.loop.hasten(Cancel("a"))
-    bench.run(Shutdown())
+    assert bench.run(Shutdown()) == []
     assert bench.engine.interrupted == ["a"]
     assert bench.engine.cancelled == ["a"]
-    assert not bench.frames
 
 
 def test_an_answer_is_finished_where_it_is() -> None:
