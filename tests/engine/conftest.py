@@ -35,15 +35,3 @@ def ember_model(ember_path: Path) -> Iterator[LlamaModel]:
 def tiny_path(request: pytest.FixtureRequest, ember_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model of each kind of memory in turn."""
     return WRITERS[request.param](tmp_path_factory.mktemp("tiny") / f"{request.param}.gguf", ember_path)
-
-
-@pytest.fixture(scope="module")
-def exact_attention() -> Iterator[None]:
-    """Contexts without flash attention.
-
-    With it, log probabilities of the tiny models move by up to 0.08 with the order of cells alone, nothing being shared, cut or
-    restored; without it by 0.002. One wrong token in memory moves them by 0.03 to 2: only here can the two be told apart.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.engine.llama.context._FLASH_ATTENTION_AUTO", 0)
-        yield

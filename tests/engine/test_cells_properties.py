@@ -18,9 +18,7 @@ from app.engine.tokens import TokenizedPrompt, TokenRow
 from tests.engine.fake_decoder import FakeDecoder
 
 EFFORT = int(os.environ.get("HEARTH_SOAK", "1"))
-QUICK = settings(
-    deadline=None, derandomize=EFFORT == 1, database=None, max_examples=100 * EFFORT, stateful_step_count=40
-)
+QUICK = settings(deadline=None, derandomize=EFFORT == 1, database=None, max_examples=100 * EFFORT, stateful_step_count=40)
 _NUMBERS = st.integers(0, 5)
 # Two beginnings with turns, and many ends.
 _TRUNKS = ((1000, *range(70), 1001, 1, 2), (1000, *range(70), 1001, *range(200, 270), 1002), tuple(range(300, 380)), ())

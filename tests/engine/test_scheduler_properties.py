@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -32,7 +34,7 @@ QUICK = settings(
     deadline=None,
     derandomize=EFFORT == 1,
     database=None,
-    max_examples=200 * EFFORT,
+    max_examples=100 * EFFORT,
     stateful_step_count=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -416,3 +418,76 @@ for _machine in (PlainMachine, WindowedMachine, RecurrentMachine):
 TestPlain = PlainMachine.TestCase
 TestWindowed = WindowedMachine.TestCase
 TestRecurrent = RecurrentMachine.TestCase
+
+
+class Walk:
+    """One long random walk. Hypothesis looks for short failures; some need many requests in a small memory."""
+
+    def __init__(self, machine: SchedulerMachine, seed: int) -> None:
+        self._machine = machine
+        self._random = random.Random(seed)
+        self._faults = self._random.random() < 0.5
+
+    def run(self) -> None:
+        choose, machine = self._random.choice, self._machine
+        machine.begin(
+            n_cells=choose([LIMIT, 200, 400, 1000]),
+            n_parallel=choose([1, 2, 4]),
+            spare=choose([2, 4]),
+            n_batch=choose([8, 40, 512]),
+            saved_bytes=choose([0, 700, 2500, 100_000]),
+            wrong=choose([-1, 0, 1, 2, 7, 1000]),
+            n_window=choose([4, 30]),
+            n_kept=choose([0, 3, 60]),
+            tight=choose([False, True]),
+            grid=choose([False, True]),
+        )
+        for _ in range(self._random.randrange(3, 60)):
+            self._act(self._random.random())
+            machine.every_cell_is_accounted_for()
+            machine.every_place_is_accounted_for()
+            machine.copies_on_the_host_stay_within_their_budget()
+        machine.teardown()
+
+    def _act(self, x: float) -> None:
+        machine, choose, number = self._machine, self._random.choice, self._random.randrange
+        if x < 0.3:
+            machine.submit(
+                trunk=choose(_TRUNKS),
+                tail=self._tail(12),
+                heights=[choose([4, 9, 12]) for _ in range(choose([0, 0, 1, 2]))],
+                n=choose([1, 1, 1, 3]),
+                max_tokens=choose([1, 2, 10, 40, 1000]),
+                owner=choose(_OWNERS),
+                preferred=choose([False, False, True]),
+                logprobs=choose([False, False, True]),
+            )
+        elif x < 0.4 and machine.past:
+            machine.follow_up(number(100), number(4), self._tail(8))
+        elif x < 0.47 and machine.running:
+            machine.cancel(number(100))
+        elif x < 0.51 and machine.running:
+            machine.finish(number(100))
+        elif x < 0.54:
+            machine.forget(choose(["anna", "ben"]))
+        elif x < 0.6 and self._faults:
+            kinds = [DecodeResult.NO_SPACE, DecodeResult.ABORTED, DecodeResult.INVALID, DecodeResult.FAILED]
+            machine.something_goes_wrong(choose(kinds), number(20))
+        elif x < 0.62 and self._faults:
+            machine.a_picture_goes_wrong(choose([DecodeResult.ABORTED, DecodeResult.NO_SPACE, DecodeResult.FAILED]))
+        elif x < 0.64 and self._faults:
+            machine.refuse(choose([False, True]), choose([False, True]))
+        else:
+            machine.step(number(1, 12))
+
+    def _tail(self, most: int) -> list[int]:
+        return [self._random.randint(1, 6) for _ in range(self._random.randint(1, most))]
+
+
+@pytest.mark.parametrize("machine", [PlainMachine, WindowedMachine, RecurrentMachine])
+def test_long_walks(machine: type[SchedulerMachine]) -> None:
+    for seed in range(150 * EFFORT):
+        try:
+            Walk(machine(), seed).run()
+        except Exception as error:
+            raise AssertionError(f"The walk with seed {seed} failed") from error
