@@ -6,7 +6,6 @@ import gc
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +60,3 @@ def ember_path() -> Path:
 @pytest.fixture(scope="session")
 def ember_projector_path() -> Path:
     return EMBER / "mmproj-ember.gguf"
-
-
-@pytest.fixture(scope="module")
-def exact_attention() -> Iterator[None]:
-    """Contexts without flash attention.
-
-    With it, log probabilities of the tiny models move by up to 0.08 with the order of cells alone, nothing being shared, cut or
-    restored; without it by 0.002. One wrong token in memory moves them by 0.03 to 2: only here can the two be told apart.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.engine.llama.context._FLASH_ATTENTION_AUTO", 0)
-        yield

@@ -216,8 +216,11 @@ class _Loader:
         config = self._config
         if config.cache_folder is None or config.cache_disk_bytes <= 0:
             return None
-        files = tuple(path for path in (config.model_path, config.projector_path) if path is not None)
-        fingerprint = fingerprint_of(files, llama_cpp=binding_version(), context=decoder.settings)
+        adapters = tuple(adapter.path for adapter in config.adapters)
+        files = tuple(path for path in (config.model_path, config.projector_path, *adapters) if path is not None)
+        scales = [adapter.scale for adapter in config.adapters]
+        shape = (decoder.settings, config.cache_type_k, config.cache_type_v, config.flash_attention, config.rope, scales)
+        fingerprint = fingerprint_of(files, llama_cpp=binding_version(), context=shape)
         return StateFiles(config.cache_folder, fingerprint, budget_bytes=config.cache_disk_bytes)
 
     def _drafter(self, model: LlamaModel) -> Drafter:

@@ -155,7 +155,8 @@ class LlamaEncoder:
 
 
 def _in_pieces(model: LlamaModel, pooling: Pooling) -> bool:
-    return model.is_causal and pooling in _OF_LAST_TOKEN
+    # On hybrid models llama.cpp's allocator (0.5) crashes where a context's outputs are switched off and on.
+    return model.is_causal and not model.is_recurrent and pooling in _OF_LAST_TOKEN
 
 
 def _open(model: LlamaModel, size: EncoderSize, pooling: Pooling, *, n_ubatch: int, n_outputs: int) -> Any:

@@ -20,19 +20,19 @@ from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import run
 
-pytestmark = pytest.mark.usefixtures("exact_attention")
-
 # Rounding differs with the shape of a batch and the order of cells.
 NEAR = 0.02
 
 
 def _load(path: Path) -> Engine:
-    config = EngineConfig(path, n_ctx=2048, n_parallel=2, n_ubatch=64)
+    # Without flash attention: with it, log probabilities of the tiny models move by up to 0.08 with the order of cells alone,
+    # nothing being shared, cut or restored; without it by 0.002. One wrong token in memory moves them by 0.03 to 2.
+    config = EngineConfig(path, n_ctx=2048, n_parallel=2, n_ubatch=64, flash_attention=False)
     return load_engine(config, on_progress=lambda _fraction: True)
 
 
 @pytest.fixture(scope="module")
-def used(exact_attention: None, tiny_path: Path) -> Iterator[Engine]:
+def used(tiny_path: Path) -> Iterator[Engine]:
     engine = _load(tiny_path)
     yield engine
     engine.close()

@@ -19,8 +19,6 @@ from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
 from tests.engine.fakes import Run, run
 
-pytestmark = pytest.mark.usefixtures("exact_attention")
-
 # Rounding differs with the shape of a batch and the order of cells.
 NEAR = 0.02
 GREEDY = SamplingParams(temperature=0)
@@ -33,7 +31,7 @@ def load(tiny_path: Path) -> Iterator[Load]:
     engines: list[Engine] = []
 
     def make(**options: object) -> Engine:
-        config = replace(EngineConfig(tiny_path, n_ctx=2048, n_parallel=3, n_ubatch=64), **options)  # type: ignore[arg-type]
+        config = replace(EngineConfig(tiny_path, n_ctx=2048, n_parallel=3, n_ubatch=64, flash_attention=False), **options)  # type: ignore[arg-type]
         engines.append(load_engine(config, on_progress=lambda _fraction: True))
         return engines[-1]
 
