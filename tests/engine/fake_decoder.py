@@ -97,6 +97,8 @@ class FakeDecoder:
         self.picture_results: list[DecodeResult] = []
         self.computed_before_abort = 0
         self.batches: list[dict[int, int]] = []
+        # Batches for which the cells did not suffice: who counts them never asks for more.
+        self.overfilled = 0
         self.interrupted = 0
         self.closed = False
         self.chains: list[FakeChain] = []
@@ -131,7 +133,10 @@ class FakeDecoder:
             case DecodeResult.FAILED:
                 self._spoilt = True
                 return result
-        if self.used_cells + batch.n_tokens > self.n_cells or not self._window_has_room(min(batch.n_tokens, self._n_ubatch)):
+        if self.used_cells + batch.n_tokens > self.n_cells:
+            self.overfilled += 1
+            return DecodeResult.NO_SPACE
+        if not self._window_has_room(min(batch.n_tokens, self._n_ubatch)):
             return DecodeResult.NO_SPACE
         aborted = result is DecodeResult.ABORTED
         n_computed = min(batch.n_tokens - 1, self.computed_before_abort) if aborted else batch.n_tokens

@@ -308,7 +308,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def every_cell_is_accounted_for(self) -> None:
         cache, decoder = self.scheduler.cache, self.decoder
         assert cache.free_cells == decoder.n_cells - decoder.used_cells
-        assert cache.free_cells >= 0
+        assert decoder.overfilled == 0
         resident = [*cache._active, *cache._parked]
         numbers = [*cache._free, *(sequence.id for sequence in resident)]
         assert sorted(numbers) == list(range(decoder.n_sequences))
