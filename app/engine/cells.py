@@ -30,6 +30,11 @@ class CellLedger:
     def length(self, sequence: int) -> int:
         return sum(segment.n_cells for segment in self._chains.get(sequence, ()))
 
+    def used_without(self, sequences: set[int]) -> int:
+        """Cells that none of `sequences` holds."""
+        held = {id(segment): segment.n_cells for number in sequences for segment in self._chains.get(number, ())}
+        return self.used - sum(held.values())
+
     def grow(self, sequence: int, n_cells: int) -> None:
         if n_cells <= 0:
             return

@@ -51,6 +51,8 @@ _LOG = logging.getLogger(__name__)
 _MAGIC = b"GGUF"
 # Cells where nothing could be planned.
 _AUTO_CELLS = 8192
+# Beside 2,048 cells of others a prompt took a quarter longer to read on a processor, beside 12,000 twice as long.
+_PARKED_CELLS_ON_CPU = 256
 # The second context of a model that writes.
 _TEXT_EMBEDDING_SEQUENCES = 8
 _TEXT_INPUT_TOKENS = 2048
@@ -209,6 +211,7 @@ class _Loader:
             files=files,
             drafter=self._drafter(model) if config.n_draft > 0 else None,
             n_draft=config.n_draft,
+            max_parked_cells=None if model.n_gpu_layers > 0 else _PARKED_CELLS_ON_CPU,
         )
 
     def _state_files(self, decoder: LlamaDecoder) -> StateFiles | None:

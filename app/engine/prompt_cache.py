@@ -41,7 +41,18 @@ class PromptCache:
     Models that can't be cut anywhere (see `MemoryKind`) pause at boundaries and leave a checkpoint there.
     """
 
-    def __init__(self, decoder: Decoder, saved: SavedStates, *, is_control: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        saved: SavedStates,
+        *,
+        is_control: Callable[[int], bool],
+        max_parked_cells: int | None = None,
+    ) -> None:
+        """With `max_parked_cells`, parked sequences beyond it wait on the host while others run: on a processor, attention takes
+        time for every cell in use, whoever holds it.
+        """
+        self._max_parked_cells = max_parked_cells if saved.enabled else None
         self._decoder = decoder
         self._saved = saved
         self._is_control = is_control
@@ -89,6 +100,7 @@ class PromptCache:
                 return None
         sequence = self._begin(start, row, prompt, owner)
         self._active.append(sequence)
+        self._clear_the_way()
         if not self._plain:
             sequence.boundaries.update(self._boundaries(sequence, start))
         return sequence
@@ -328,6 +340,13 @@ class PromptCache:
         if not self._free:
             self._evict(min((s for s in self._parked if s is not keep), key=lambda s: s.used))
         return self._free.pop()
+
+    def _clear_the_way(self) -> None:
+        """Parked sequences hold cells of their own, and cells that running ones share, which cost nothing more."""
+        if self._max_parked_cells is None:
+            return
+        while self._parked and self._cells.used_without({active.id for active in self._active}) > self._max_parked_cells:
+            self._evict(min(self._parked, key=lambda parked: parked.used))
 
     def _evict(self, sequence: Sequence) -> None:
         self._parked.remove(sequence)

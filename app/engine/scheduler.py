@@ -46,6 +46,7 @@ class Scheduler:
         files: StateFiles | None = None,
         drafter: Drafter | None = None,
         n_draft: int = 8,
+        max_parked_cells: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._decoder = decoder
@@ -53,7 +54,9 @@ class Scheduler:
         self._n_parallel = n_parallel
         self._clock = clock
         self._files = files
-        self._cache = PromptCache(decoder, saved or SavedStates(0), is_control=vocabulary.is_control)
+        self._cache = PromptCache(
+            decoder, saved or SavedStates(0), is_control=vocabulary.is_control, max_parked_cells=max_parked_cells
+        )
         self._pace = Pace()
         # What was guessed wrong has to be cut off again.
         self._drafter = drafter if decoder.memory is not MemoryKind.RECURRENT else None

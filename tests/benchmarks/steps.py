@@ -83,7 +83,7 @@ class _Bench:
         self._n_tokens = n_tokens
         scheduler: Any = engine._scheduler
         self._native = _Stopwatch(scheduler._decoder, "decode", "logits")
-        self._sampling = _Stopwatch(Sampler, "edit", "pick", "pick_among", "accept")
+        self._sampling = _Stopwatch(Sampler, "edit", "pick", "pick_within", "accept")
 
     def measure(self, n: int, sampling: SamplingParams) -> _Step:
         """`n` answers side by side; the first steps, which read the prompts, do not count."""

@@ -20,7 +20,8 @@ from app.engine.process import ProcessLauncher
 from app.engine.protocol import Done, EngineConfig, GenerateJob, Tokens
 from app.server.host import ApiServer
 from app.service.activity import Activity
-from app.service.chat import ChatService, EmbeddingService
+from app.service.chat import ChatService
+from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 from app.settings import SettingsStore
 from tests.fakes import FakeLibrary, installed_model
