@@ -49,8 +49,8 @@ class PromptCache:
         is_control: Callable[[int], bool],
         max_parked_cells: int | None = None,
     ) -> None:
-        """With `max_parked_cells`, parked sequences beyond it wait on the host while others run: on a processor, attention takes
-        time for every cell in use, whoever holds it.
+        """With `max_parked_cells`, parked sequences beyond it wait on the host while others run: on a processor, attention
+        takes time for every cell in use, whoever holds it.
         """
         self._max_parked_cells = max_parked_cells if saved.enabled else None
         self._decoder = decoder
@@ -321,7 +321,9 @@ class PromptCache:
     def _boundaries(self, sequence: Sequence, start: _Start) -> set[int]:
         """Where to leave checkpoints: at turns, and where this prompt departs from what others had in common with it."""
         ids, prompt, first = sequence.row.ids, sequence.prompt, sequence.n_past
-        common = max((self._common(other, ids, prompt) for other in (*self._parked, *self._active)), default=0)
+        resident = (self._common(other, ids, prompt) for other in (*self._parked, *self._active) if other is not sequence)
+        saved = (prompt.whole(min(shared_prefix(other.ids, ids), len(ids) - 1)) for other in self._saved.sequences)
+        common = max((*resident, *saved), default=0)
         wanted = {*turn_starts(ids, self._is_control), common if common >= _WORTH_WAITING else 0}
         return {b for b in wanted if max(first, start.length) < b < len(ids) and prompt.whole(b) == b}
 
