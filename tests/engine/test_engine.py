@@ -135,8 +135,16 @@ def test_a_stop_string_is_not_shown(ember: Engine) -> None:
     assert result.done("a").stopped_by == stop
 
 
+def _remember_nothing(engine: Engine) -> None:
+    """A prompt that is partly known is computed in other batches, whose rounding can tip a close choice."""
+    assert engine._scheduler is not None
+    engine._scheduler.cache.clear()
+    engine._scheduler.cache.saved.clear()
+
+
 def test_the_same_seed_writes_the_same_text(ember: Engine) -> None:
     def text(seed: int) -> str:
+        _remember_nothing(ember)
         sampling = SamplingParams(temperature=2.0, top_k=0, top_p=0.99, min_p=0, seed=seed)
         return run(ember, _ask("a", "Tell me a story.", sampling=sampling, max_tokens=40)).texts["a"]
 
@@ -156,7 +164,11 @@ def test_the_same_seed_writes_the_same_text(ember: Engine) -> None:
     ids=told,
 )
 def test_every_sampler_writes_and_a_seed_repeats_it(ember: Engine, sampling: SamplingParams) -> None:
-    first, again = (run(ember, _ask("a", "Tell me a story.", sampling=sampling, max_tokens=30)) for _ in range(2))
+    def answer() -> Run:
+        _remember_nothing(ember)
+        return run(ember, _ask("a", "Tell me a story.", sampling=sampling, max_tokens=30))
+
+    first, again = answer(), answer()
     assert first.done("a").usage.completion_tokens > 0
     assert first.ids == again.ids
 
