@@ -93,3 +93,7 @@ class Piece:
     text: str
     control: bool = False
     logprob: TokenLogprob | None = None
+
+    def __reduce__(self) -> tuple[type[Piece], tuple[object, ...]]:
+        # One for each token crosses the process border; what dataclasses do by themselves takes six times as long.
+        return Piece, (self.token_id, self.text, self.control, self.logprob)

@@ -22,7 +22,7 @@ MAX_DRAFT_ROWS = 16
 """Rows of guessed tokens in one step, of all requests together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class PlannedTokens:
     """`n_tokens` of a generation, and after them a guess at what follows.
 
@@ -75,26 +75,26 @@ class Planner:
         self._batch.clear()
         tokens: list[PlannedTokens] = []
         readers: list[tuple[Generation, Sequence]] = []
-        writers: list[tuple[Generation, Sequence]] = []
-        room = self._batch.room
+        writers: list[tuple[Generation, Sequence, int]] = []
+        rows = 0
         for generation in active:
             sequence = generation.sequence
             assert sequence is not None
-            writes = not generation.reading and sequence.n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
-            if writes and sequence.n_left <= room:
-                room -= sequence.n_left
-                writers.append((generation, sequence))
+            n_left = sequence.n_left
+            writes = not generation.reading and n_left <= _MAX_WRITTEN and not sequence.has_pictures_ahead
+            if writes and rows + n_left <= self._batch.capacity:
+                rows += n_left
+                writers.append((generation, sequence, n_left))
             else:
                 readers.append((generation, sequence))
         # Beside prompts a guess has no known price.
         drafting = self._drafter is not None and not readers and len(writers) <= _FEW
-        rows = sum(sequence.n_left for _, sequence in writers)
-        spare = min(MAX_DRAFT_ROWS, room, free_cells - rows) if drafting else 0
-        for generation, sequence in writers:
-            item = self._add(generation, sequence, sequence.n_left, self._guess(generation, rows, spare))
-            rows += len(item.draft)
-            spare -= len(item.draft)
-            tokens.append(item)
+        spare = min(MAX_DRAFT_ROWS, self._batch.capacity - rows, free_cells - rows) if drafting else 0
+        for generation, sequence, n_left in writers:
+            draft = self._guess(generation, rows, spare) if spare > 0 else ()
+            rows += len(draft)
+            spare -= len(draft)
+            tokens.append(self._add(generation, sequence, n_left, draft))
         return Plan(tokens, self._read(readers, tokens, free_cells))
 
     def _guess(self, generation: Generation, n_rows: int, spare: int) -> tuple[int, ...]:

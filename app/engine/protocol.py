@@ -326,6 +326,10 @@ class Tokens:
     id: str
     pieces: tuple[Piece, ...]
 
+    def __reduce__(self) -> tuple[type[Tokens], tuple[object, ...]]:
+        # As in `Piece`.
+        return Tokens, (self.id, self.pieces)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:

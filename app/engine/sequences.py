@@ -35,7 +35,7 @@ class Sequence:
 
     @property
     def has_pictures_ahead(self) -> bool:
-        return self.prompt.next_picture(self.n_past) < len(self.row)
+        return bool(self.prompt.pictures) and self.prompt.next_picture(self.n_past) < len(self.row)
 
     def until_stop(self) -> int:
         """How many tokens may be computed at once: up to the next picture or boundary."""

@@ -40,6 +40,8 @@ class TokenizedPrompt:
 
     def position(self, index: int) -> int:
         """The position of the token at `index`, which must not lie inside a picture."""
+        if not self.pictures:
+            return index
         return index - sum(p.tokens.n_tokens - p.tokens.n_positions for p in self.pictures if p.end <= index)
 
     def picture_at(self, index: int) -> PlacedPicture | None:
@@ -47,6 +49,8 @@ class TokenizedPrompt:
 
     def next_picture(self, index: int) -> int:
         """Where the first picture at or after `index` starts; far away if there is none."""
+        if not self.pictures:
+            return 2**31
         return next((picture.start for picture in self.pictures if picture.start >= index), 2**31)
 
     def whole(self, index: int) -> int:

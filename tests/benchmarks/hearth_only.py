@@ -23,7 +23,7 @@ REOPEN_METRICS = (
     Metric("reopening after a restart", "ms"),
     Metric("times sooner", "x", more_is_better=True),
 )
-MEMORY_METRICS = (Metric("worker above the model's own", "MB"), Metric("all processes", "MB"))
+MEMORY_METRICS = (Metric("worker above the model's own", "MB"), Metric("prompts kept", "MB"), Metric("all processes", "MB"))
 STEP_METRICS = tuple(
     Metric(f"{part}, {n} streams" if n > 1 else f"{part}, 1 stream", unit)
     for n in (1, 8)
@@ -57,7 +57,9 @@ def memory(servers: Iterable[Server], flags: Flags) -> Mapping[str, Mapping[str,
         worker = worker_of(server.pid)
         if worker is not None:
             own = own_memory(flags.model, parallel=flags.parallel, ctx=flags.ctx, threads=flags.threads)
-            figures["worker above the model's own"] = (private_bytes(worker, flags.model) - own) / _MB
+            kept = server.kept_bytes if isinstance(server, Hearth) else 0
+            figures["worker above the model's own"] = (private_bytes(worker, flags.model) - own - kept) / _MB
+            figures["prompts kept"] = kept / _MB
         found[server.name] = figures
     return found
 

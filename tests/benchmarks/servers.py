@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +108,16 @@ class Hearth(_Child):
 
     async def start(self) -> None:
         """Raises SystemExit if it ends early."""
-        self.client = Client(await asyncio.to_thread(self._spawn))
+        self._address = await asyncio.to_thread(self._spawn)
+        self.client = Client(self._address)
         await _meet(self.client)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What its workers keep of prompts in memory, within the budget that it was given."""
+        with urllib.request.urlopen(f"{self._address}/models") as answer:
+            models = json.load(answer)["data"]
+        return sum(model["stats"]["saved_bytes"] for model in models if model.get("stats"))
 
     async def restart(self) -> None:
         self.close()

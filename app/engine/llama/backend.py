@@ -91,8 +91,8 @@ def _calm_threads(environment: MutableMapping[str, str]) -> None:
     The OpenMP runtime reads these when it is loaded, so later changes have no effect.
     """
     environment.setdefault("OMP_WAIT_POLICY", "passive")
-    # A few microseconds, the time between two operations: with 100 a small model was a third slower on a quiet machine, with 2,000
-    # half as fast beside one busy program.
+    # A few microseconds, the time between two operations: with 100 a small model was a third slower on a quiet machine, with
+    # 2,000 half as fast beside one busy program.
     environment.setdefault("GOMP_SPINCOUNT", "300")
 
 
