@@ -7,7 +7,7 @@ __all__ = ["DraftRecord"]
 _MEMORY = 0.8
 _PRIOR = 2.0
 # After so many steps without a guess another one is tried.
-_TRY_AGAIN = 64
+_TRY_AGAIN = 32
 
 
 class DraftRecord:

@@ -100,6 +100,11 @@ class _NgramIndex:
 
 def draft_length(pace: Pace, n_rows: int, rate: float, n_max: int, *, token_s: float = 0.0) -> int:
     """How many guessed tokens, each right with chance `rate`, make a step of `n_rows` rows most productive; 0 if none is."""
+    if not pace.knows(n_rows):
+        return 0
+    if not pace.knows_more(n_rows):
+        # One token tells what a row costs.
+        return min(n_max, 1)
     best, most = 0, _WORTH
     dearer = token_s / pace.step_s(n_rows) if token_s and pace.step_s(n_rows) else 0.0
     for n in range(1, min(n_max, _MAX_DRAFT) + 1):

@@ -13,8 +13,8 @@ _LONE_CHUNK = 512
 _NEWEST = 0.3
 _NEWEST_STEP = 0.1
 _ROWS = 64
-# What a further row adds to a step, as a share of it, until that has been seen.
-_GUESSED_ROW = 0.08
+# What a further row adds to a step of one, as a share of it, until that has been seen: on processors it is much.
+_GUESSED_ROW = 0.5
 _ENOUGH = 3
 
 
@@ -48,11 +48,26 @@ class Pace:
         """What a step of answers alone takes; 0 until it has been seen."""
         return self._step_s[n_rows] if n_rows <= _ROWS else 0.0
 
+    def knows(self, n_rows: int) -> bool:
+        """Whether steps of so many rows have been seen."""
+        return n_rows <= _ROWS and self._seen[n_rows] >= _ENOUGH
+
+    def knows_more(self, n_rows: int) -> bool:
+        """Whether steps of another number of rows have been seen too, and so what a row costs."""
+        return any(seen >= _ENOUGH for rows, seen in enumerate(self._seen) if rows != n_rows)
+
     def ratio(self, n_rows: int, more: int) -> float:
         """How many times as long a step takes with `more` rows than with `n_rows`; a guess until it has been seen."""
         total = n_rows + more
         if total > _ROWS:
             return float("inf")
-        if self._seen[n_rows] >= _ENOUGH and self._seen[total] >= _ENOUGH:
+        if not self.knows(n_rows):
+            return 1 + _GUESSED_ROW * more
+        if self._seen[total] >= _ENOUGH:
             return max(1.0, self._step_s[total] / self._step_s[n_rows])
-        return 1 + _GUESSED_ROW * more / n_rows
+        # Along the line through this and the next larger step that has been seen, else the next smaller one.
+        for other in (*range(total, _ROWS + 1), *range(total, 0, -1)):
+            if other != n_rows and self._seen[other] >= _ENOUGH:
+                row_s: float = (self._step_s[other] - self._step_s[n_rows]) / (other - n_rows)
+                return max(1.0, 1.0 + row_s * more / self._step_s[n_rows])
+        return 1 + _GUESSED_ROW * more

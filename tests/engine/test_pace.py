@@ -23,11 +23,17 @@ def test_steps_of_answers_do_not_change_what_is_known_of_reading() -> None:
 
 def test_the_price_of_a_further_row_is_guessed_until_it_has_been_seen() -> None:
     pace = Pace()
-    assert 1 < pace.ratio(1, 4) < 2
+    assert 1 < pace.ratio(1, 1) < pace.ratio(1, 4)
+    assert not pace.knows(1)
     for _ in range(5):
         pace.measure(n_read=0, n_written=1, seconds=0.1)
         pace.measure(n_read=0, n_written=5, seconds=0.3)
     assert 2.9 < pace.ratio(1, 4) < 3.1
+    assert pace.knows(1)
+    assert pace.knows_more(1)
+    # On the line between what has been seen.
+    assert 1.9 < pace.ratio(1, 2) < 2.1
+    assert 3.9 < pace.ratio(1, 6) < 4.1
     assert pace.ratio(60, 30) == float("inf")
 
 
