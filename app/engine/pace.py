@@ -5,9 +5,10 @@ from __future__ import annotations
 __all__ = ["Pace"]
 
 # How long reading prompts may hold up a step, with and without an answer being written beside it.
-_SHARED_STEP_S = 0.15
+_SHARED_STEP_S = 0.25
 _LONE_STEP_S = 1.0
-_MIN_CHUNK = 32
+# Of a prompt: 32 tokens at once cost half as much again as 128, each.
+_MIN_CHUNK = 64
 # Prompts that nobody waits beside are read in whole physical batches: smaller ones are slower.
 _LONE_CHUNK = 512
 _NEWEST = 0.3

@@ -5,10 +5,10 @@ from app.engine.pace import Pace
 
 def test_chunks_beside_answers_are_small_and_follow_the_measured_speed() -> None:
     pace = Pace()
-    assert pace.chunk(alone=False) == 32
+    assert pace.chunk(alone=False) == 64
     for _ in range(20):
         pace.measure(n_read=500, n_written=1, seconds=0.5)
-    assert 140 <= pace.chunk(alone=False) <= 151
+    assert 230 <= pace.chunk(alone=False) <= 251
     assert pace.chunk(alone=True) >= 512
 
 
