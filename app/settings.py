@@ -27,6 +27,7 @@ Count: TypeAlias = Annotated[int, Field(ge=0)]
 Threads: TypeAlias = Annotated[int, Field(ge=0, le=512)]
 Parallel: TypeAlias = Annotated[int, Field(ge=1, le=64)]
 Batch: TypeAlias = Annotated[int, Field(ge=32, le=65536)]
+Draft: TypeAlias = Annotated[int, Field(ge=0, le=8)]
 Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
 # Seconds; -1 means for ever.
 KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
@@ -67,6 +68,8 @@ class ModelSettings(BaseModel):
     rope_freq_base: float | None = Field(default=None, ge=0)
     rope_original_ctx: Count | None = None
     adapters: tuple[AdapterSettings, ...] | None = None
+    n_draft: Draft | None = None
+    draft_model: Path | None = None
     memory_check: bool | None = None
     keep_alive_s: KeepAlive | None = None
     pinned: bool = False
@@ -111,7 +114,7 @@ class Settings(BaseModel):
     prompt_cache_memory_mb: int = Field(default=1024, ge=0)
     prompt_cache_disk_mb: int = Field(default=4096, ge=0)
     # Tokens guessed ahead at once; 0 guesses none. With a small model of the same family they are its guesses.
-    n_draft: int = Field(default=8, ge=0, le=8)
+    n_draft: Draft = 8
     draft_model: Path | None = None
     # For all models together, on all devices; 0 leaves it to what is free.
     memory_limit_gib: float = Field(default=0.0, ge=0, allow_inf_nan=False)

@@ -71,6 +71,7 @@ class Generation:
         self.arrival = 0
         self.sequence: Sequence | None = None
         self.copy: SavedSequence | None = None
+        self.offered: SavedSequence | None = None
         self.drafts = DraftRecord(drafts)
         self.finished: FinishReason | None = None
         self.cached_tokens = 0
@@ -138,7 +139,7 @@ class Generation:
 
     def disown(self) -> None:
         """Its conversation is gone: what it leaves belongs to nobody."""
-        self.owner = None
+        self.owner = self.offered = None
         if self.copy is not None:
             self.copy = replace(self.copy, owner=None)
 

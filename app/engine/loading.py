@@ -236,7 +236,8 @@ class _Loader:
             raise self._failure(self._native_reason(f"the draft model {path.name} can't be read."))
         self._resources.callback(draft.close)
         if not draft.vocabulary.begins_like(model.vocabulary):
-            raise self._failure(f"the draft model {path.name} has another vocabulary; choose one of the same family.")
+            hint = "Choose one of the same family, or set it for the models alone that it fits."
+            raise self._failure(f"the draft model {path.name} has another vocabulary. {hint}")
         n_parallel = self._config.n_parallel + 1
         n_batch = max(self._config.n_batch, n_parallel)
         n_ctx = min(draft.n_ctx_train or _AUTO_CELLS, _AUTO_CELLS) * min(n_parallel, 2)

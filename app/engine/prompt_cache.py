@@ -77,6 +77,9 @@ class PromptCache:
 
     def worth_waiting(self, row: TokenRow, prompt: TokenizedPrompt) -> bool:
         """Whether a running sequence is about to compute a long beginning of this prompt; it will pause there if need be."""
+        if not self._plain and not self._saved.enabled:
+            # There would be no checkpoint to begin from.
+            return False
         coming, donor = 0, None
         for one in self._active:
             common = prompt.whole(min(shared_prefix(one.row.ids, row.ids), len(row) - 1))
@@ -88,12 +91,21 @@ class PromptCache:
             donor.boundaries.add(coming)
         return True
 
-    def attach(self, row: TokenRow, prompt: TokenizedPrompt, *, reserve: int, owner: str | None = None) -> Sequence | None:
+    def attach(
+        self,
+        row: TokenRow,
+        prompt: TokenizedPrompt,
+        *,
+        reserve: int,
+        owner: str | None = None,
+        offered: SavedSequence | None = None,
+    ) -> Sequence | None:
         """Give a prompt a sequence with as much of it computed as possible, always less than all of it.
 
-        `reserve` cells must be left over for the sequences that run. None: not now, something else has to finish first.
+        `reserve` cells must be left over for the sequences that run. A copy that is too large to be kept may be `offered`.
+        None: not now, something else has to finish first.
         """
-        start = self._best(row.ids, prompt)
+        start = self._best(row.ids, prompt, offered)
         if not self._room_for(start, len(row), reserve):
             start = _Start()
             if not self._room_for(start, len(row), reserve):
@@ -155,13 +167,19 @@ class PromptCache:
         return True
 
     def make_room(self, n_cells: int, *, keep: Sequence | None = None) -> bool:
-        """Let parked sequences go until `n_cells` are free; False if that is not enough."""
+        """Let parked sequences go until `n_cells` are free; False, and none goes, if that would not be enough."""
+        if self._cells.free >= n_cells:
+            return True
+        staying = {sequence.id for sequence in (*self._active, *((keep,) if keep is not None else ()))}
+        if self._cells.free + self._cells.used_without(staying) < n_cells:
+            return False
         while self._cells.free < n_cells:
-            oldest = min((s for s in self._parked if s is not keep), key=lambda s: s.used, default=None)
-            if oldest is None:
-                return False
-            self._evict(oldest)
+            self._evict(min((s for s in self._parked if s is not keep), key=lambda s: s.used))
         return True
+
+    def let_parked_go(self) -> None:
+        for sequence in self.parked:
+            self._evict(sequence)
 
     def forget(self, owner: str) -> None:
         """Keep nothing of a conversation that is gone; what runs of it is not kept when it ends."""
@@ -195,12 +213,12 @@ class PromptCache:
         self._free = list(range(self._decoder.n_sequences - 1, -1, -1))
 
     # ------------------------------------------------------------------------------------------------------ matching
-    def _best(self, ids: IntArray, prompt: TokenizedPrompt) -> _Start:
+    def _best(self, ids: IntArray, prompt: TokenizedPrompt, offered: SavedSequence | None = None) -> _Start:
         best = _Start()
         for start in self._resident_starts(ids, prompt):
             if start.length > best.length:
                 best = start
-        for saved in self._saved.sequences:
+        for saved in (*self._saved.sequences, *((offered,) if offered is not None else ())):
             common = prompt.whole(min(shared_prefix(saved.ids, ids), len(ids) - 1))
             if common < best.length + _WORTH_COPYING:
                 continue

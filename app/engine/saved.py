@@ -60,6 +60,10 @@ class SavedStates:
     def enabled(self) -> bool:
         return self._budget > 0
 
+    def has_place_for(self, item: SavedSequence) -> bool:
+        """Whether the whole budget is enough for it."""
+        return item.size_bytes <= self._budget
+
     @property
     def sequences(self) -> Iterator[SavedSequence]:
         return (item for item in self._items if isinstance(item, SavedSequence))

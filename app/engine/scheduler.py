@@ -95,11 +95,12 @@ class Scheduler:
     def submit(self, prepared: PreparedGeneration) -> None:
         """Raises EngineBusy."""
         self._waiting.check_room()
-        if self._files is not None and prepared.job.owner is not None:
-            self._files.hold(prepared.job.owner)
-        if prepared.saved is not None:
+        generation = Generation(prepared, self._decoder, self._vocabulary, drafts=self._drafts, clock=self._clock)
+        if prepared.saved is not None and self._cache.saved.has_place_for(prepared.saved):
             self._cache.saved.keep(prepared.saved)
-        self._waiting.add(Generation(prepared, self._decoder, self._vocabulary, drafts=self._drafts, clock=self._clock))
+        else:
+            generation.offered = prepared.saved
+        self._waiting.add(generation)
 
     def cancel(self, job: str) -> None:
         """Forget a job, without an event; what it computed stays for the next prompt. Unknown ids are ignored."""
@@ -195,6 +196,8 @@ class Scheduler:
             self._waiting.remove(generation)
             generation.start(sequence)
             self._active.append(generation)
+            if self._files is not None and generation.owner is not None:
+                self._files.hold(generation.owner)
             if generation.reading:
                 self._report(generation)
 
@@ -202,7 +205,10 @@ class Scheduler:
         """Where a request is computed; None if there is no room for it now."""
         row, prompt, owner = generation.row, generation.prompt, generation.owner
         if generation.copy is None:
-            return self._cache.attach(row, prompt, reserve=reserve, owner=owner)
+            sequence = self._cache.attach(row, prompt, reserve=reserve, owner=owner, offered=generation.offered)
+            if sequence is not None:
+                generation.offered = None
+            return sequence
         sequence = self._cache.resume(generation.copy, row, prompt, reserve=reserve, owner=owner)
         if sequence is not None:
             generation.copy = None
@@ -310,7 +316,7 @@ class Scheduler:
                 self._preempt(generation, copy=False)
             case DecodeResult.NO_SPACE if self._cache.parked or len(self._active) > 1:
                 self._crowded = not self._cache.parked
-                self._cache.make_room(self._decoder.n_cells)
+                self._cache.let_parked_go()
                 self._preempt(generation, copy=False)
             case _:
                 self._fail(generation, GenerationFailed(_PICTURE_FAILED))
@@ -319,7 +325,7 @@ class Scheduler:
     def _make_space(self, plan: Plan) -> None:
         """llama.cpp found no cells although the count said there are some."""
         if self._cache.parked:
-            self._cache.make_room(self._decoder.n_cells)
+            self._cache.let_parked_go()
         elif len(self._active) > 1:
             self._crowded = True
             self._preempt(self._youngest())

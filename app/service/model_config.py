@@ -55,8 +55,8 @@ def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path 
         cache_memory_bytes=settings.prompt_cache_memory_mb * _MB,
         cache_folder=cache_folder,
         cache_disk_bytes=settings.prompt_cache_disk_mb * _MB,
-        n_draft=settings.n_draft,
-        draft_path=settings.draft_model,
+        n_draft=chosen.n_draft,
+        draft_path=chosen.draft_model,
     )
 
 

@@ -262,3 +262,13 @@ def _compute_in_chunks(computer: _Computer, ids: Ids[int]) -> None:
         computer.decoder.decode()
         computer.cache.advance(sequence, n)
     computer.cache.park(sequence)
+
+
+def test_room_that_can_not_be_made_costs_nobody_a_place() -> None:
+    computer = _Computer(FakeDecoder(n_cells=50))
+    computer.park([1] * 20)
+    computer.compute([2] * 20)
+    assert not computer.cache.make_room(31)
+    assert len(computer.cache.parked) == 1
+    assert computer.cache.make_room(30)
+    assert computer.cache.parked == ()

@@ -44,6 +44,8 @@ def test_every_setting_reaches_the_engine() -> None:
         rope_original_ctx=32768,
         adapters=(adapter,),
         memory_check=False,
+        n_draft=3,
+        draft_model=Path("/models/small.gguf"),
     )
     assert engine_config(MODEL, settings) == EngineConfig(
         MODEL.path,
@@ -64,6 +66,8 @@ def test_every_setting_reaches_the_engine() -> None:
         rope=RopeScaling("yarn", 4.0, 1e6, 32768),
         adapters=(LoraAdapter(Path("/models/lora.gguf"), 0.5),),
         memory_check=False,
+        n_draft=3,
+        draft_path=Path("/models/small.gguf"),
     )
 
 

@@ -235,3 +235,32 @@ def test_a_picture_that_was_read_is_not_read_again_after_a_restart(
     second.close()
     assert again.texts == answer.texts
     assert again.done("a").usage.cached_tokens == again.done("a").usage.prompt_tokens - 1
+
+
+def test_a_kept_prompt_larger_than_the_hosts_budget_is_used_all_the_same(load: Load, tmp_path: Path) -> None:
+    kept: dict[str, object] = {"cache_folder": tmp_path, "cache_disk_bytes": 2**30, "cache_memory_bytes": 4096}
+    job = _job("a", _ids(110, 300), owner="chat")
+    first = load(**kept)
+    answer = run(first, job)
+    first.keep()
+    longer = _job("b", (*_ids(110, 300), *answer.ids["a"], *_ids(111, 20)), owner="chat")
+    again = run(load(**kept), longer)
+    assert again.done("b").usage.cached_tokens >= 309
+    _assert_same(again, _fresh(load), longer)
+
+
+def test_a_request_that_never_began_leaves_its_kept_prompt_to_the_next(load: Load, tmp_path: Path) -> None:
+    kept: dict[str, object] = {"cache_folder": tmp_path, "cache_disk_bytes": 2**30, "cache_memory_bytes": 0}
+    job = _job("a", _ids(120, 300), owner="chat")
+    first = load(**kept)
+    run(first, job)
+    first.keep()
+    second = load(**kept)
+    second.submit(second.prepare(job))
+    second.cancel("a")
+    assert run(second, replace(job, id="b")).done("b").usage.cached_tokens == (299 if _cuts_anywhere(second) else 0)
+
+
+def _cuts_anywhere(engine: Engine) -> bool:
+    assert engine._scheduler is not None
+    return engine._scheduler._decoder.memory is MemoryKind.PLAIN
