@@ -89,12 +89,13 @@ class Solo:
         if one is None or other is None:
             return Verdict.WRONG
         if job.sampling.temperature > 0:
-            # A draw falls on either side of a border; what can be checked is that ours was drawn from the right row.
-            return (
-                Verdict.NEAR_TIE
-                if ours is not None and ours.logprob and abs(ours.logprob.logprob - one) < NEAR
-                else Verdict.WRONG
-            )
+            # A draw falls on either side of a border; what can be checked is that ours was drawn from the right row, and
+            # of an end, which tells no log probability, that it could be drawn at all.
+            if ours is None:
+                drawable = sum(value > one for value in likely.values()) < job.sampling.top_k
+            else:
+                drawable = ours.logprob is not None and abs(ours.logprob.logprob - one) < NEAR
+            return Verdict.NEAR_TIE if drawable else Verdict.WRONG
         return Verdict.NEAR_TIE if abs(one - other) < TIE else Verdict.WRONG
 
     def _likely(self, before: tuple[int, ...], job: GenerateJob) -> dict[int, float]:
