@@ -192,7 +192,7 @@ FAMILIES: tuple[Family, ...] = (
             tools=ToolSyntax(
                 NamedCall(
                     '<|open|>call tool="',
-                    '<|sep|><|open|>json type="object"<|sep|>',
+                    '"<|sep|><|open|>json type="object"<|sep|>',
                     "<|close|>json<|sep|><|close|>call<|sep|>",
                     numbered='" index="',
                 ),
