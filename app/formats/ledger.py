@@ -21,6 +21,7 @@ class DeltaLedger:
 
     def __init__(self) -> None:
         self._deltas: list[Delta] = []
+        self._call = -1
         # Tokens with the number of their characters that have not left; the logprob is None once it was given away.
         self._tokens: deque[tuple[TokenLogprob | None, int]] = deque()
 
@@ -35,13 +36,15 @@ class DeltaLedger:
         if text:
             self._deltas.append(TextDelta(text, self._leave(len(text))))
 
-    def call(self, index: int, call_id: str, name: str) -> None:
-        self._deltas.append(ToolCallStarted(index, call_id, name))
+    def call(self, call_id: str, name: str) -> None:
+        """Another call begins; they are numbered from 0."""
+        self._call += 1
+        self._deltas.append(ToolCallStarted(self._call, call_id, name))
 
-    def argue(self, index: int, text: str) -> None:
-        """More of a call's arguments. They are not what came in to the letter, so the characters leave by `swallow`."""
+    def argue(self, text: str) -> None:
+        """More of the last call's arguments. They are not what came in to the letter: the characters leave by `swallow`."""
         if text:
-            self._deltas.append(ToolArgumentsDelta(index, text))
+            self._deltas.append(ToolArgumentsDelta(self._call, text))
 
     def swallow(self, count: int) -> None:
         """Characters that no one sees: markers, the JSON around arguments, blanks."""

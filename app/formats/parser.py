@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping
 
+from app.domain.generation import Tool
 from app.domain.prompt import Piece
+from app.formats.argument_kinds import ArgumentKinds
 from app.formats.call_section import CallSection
+from app.formats.expect import BLANKS
 from app.formats.ledger import Delta, DeltaLedger
-from app.formats.spec import FormatSpec
+from app.formats.markers import Found, Markers
+from app.formats.spec import FormatSpec, JsonCall
 
 __all__ = ["OutputParser"]
 
-_BLANKS = " \t\r\n"
 _LINE_ENDS = "\r\n"
 # Blanks before a marker belong to the marker; so many are held back until it is seen whether one comes.
 _MAX_HELD_BLANKS = 16
+# Llama 3 writes it before calls at times.
+_CODE_TAG = "<|python_tag|>"
 
 
 class _State(enum.Enum):
@@ -32,25 +38,41 @@ class OutputParser:
     once its `ToolCallStarted` was given, only from where it breaks. `called_tools` counts complete calls alone.
     """
 
-    def __init__(self, spec: FormatSpec, *, tools: bool, parallel_calls: bool = True, in_reasoning: bool = False) -> None:
-        """`tools`: calls are looked for. `in_reasoning`: the prompt itself opened the reasoning."""
+    def __init__(
+        self,
+        spec: FormatSpec,
+        *,
+        tools: Iterable[Tool] = (),
+        parallel_calls: bool = True,
+        in_reasoning: bool = False,
+        out: DeltaLedger | None = None,
+    ) -> None:
+        """`tools` are those that the model was told of; calls are looked for where there are any. `in_reasoning`: the prompt
+        itself opened the reasoning. `out` is where to write if another parser shares it.
+        """
+        self._kinds: Mapping[str, ArgumentKinds] = {tool.name: ArgumentKinds.of(tool.parameters) for tool in tools}
         self._reasoning = spec.reasoning
-        self._tools = spec.tools if tools else None
+        self._tools = spec.tools if self._kinds else None
         self._parallel_calls = parallel_calls
-        self._out = DeltaLedger()
+        self._out = out or DeltaLedger()
+        words = (spec.content.open, spec.content.close) if spec.content else ()
+        self._trigger = self._tools.trigger if self._tools else ""
+        self._markers = Markers((self._trigger, *words))
+        self._at_start = self._tools is not None and self._tools.at_start
         self._held = ""
-        self._skip = _BLANKS if in_reasoning else ""
+        self._skip = BLANKS if in_reasoning else ""
         self._section: CallSection | None = None
-        self._calls = 0
+        self._called = False
         self._reasoning_tokens = 0
         self._state = _State.CONTENT
         if spec.reasoning:
+            self._closing = Markers((spec.reasoning.close,))
             self._state = _State.REASONING if in_reasoning else _State.START
 
     @property
     def called_tools(self) -> bool:
         """Whether at least one complete tool call was read."""
-        return self._calls > 0
+        return self._called
 
     @property
     def reasoning_tokens(self) -> int:
@@ -65,20 +87,18 @@ class OutputParser:
     def feed(self, piece: Piece) -> tuple[Delta, ...]:
         before = self._state
         self._out.receive(piece)
-        self._advance(piece.text, last=False)
+        self.advance(piece.text, last=False)
         self._reasoning_tokens += _State.REASONING in (before, self._state)
         return self._out.take()
 
     def finish(self) -> tuple[Delta, ...]:
         """What was held back at the end of the answer."""
-        self._advance("", last=True)
-        if self._section:
-            self._section.give_up()
-            self._section = None
+        self.advance("", last=True)
         self._out.say_rest()
         return self._out.take()
 
-    def _advance(self, text: str, *, last: bool) -> None:
+    def advance(self, text: str, *, last: bool) -> None:
+        """Read text that the ledger has received already. Behind the `last` one there is none."""
         rest: str | None = self._held + text
         self._held = ""
         while rest:
@@ -94,14 +114,17 @@ class OutputParser:
                 case _State.STOPPED:
                     self._out.swallow(len(rest))
                     rest = None
+        if last and self._section:
+            self._section.give_up()
+            self._section = None
 
     def _start(self, text: str, last: bool) -> str | None:
         """The first words: reasoning begins here or not at all."""
         opening = self._reasoning.open if self._reasoning else ""
-        begun = text.lstrip(_BLANKS)
+        begun = text.lstrip(BLANKS)
         if begun.startswith(opening):
             self._out.swallow(len(text) - len(begun) + len(opening))
-            self._state, self._skip = _State.REASONING, _BLANKS
+            self._state, self._skip = _State.REASONING, BLANKS
             return begun[len(opening) :]
         if opening.startswith(begun) and not last and len(text) - len(begun) <= _MAX_HELD_BLANKS:
             self._held = text
@@ -110,35 +133,60 @@ class OutputParser:
         return text
 
     def _reason(self, text: str, last: bool) -> str | None:
-        closing = self._reasoning.close if self._reasoning else ""
         if not (text := self._skipped(text)):
             return None
-        at = text.find(closing)
-        if at < 0:
-            self._out.reason(self._kept(text, closing, last))
+        found = self._closing.find(text, last=last)
+        if found is None:
+            self._out.reason(self._kept(text, self._closing, last))
             return None
-        thought = text[:at].rstrip(_BLANKS)
+        thought = text[: found.start].rstrip(BLANKS)
         self._out.reason(thought)
-        self._out.swallow(at - len(thought) + len(closing))
+        self._out.swallow(found.end - len(thought))
         self._state, self._skip = _State.CONTENT, _LINE_ENDS
-        return text[at + len(closing) :]
+        return text[found.end :]
 
     def _say(self, text: str, last: bool) -> str | None:
         if not (text := self._skipped(text)):
             return None
-        if self._tools is None:
-            self._out.say(text)
+        if self._at_start:
+            return self._say_first(text, last)
+        found = self._markers.find(text, last=last)
+        if found is None:
+            self._out.say(self._kept(text, self._markers, last))
             return None
-        at = text.find(self._tools.open)
-        if at < 0:
-            self._out.say(self._kept(text, self._tools.open, last))
-            return None
-        words = text[:at].rstrip(_BLANKS)
+        if found.text != self._trigger:
+            return self._past_marker(text, found)
+        words = text[: found.start].rstrip(BLANKS)
         self._out.say(words)
-        self._out.swallow(at - len(words))
-        self._section = CallSection(self._tools, self._out, first_index=self._calls)
-        self._state = _State.CALL
-        return text[at + len(self._tools.open) :]
+        self._out.swallow(found.start - len(words))
+        self._begin_calls()
+        return text[found.end :]
+
+    def _past_marker(self, text: str, found: Found) -> str:
+        """A marker around the answer's words; what was before it is kept as it is."""
+        self._out.say(text[: found.start])
+        self._out.swallow(found.end - found.start)
+        return text[found.end :]
+
+    def _say_first(self, text: str, last: bool) -> str | None:
+        """The first words of an answer, where calls stand there or nowhere."""
+        begun = text.lstrip(BLANKS)
+        if begun.startswith(_CODE_TAG):
+            self._out.swallow(len(text) - len(begun) + len(_CODE_TAG))
+            return begun[len(_CODE_TAG) :]
+        if not last and _CODE_TAG.startswith(begun) and len(text) <= _MAX_HELD_BLANKS + len(_CODE_TAG):
+            self._held = text
+            return None
+        self._at_start = False
+        syntax = self._tools
+        if syntax is not None and begun.startswith("{" if isinstance(syntax.call, JsonCall) else "["):
+            self._begin_calls()
+        return text
+
+    def _begin_calls(self) -> None:
+        if self._tools is not None:
+            self._section = CallSection(self._tools, self._out, self._kinds)
+            self._state = _State.CALL
 
     def _call(self, text: str, last: bool) -> str | None:
         section = self._section
@@ -146,17 +194,18 @@ class OutputParser:
             self._state = _State.CONTENT
             return text
         read = section.read(text, single=not self._parallel_calls)
-        self._calls = section.next_index
-        if self._calls and not self._parallel_calls:
+        self._called = self._called or section.n_complete > 0
+        if self._called and not self._parallel_calls:
             self._section, self._state = None, _State.STOPPED
         elif section.is_closed:
             self._section, self._state = None, _State.CONTENT
-            self._skip = _BLANKS if self._calls else ""
-        elif not last:
-            self._held = text[read:]
+            self._skip = BLANKS if self._called else ""
+        elif last:
+            section.give_up(text[read:])
+            self._section = None
             return None
         else:
-            self._out.swallow(len(text) - read)
+            self._held = text[read:]
             return None
         return text[read:]
 
@@ -170,15 +219,12 @@ class OutputParser:
             self._skip = ""
         return kept
 
-    def _kept(self, text: str, marker: str, last: bool) -> str:
-        """`text` less what may be the beginning of `marker`, and the blanks before it; those are held."""
+    def _kept(self, text: str, markers: Markers, last: bool) -> str:
+        """`text` less what may be the beginning of a marker, and the blanks before it; those are held."""
         if last:
             return text
-        size = min(len(marker) - 1, len(text))
-        while size and not text.endswith(marker[:size]):
-            size -= 1
-        certain = text[: len(text) - size]
-        kept = certain.rstrip(_BLANKS)
+        certain = text[: markers.begun(text)]
+        kept = certain.rstrip(BLANKS) if markers else certain
         if len(certain) - len(kept) > _MAX_HELD_BLANKS:
             kept = certain
         self._held = text[len(kept) :]

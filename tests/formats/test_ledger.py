@@ -20,15 +20,17 @@ def test_neighbours_of_one_kind_become_one_delta() -> None:
     out = ledger("abc")
     for write in (out.say, out.say, out.reason):
         write("x")
-    out.call(0, "id", "f")
-    out.argue(0, "{")
-    out.argue(0, "}")
-    out.argue(1, "{")
+    out.call("id", "f")
+    out.argue("{")
+    out.argue("}")
+    out.call("other", "g")
+    out.argue("{")
     assert out.take() == (
         TextDelta("xx", (token(0),)),
         ReasoningDelta("x"),
         ToolCallStarted(0, "id", "f"),
         ToolArgumentsDelta(0, "{}"),
+        ToolCallStarted(1, "other", "g"),
         ToolArgumentsDelta(1, "{"),
     )
     assert out.take() == ()
@@ -47,5 +49,5 @@ def test_empty_texts_are_no_deltas() -> None:
     out = ledger("a")
     out.say("")
     out.reason("")
-    out.argue(0, "")
+    out.argue("")
     assert out.take() == ()

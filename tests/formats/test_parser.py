@@ -7,20 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.generation import ReasoningDelta, TextDelta, TokenLogprob, ToolArgumentsDelta, ToolCallStarted
+from app.domain.generation import ReasoningDelta, TextDelta, TokenLogprob, Tool, ToolArgumentsDelta, ToolCallStarted
 from app.domain.prompt import Piece
 from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
-from app.formats.spec import FormatSpec, ReasoningSyntax, ToolSyntax
+from app.formats.spec import PROMPTED_TOOLS, ContentSyntax, FormatSpec, JsonCall, ReasoningSyntax, ToolSyntax
 from tests.formats.talks import Answer, pieces
 
-HERMES = FormatSpec(ReasoningSyntax("<think>", "</think>"), ToolSyntax("<tool_call>", "</tool_call>", lead="\n", trail="\n"))
-MISTRAL = FormatSpec(None, ToolSyntax("[TOOL_CALLS]", "", id_key="id", listed=True))
+HERMES = FormatSpec(ReasoningSyntax("<think>", "</think>"), PROMPTED_TOOLS)
+MISTRAL = FormatSpec(None, ToolSyntax(JsonCall(id_key="id"), open="[TOOL_CALLS] [", close="]", between=", "))
+TOOLS = (Tool("get_weather"),)
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Zürich \\"1\\"", "days": [1, {"a": null}]}}\n</tool_call>'
 ARGUMENTS = {"city": 'Zürich "1"', "days": [1, {"a": None}]}
 
 
-def read(text: str, spec: FormatSpec = HERMES, *, size: int = 3, tools: bool = True, in_reasoning: bool = False) -> Answer:
+def read(
+    text: str, spec: FormatSpec = HERMES, *, size: int = 3, tools: tuple[Tool, ...] = TOOLS, in_reasoning: bool = False
+) -> Answer:
     return Answer(deltas_of(OutputParser(spec, tools=tools, in_reasoning=in_reasoning), pieces(text, size)))
 
 
@@ -29,7 +32,7 @@ def deltas_of(parser: OutputParser, given_pieces: list[Piece]) -> list[Delta]:
 
 
 def test_words_come_out_at_once() -> None:
-    parser = OutputParser(FormatSpec(), tools=False)
+    parser = OutputParser(FormatSpec(), tools=())
     assert parser.feed(Piece(1, "Hel")) == (TextDelta("Hel"),)
     assert parser.feed(Piece(2, "lo <tool_call>\n")) == (TextDelta("lo <tool_call>\n"),)
     assert parser.finish() == ()
@@ -47,7 +50,7 @@ def test_reasoning_content_and_calls_are_told_apart(size: int) -> None:
 
 
 def test_arguments_are_streamed_as_they_grow() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     assert parser.feed(Piece(1, '<tool_call>{"name": "f", "argu')) == ()
     started, first = parser.feed(Piece(2, 'ments": {"a": "b'))
     assert started == ToolCallStarted(0, started.id if isinstance(started, ToolCallStarted) else "", "f")
@@ -93,7 +96,7 @@ def test_a_missing_closing_marker_does_not_lose_the_next_call() -> None:
 
 
 def test_without_tools_a_call_is_content() -> None:
-    assert read(CALL, tools=False).content == CALL
+    assert read(CALL, tools=()).content == CALL
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ def test_what_is_no_call_comes_out_as_content(text: str, size: int) -> None:
 
 
 def test_a_call_that_breaks_after_its_start_gives_the_rest_as_content() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     answer = Answer(deltas_of(parser, pieces('<tool_call>{"name": "f", "arguments": {"a": oops}}</tool_call>')))
     assert answer.names == ["f"]
     assert answer.arguments == ['{"a": ']
@@ -127,7 +130,7 @@ def test_a_call_that_breaks_after_its_start_gives_the_rest_as_content() -> None:
 
 
 def test_an_unfinished_call_does_not_count() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     answer = Answer(deltas_of(parser, pieces('<tool_call>{"name": "f", "arguments": {"a": "b')))
     assert (answer.names, answer.arguments, answer.content) == (["f"], ['{"a": "b'], "")
     assert not parser.called_tools
@@ -152,7 +155,7 @@ def test_the_first_line_of_code_after_reasoning_keeps_its_indentation() -> None:
 
 
 def test_reasoning_tokens_are_counted_with_their_markers() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     deltas_of(
         parser, [Piece(index, text) for index, text in enumerate(["<think>", "\n", "a", "\n", "</think>", "\n\n", "b", "c"])]
     )
@@ -160,7 +163,7 @@ def test_reasoning_tokens_are_counted_with_their_markers() -> None:
 
 
 def test_one_call_is_enough_when_calls_may_not_be_parallel() -> None:
-    parser = OutputParser(HERMES, tools=True, parallel_calls=False)
+    parser = OutputParser(HERMES, tools=TOOLS, parallel_calls=False)
     answer = Answer(deltas_of(parser, pieces(f"{CALL}\n{CALL} and more")))
     assert parser.wants_stop
     assert parser.called_tools
@@ -168,7 +171,7 @@ def test_one_call_is_enough_when_calls_may_not_be_parallel() -> None:
 
 
 def test_an_answer_may_go_on_while_calls_may_be_parallel() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     deltas_of(parser, pieces(CALL))
     assert not parser.wants_stop
 
@@ -178,7 +181,7 @@ def piece(index: int, text: str) -> Piece:
 
 
 def test_log_probabilities_come_with_the_words_they_belong_to() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     texts = [
         "<think>",
         "hm",
@@ -203,13 +206,13 @@ def test_log_probabilities_come_with_the_words_they_belong_to() -> None:
 
 
 def test_every_token_of_plain_text_gives_its_log_probability_once() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     deltas = deltas_of(parser, [piece(index, text) for index, text in enumerate(["a <", "too", "l", "_x> ", " ", "b"])])
     assert [p.token_id for delta in deltas if isinstance(delta, TextDelta) for p in delta.logprobs] == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_token_of_an_unfinished_character_gives_its_log_probability_at_the_end() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     *_, last = deltas_of(parser, [piece(0, "a"), piece(1, "")])
     assert isinstance(last, TextDelta)
     assert (last.text, [p.token_id for p in last.logprobs]) == ("", [1])
@@ -238,7 +241,7 @@ def test_no_text_and_no_split_makes_it_raise_or_changes_what_is_read(
         size = sizes[len(split) % len(sizes)]
         split.append(Piece(0, text[at : at + size]))
         at += size
-    parser, whole_parser = (OutputParser(spec, tools=True, in_reasoning=in_reasoning and not listed) for _ in range(2))
+    parser, whole_parser = (OutputParser(spec, tools=TOOLS, in_reasoning=in_reasoning and not listed) for _ in range(2))
     answer, whole = Answer(deltas_of(parser, split)), Answer(deltas_of(whole_parser, [Piece(0, text)]))
     assert (answer.content, answer.reasoning) == (whole.content, whole.reasoning)
     assert (answer.names, answer.arguments) == (whole.names, whole.arguments)
@@ -262,8 +265,33 @@ def test_any_arguments_come_out_as_they_went_in(arguments: dict[str, object], si
 
 
 def test_the_work_for_a_piece_does_not_grow_with_the_answer() -> None:
-    parser = OutputParser(HERMES, tools=True)
+    parser = OutputParser(HERMES, tools=TOOLS)
     for _ in range(2000):
         parser.feed(Piece(0, "word "))
     assert len(parser._held) < 40
     assert len(parser._out._tokens) < 10
+
+
+def test_markers_around_the_words_are_not_seen() -> None:
+    spec = FormatSpec(content=ContentSyntax("<|START_RESPONSE|>", "<|END_RESPONSE|>"))
+    assert read("<|START_RESPONSE|>  Hello <b>!\n<|END_RESPONSE|>", spec).content == "  Hello <b>!\n"
+
+
+def test_a_longer_marker_is_waited_for() -> None:
+    spec = FormatSpec(content=ContentSyntax(">>>all\n", ""), tools=ToolSyntax(JsonCall(">>>")))
+    assert read(">>>all\nHi >", spec, size=1).content == "Hi >"
+    assert read('>>>{"name": "f"}', spec, size=1).names == ["f"]
+
+
+@pytest.mark.parametrize("text", ['{"name": "unknown", "parameters": {}}', '{"answer": [1, 2]}', "{", "{}", "Words {"])
+def test_json_that_is_no_call_of_a_tool_is_the_answer(text: str) -> None:
+    spec = FormatSpec(tools=ToolSyntax(JsonCall(arguments_key="parameters"), at_start=True))
+    answer = read(text, spec, size=2)
+    assert (answer.content, answer.names) == (text, [])
+
+
+def test_calls_by_shape_may_follow_one_another() -> None:
+    spec = FormatSpec(tools=ToolSyntax(JsonCall(arguments_key="parameters"), at_start=True))
+    call = '{"name": "get_weather", "parameters": {"city": "Ulm"}}'
+    answer = read(f"<|python_tag|>{call}; {call}", spec)
+    assert (answer.names, answer.content) == (["get_weather", "get_weather"], "")

@@ -1,34 +1,27 @@
-"""Reading one tool call, a JSON object that arrives in pieces."""
+"""Reading one tool call, a JSON object with name and arguments that arrives in pieces."""
 
 from __future__ import annotations
 
 import enum
 import json
-from dataclasses import dataclass
+from collections.abc import Container
 from typing import Any
 
+from app.formats.call_progress import CallProgress, is_name
+from app.formats.expect import BLANKS
 from app.formats.json_scan import JsonScanner, Scan
-from app.formats.spec import ToolSyntax
+from app.formats.spec import JsonCall
 
-__all__ = ["CallProgress", "CallReader"]
+__all__ = ["JsonCallReader"]
 
-_BLANKS = " \t\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class CallProgress:
-    """What one stretch of text added. `started` is the function's name, given once, when the call is certain to be one.
-
-    `position` is behind what was read; at BROKEN, what stands there does not belong to a call.
-    """
-
-    status: Scan
-    position: int
-    started: str | None
-    arguments: str
+# What some models write instead of the key that they were shown.
+_ALIASES = ("arguments", "parameters")
+# What may stand before the name where only the shape of an object shows that it is a call.
+_BEFORE_NAME = ("type", "id")
 
 
 class _Step(enum.Enum):
+    BEGIN = enum.auto()
     KEY_OR_END = enum.auto()
     KEY = enum.auto()
     COLON = enum.auto()
@@ -37,13 +30,17 @@ class _Step(enum.Enum):
     NEXT = enum.auto()
 
 
-class CallReader:
-    """Reads from behind the `{` of a call to its `}`. Arguments are passed on as they come, once the name is known."""
+class JsonCallReader:
+    """Reads from the `{` of a call to its `}`. Arguments are passed on as they come, once the name is known.
 
-    def __init__(self, syntax: ToolSyntax) -> None:
+    With `only`, an object is no call unless its name comes first and is one of them.
+    """
+
+    def __init__(self, syntax: JsonCall, *, only: Container[str] | None = None) -> None:
         self.id: str | None = None
         self._syntax = syntax
-        self._step = _Step.KEY_OR_END
+        self._only = only
+        self._step = _Step.BEGIN
         self._scanner = JsonScanner()
         self._in_key = False
         self._key = ""
@@ -65,7 +62,7 @@ class CallReader:
         while at < len(text) and status is Scan.MORE:
             if self._step is _Step.IN_VALUE:
                 status, at = self._value(text, at)
-            elif text[at] in _BLANKS:
+            elif text[at] in BLANKS:
                 at += 1
             elif self._step in (_Step.KEY, _Step.KEY_OR_END, _Step.VALUE) and text[at] != "}":
                 status = self._value_begins(text[at])
@@ -76,6 +73,8 @@ class CallReader:
 
     def _structure(self, character: str) -> Scan:
         match self._step, character:
+            case _Step.BEGIN, "{":
+                self._step = _Step.KEY_OR_END
             case _Step.COLON, ":":
                 self._step = _Step.VALUE
             case _Step.NEXT, ",":
@@ -91,7 +90,7 @@ class CallReader:
 
     def _value_begins(self, character: str) -> Scan:
         self._in_key = self._step is not _Step.VALUE
-        self._streaming = not self._in_key and self._key == self._syntax.arguments_key and character == "{"
+        self._streaming = not self._in_key and self._is_arguments(self._key) and character == "{"
         self._scanner, self._raw, self._step = JsonScanner(), [], _Step.IN_VALUE
         if (self._in_key and character != '"') or (self._streaming and self._has_arguments):
             return Scan.BROKEN
@@ -107,20 +106,34 @@ class CallReader:
         if self._streaming:
             return Scan.MORE, at
         value = json.loads("".join(self._raw))
-        if self._in_key:
-            self._key = value
-            return Scan.MORE, at
-        return self._value_ended(value), at
+        return (self._key_ended(value) if self._in_key else self._value_ended(value)), at
+
+    def _key_ended(self, key: str) -> Scan:
+        self._key = key
+        if not self._syntax.name_key and self._name is None:
+            return self._named(key)
+        if self._only is not None and self._name is None and key not in (self._syntax.name_key, *_BEFORE_NAME):
+            return Scan.BROKEN
+        return Scan.MORE
+
+    def _is_arguments(self, key: str) -> bool:
+        if not self._syntax.name_key:
+            return key == self._name
+        return key == self._syntax.arguments_key or (key in _ALIASES and key != self._syntax.name_key)
+
+    def _named(self, name: Any) -> Scan:
+        if not is_name(name) or self._name is not None or (self._only is not None and name not in self._only):
+            return Scan.BROKEN
+        self._name = name
+        return Scan.MORE
 
     def _value_ended(self, value: Any) -> Scan:
         key, syntax = self._key, self._syntax
-        if key == syntax.name_key:
-            if not isinstance(value, str) or not _is_name(value) or self._name is not None:
-                return Scan.BROKEN
-            self._name = value
-        elif key == syntax.id_key and isinstance(value, str):
+        if syntax.name_key and key == syntax.name_key:
+            return self._named(value)
+        if key == syntax.id_key and isinstance(value, str):
             self.id = value
-        elif key == syntax.arguments_key:
+        elif self._is_arguments(key):
             return self._whole_arguments(value)
         return Scan.MORE
 
@@ -144,8 +157,3 @@ class CallReader:
         arguments = "".join(self._arguments)
         self._arguments.clear()
         return started, arguments
-
-
-def _is_name(text: str) -> bool:
-    """Escapes can spell half a character, which no later stage could encode."""
-    return text.isprintable() and bool(text.strip())
