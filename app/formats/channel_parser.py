@@ -108,7 +108,7 @@ class ChannelParser:
             self._out.swallow(at + len(self._syntax.message))
             self._begin(text[:at])
             return text[at + len(self._syntax.message) :]
-        if last or len(text) > _MAX_HEADER or not self._may_be_header(text):
+        if last or len(text) > _MAX_HEADER + len(self._syntax.message) or not self._may_be_header(text):
             # No message at all: the model says what it has to say without a header.
             self._state = _State.CONTENT
             return text

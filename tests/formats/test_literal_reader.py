@@ -34,7 +34,7 @@ def read(dialect: Literal["python", "gemma"], text: str, size: int = 1000) -> tu
         ("a=True, b=False, c=None, d=true)", {"a": True, "b": False, "c": None, "d": True}),
         ("a=[1, (2, 3,),], b={'x': {\"y\": []}, 1: 2})", {"a": [1, [2, 3]], "b": {"x": {"y": []}, "1": 2}}),
         (r"""a='it\'s', b="\n\t\x41\u00e9\ud83d\ude00\ud83d!\q")""", {"a": "it's", "b": "\n\tAé😀\ufffd!\\q"}),
-        ('a="""x "y" \'""", b=)', {"a": 'x "y" \'', "b": ""}),
+        ('a="""x "y" \'""", b=\'\'\'\'\'\')', {"a": 'x "y" \'', "b": ""}),
         ("a=word)", {"a": "word"}),
     ],
 )
