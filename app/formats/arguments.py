@@ -138,7 +138,7 @@ class TaggedReader:
         return Scan.MORE, end
 
     def _name_ends(self) -> tuple[tuple[str, bool], ...]:
-        return (self._syntax.name_end, False), (self._syntax.json_name_end, True)
+        return (self._syntax.name_end, False), *((end, True) for end in self._syntax.json_name_ends)
 
     def _kind(self) -> Kind:
         if self._syntax.json_name_end:

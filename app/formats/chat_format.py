@@ -9,6 +9,7 @@ from app.domain.generation import ChatRequest
 from app.domain.messages import Role
 from app.domain.models import Capability
 from app.domain.prompt import Constraint, PromptSegment
+from app.formats.channel_parser import ChannelParser
 from app.formats.constraint import constraint_for
 from app.formats.conversation import offered_tools
 from app.formats.derive import derive_spec
@@ -20,7 +21,7 @@ from app.formats.template import CHATML, BrokenTemplate, ChatTemplate
 from app.formats.thinking import Thinking, thinking_of
 from app.formats.traits import TemplateTraits, traits_of
 
-__all__ = ["ChatFormat", "Delta", "OutputParser"]
+__all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser"]
 
 
 class ChatFormat:
@@ -74,11 +75,14 @@ class ChatFormat:
         self._require_tools(request)
         return constraint_for(request, self._spec, thinking=self._thinking(request))
 
-    def parser(self, request: ChatRequest) -> OutputParser:
+    def parser(self, request: ChatRequest) -> OutputParser | ChannelParser:
         """A fresh parser for one answer."""
+        tools, channels = offered_tools(request), self._spec.channels
+        if channels is not None:
+            return ChannelParser(self._spec, channels, tools=tools, parallel_calls=request.parallel_tool_calls)
         return OutputParser(
             self._spec,
-            tools=bool(offered_tools(request)),
+            tools=tools,
             parallel_calls=request.parallel_tool_calls,
             in_reasoning=self._thinking(request) is Thinking.BEGUN,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 __all__ = [
+    "JSON_TYPES",
     "PROMPTED_TOOLS",
     "TAG",
     "Arguments",
@@ -25,6 +26,10 @@ __all__ = [
 
 # A marker: a tag, or a word in brackets and capitals.
 TAG = re.compile(r"<[^<>\s]{1,40}>|\[[A-Z_/]{3,30}\]")
+
+
+# But strings, by their names in JSON Schema.
+JSON_TYPES = ("number", "boolean", "null", "array", "object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class TaggedArguments:
     """One passage for each argument: `open`, its name, `name_end`, its value, `close`. `between` joins two of them.
 
     A text stands as it is, anything else as JSON. Where `json_name_end` is given, it follows the name of an argument whose
-    value is JSON, and `name_end` that of a text. With `close_end`, the name stands again between `close` and `close_end`.
+    value is JSON, and `name_end` that of a text; `{type}` in it stands for one of `JSON_TYPES`. With `close_end`, the name
+    stands again between `close` and `close_end`.
     """
 
     open: str
@@ -62,6 +68,13 @@ class TaggedArguments:
     between: str = ""
     json_name_end: str = ""
     close_end: str = ""
+
+    @property
+    def json_name_ends(self) -> tuple[str, ...]:
+        """`json_name_end` of each type; none where JSON has no name's end of its own."""
+        if not self.json_name_end:
+            return ()
+        return tuple(dict.fromkeys(self.json_name_end.replace("{type}", kind) for kind in JSON_TYPES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +91,8 @@ Arguments: TypeAlias = JsonArguments | TaggedArguments | LiteralArguments
 class JsonCall:
     """`open`, one JSON object with name and arguments under these keys, `close`.
 
-    `id_key` is the key of the call's id where the format has one. An empty `name_key` means that the function's name is itself
-    the key of the arguments.
+    `id_key` is the key of the call's id where the format has one; it comes last unless `id_leads`. An empty `name_key` means
+    that the function's name is itself the key of the arguments.
     """
 
     open: str = ""
@@ -87,6 +100,7 @@ class JsonCall:
     name_key: str = "name"
     arguments_key: str = "arguments"
     id_key: str | None = None
+    id_leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,8 @@ class NamedCall:
     """`open`, the function's name, `name_end`, the arguments, `close`.
 
     An id stands between `open` and the name if `id_first` is the text that ends it there, or between the name and `name_end` if
-    `id_open` is the text that begins it. With `numbered`, the name is followed by that text and the call's number; where
+    `id_open` is the text that begins it. With `numbered`, the name is followed by that text and the call's number, from
+    `first_number` on; where
     `id_prefix` is given, that, the name, `numbered` and the number are the call's id.
     """
 
@@ -106,6 +121,7 @@ class NamedCall:
     id_open: str = ""
     numbered: str = ""
     id_prefix: str = ""
+    first_number: int = 0
 
 
 CallSyntax: TypeAlias = JsonCall | NamedCall

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, nodes
+from jinja2 import TemplateError, TemplateSyntaxError, meta, nodes
 
 from app.domain.errors import InvalidRequest
 from app.formats.marks import RISKY
@@ -47,7 +48,9 @@ class ChatTemplate:
         try:
             sandbox = TemplateSandbox(time_limit_s=time_limit_s)
             self._render: Callable[..., str] = sandbox.compile_template(source)
-            self.looked_for = _looked_for(sandbox.parse(source))
+            tree = sandbox.parse(source)
+            self.looked_for = _looked_for(tree)
+            self._undeclared = meta.find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
             raise BrokenTemplate(f"line {error.lineno}: {error.message}") from error
         except (TemplateError, RecursionError) as error:
@@ -67,13 +70,14 @@ class ChatTemplate:
         if wrong := sorted(RESERVED & variables.keys()):
             raise InvalidRequest(f"'{wrong[0]}' can't be given as a template argument.", param="chat_template_kwargs")
         try:
+            moment = now or datetime.now().astimezone()
             return self._render(
                 messages=messages,
                 tools=tools,
                 add_generation_prompt=add_generation_prompt,
-                now=now or datetime.now().astimezone(),
+                now=moment,
                 **self._tokens,
-                **variables,
+                **{**self._names_of_its_own(tools, moment), **variables},
             )
         except TemplateRefusal as error:
             raise InvalidRequest(
@@ -83,6 +87,16 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"The model's chat template fails on this conversation ({reason_of(error)}).", param="messages"
             ) from error
+
+    def _names_of_its_own(self, tools: Sequence[Mapping[str, Any]] | None, moment: datetime) -> dict[str, Any]:
+        """Tools and date under the names that some families gave them."""
+        functions = [tool.get("function", tool) for tool in tools or ()]
+        names = {
+            "xml_tools": tools or None,
+            "functions": json.dumps(functions, indent=4, ensure_ascii=False),
+            "datetime": moment.strftime("%B %d, %Y"),
+        }
+        return {name: value for name, value in names.items() if name in self._undeclared}
 
 
 def _looked_for(tree: nodes.Template) -> re.Pattern[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +11,14 @@ from app.domain.errors import InvalidRequest
 from app.formats.sandbox import TemplateLimit
 from app.formats.template import BrokenTemplate, ChatTemplate, reason_of
 
-__all__ = ["ARGUMENTS", "FUNCTION", "QUESTION", "TOOL", "TemplateTraits", "probe", "tool_call_turn", "traits_of"]
+__all__ = ["FUNCTION", "NUMBERS", "QUESTION", "TOOL", "WORDS", "TemplateTraits", "probe", "tool_call_turn", "traits_of"]
 
 # Words that no template contains.
 QUESTION = "Qzxq4"
 SYSTEM = "Szxs4"
 FUNCTION = "Fzxf4"
-ARGUMENTS: Mapping[str, Any] = {"azxa4": "Vzxv4"}
+WORDS: Mapping[str, Any] = {"azxa4": "Vzxv4"}
+NUMBERS: Mapping[str, Any] = {"bzxb4": 7064}
 
 USER: Mapping[str, Any] = {"role": "user", "content": QUESTION}
 TOOL: Mapping[str, Any] = {
@@ -28,7 +28,10 @@ TOOL: Mapping[str, Any] = {
         "description": "d",
         "parameters": {
             "type": "object",
-            "properties": {"azxa4": {"type": "string", "description": "d"}},
+            "properties": {
+                "azxa4": {"type": "string", "description": "d"},
+                "bzxb4": {"type": "integer", "description": "d"},
+            },
             "required": ["azxa4"],
         },
     },
@@ -71,11 +74,11 @@ def probe(template: ChatTemplate, messages: Sequence[Mapping[str, Any]], **optio
         return None
 
 
-def tool_call_turn(count: int = 1, *, traits: TemplateTraits) -> dict[str, Any]:
+def tool_call_turn(count: int = 1, *, traits: TemplateTraits, arguments: Mapping[str, Any] = WORDS) -> dict[str, Any]:
     """An assistant turn of `count` calls in the shape that the template wants."""
-    arguments: Any = dict(ARGUMENTS) if traits.argument_objects else json.dumps(ARGUMENTS)
+    given: Any = dict(arguments) if traits.argument_objects else json.dumps(arguments)
     calls = [
-        {"id": f"call0000{index}", "type": "function", "function": {"name": FUNCTION, "arguments": arguments}}
+        {"id": f"call0000{index}", "type": "function", "function": {"name": FUNCTION, "arguments": given}}
         for index in range(1, count + 1)
     ]
     return {"role": "assistant", "content": None if traits.null_content else "", "tool_calls": calls}
@@ -126,14 +129,25 @@ def _with_call_shape(template: ChatTemplate, traits: TemplateTraits) -> Template
     Arguments as the text the model wrote are preferred: what was generated is then repeated to the letter, so that the next
     turn's prompt shares its beginning.
     """
-    usable: list[TemplateTraits] = []
-    user = traits.turn("user", QUESTION)
-    for objects, null in itertools.product((False, True), repeat=2):
-        shape = replace(traits, calls=True, argument_objects=objects, null_content=null)
-        text = probe(template, [user, tool_call_turn(traits=shape)], tools=[TOOL], add_generation_prompt=False) or ""
-        turn = text[text.find(QUESTION) :]
-        if json.dumps(ARGUMENTS) in turn and FUNCTION in turn:
-            return shape
-        if all(word in turn for word in (FUNCTION, *ARGUMENTS, *ARGUMENTS.values())) and "\\" not in turn:
-            usable.append(shape)
+    as_text, as_object = (
+        [_shape(template, traits, objects=objects, null=null) for null in (False, True)] for objects in (False, True)
+    )
+    texts = [shape for shape, written in as_text if shape and written]
+    objects = [(shape, written) for shape, written in as_object if shape]
+    # What is no JSON in the text was made from the object: the same as text would be put there in quotes or braces.
+    if texts and (not objects or any(written for _, written in objects)):
+        return texts[0]
+    usable = [shape for shape, _ in objects] + [shape for shape, _ in as_text if shape]
     return usable[0] if usable else traits
+
+
+def _shape(template: ChatTemplate, traits: TemplateTraits, *, objects: bool, null: bool) -> tuple[TemplateTraits | None, bool]:
+    """These traits, if calls come out in them, and whether their arguments come out as JSON."""
+    shape = replace(traits, calls=True, argument_objects=objects, null_content=null)
+    user = traits.turn("user", QUESTION)
+    text = probe(template, [user, tool_call_turn(traits=shape)], tools=[TOOL], add_generation_prompt=False) or ""
+    turn = text[text.rfind(QUESTION) :]
+    if json.dumps(WORDS) in turn and FUNCTION in turn:
+        return shape, True
+    shown = all(word in turn for word in (FUNCTION, *WORDS, *WORDS.values())) and "\\" not in turn
+    return (shape if shown else None), False

@@ -111,7 +111,7 @@ FAMILIES: tuple[Family, ...] = (
             reasoning=ReasoningSyntax("<|START_THINKING|>", "<|END_THINKING|>"),
             content=ContentSyntax("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
             tools=ToolSyntax(
-                JsonCall(name_key="tool_name", arguments_key="parameters", id_key="tool_call_id"),
+                JsonCall(name_key="tool_name", arguments_key="parameters", id_key="tool_call_id", id_leads=True),
                 open="<|START_ACTION|>[\n    ",
                 close="\n]<|END_ACTION|>",
                 between=",\n    ",
@@ -192,18 +192,26 @@ FAMILIES: tuple[Family, ...] = (
             tools=ToolSyntax(
                 NamedCall(
                     '<|open|>call tool="',
-                    '"<|sep|><|open|>json type="object"<|sep|>',
-                    "<|close|>json<|sep|><|close|>call<|sep|>",
+                    '"<|sep|>',
+                    "<|close|>call<|sep|>",
+                    TaggedArguments(
+                        '<|open|>argument key="',
+                        '" type="string"<|sep|>',
+                        "<|close|>argument<|sep|>",
+                        json_name_end='" type="{type}"<|sep|>',
+                    ),
                     numbered='" index="',
+                    first_number=1,
                 ),
                 open="<|open|>tools<|sep|>",
                 close="<|close|>tools<|sep|>",
             ),
         ),
-        f'<|open|>tools<|sep|><|open|>call tool="find" index="1"<|sep|><|open|>json type="object"<|sep|>{_A}'
-        "<|close|>json<|sep|><|close|>call<|sep|>"
-        f'<|open|>call tool="find" index="2"<|sep|><|open|>json type="object"<|sep|>{_B}'
-        "<|close|>json<|sep|><|close|>call<|sep|><|close|>tools<|sep|>",
+        f'<|open|>tools<|sep|><|open|>call tool="find" index="1"<|sep|><|open|>argument key="text" type="string"<|sep|>{_RAW}'
+        '<|close|>argument<|sep|><|open|>argument key="count" type="number"<|sep|>7<|close|>argument<|sep|>'
+        '<|open|>argument key="tags" type="array"<|sep|>["x", "y"]<|close|>argument<|sep|><|close|>call<|sep|>'
+        '<|open|>call tool="find" index="2"<|sep|><|open|>argument key="text" type="string"<|sep|>z<|close|>argument<|sep|>'
+        '<|open|>argument key="count" type="number"<|sep|>-1<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|>',
         ("Kimi-K3",),
     ),
     Family(
@@ -212,6 +220,7 @@ FAMILIES: tuple[Family, ...] = (
             tools=ToolSyntax(
                 NamedCall("<|tool_call:begin|>", "<|tool_call:args|>", "<|tool_call:end|>", id_first="<|tool_call:name|>"),
                 open="<|tool_calls|>",
+                close="<|calls|>",
             )
         ),
         f"<|tool_calls|><|tool_call:begin|>abcdefgh1<|tool_call:name|>find<|tool_call:args|>{_A}<|tool_call:end|>"
@@ -434,12 +443,12 @@ FAMILIES: tuple[Family, ...] = (
         FormatSpec(
             tools=ToolSyntax(
                 JsonCall(name_key="tool_name", arguments_key="parameters"),
-                open="Action: ```json\n[\n    ",
+                open="Action:\n```json\n[\n    ",
                 close="\n]```",
                 between=",\n    ",
             )
         ),
-        f"Action: ```json\n[\n    {_json_call(_A, 'tool_name', 'parameters')},\n"
+        f"Action:\n```json\n[\n    {_json_call(_A, 'tool_name', 'parameters')},\n"
         f"    {_json_call(_B, 'tool_name', 'parameters')}\n]```",
         ("CohereForAI-c4ai-command-r-plus-tool_use",),
     ),

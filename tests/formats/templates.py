@@ -71,11 +71,11 @@ LISTED = """\
 {%- endfor %}{% if tools %}{{ '[AVAILABLE_TOOLS] ' + (tools | tojson) }}{% endif %}
 """
 
-# Calls with tagged parameters, which are not understood.
+# Calls with tagged parameters.
 TAGGED = """\
 {% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
 {%- for call in message.tool_calls or [] %}{{ '<function=' + call.function.name + '>' }}
-{%- for key, value in call.function.arguments.items() %}{{ '<parameter=' + key + '>' + value + '</parameter>' }}{% endfor %}
+{%- for key, value in call.function.arguments.items() %}{{ '<parameter=' ~ key ~ '>' ~ value ~ '</parameter>' }}{% endfor %}
 {{- '</function>' }}{% endfor %}{{ '<|im_end|>\\n' }}{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}
 """
 

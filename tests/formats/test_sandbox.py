@@ -53,7 +53,7 @@ def test_a_syntax_error_has_its_line() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ raise_exception.__globals__.sys }}", "{% set _ = x.append(1) %}"],
+    ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ raise_exception.__globals__.sys }}", "{% set _ = x.clear() %}"],
 )
 def test_a_template_can_not_climb_out(source: str) -> None:
     with pytest.raises(SecurityError):
