@@ -208,7 +208,14 @@ class AutoToolChoice(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedToolChoice:
-    name: str
+    """Of all tools, those with these names may be called; with `required`, one of them must be."""
+
+    names: tuple[str, ...]
+    required: bool = True
+
+    @classmethod
+    def of(cls, name: str) -> NamedToolChoice:
+        return cls((name,))
 
 
 ToolChoice: TypeAlias = AutoToolChoice | NamedToolChoice

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["NO_JSON", "ArgumentKinds", "Kind", "read_json"]
+__all__ = ["NO_JSON", "ArgumentKinds", "Kind", "json_type", "read_json"]
 
 _MAX_DEPTH = 16
 NO_JSON: Any = object()
@@ -43,6 +43,18 @@ class ArgumentKinds:
             return Kind.TEXT
         return Kind.EITHER if not types or "string" in types else Kind.JSON
 
+    def types(self, schema: Any) -> set[str]:
+        """JSON's types that a part of the function's schema takes; none if it does not say."""
+        return self._types(schema, 0)
+
+    def resolved(self, schema: Any) -> Any:
+        """A part of the function's schema, or what it refers to."""
+        for _ in range(_MAX_DEPTH):
+            if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+                return schema
+            schema = self._referred(schema["$ref"])
+        return {}
+
     def json_of(self, name: str, text: str) -> str:
         """The JSON of a value written as `text`: that itself if it is JSON of a kind that the schema takes, else a string."""
         kind = self.kind(name)
@@ -59,7 +71,7 @@ class ArgumentKinds:
     def _takes(self, name: str, value: Any, kind: Kind) -> bool:
         if kind is Kind.JSON:
             return True
-        type_, types = _type_of(value), self._types(self._properties.get(name), 0)
+        type_, types = json_type(value), self._types(self._properties.get(name), 0)
         return type_ != "string" and (not types or type_ in types or (type_ == "integer" and "number" in types))
 
     def _types(self, schema: Any, depth: int) -> set[str]:
@@ -70,9 +82,9 @@ class ArgumentKinds:
             types = schema["type"]
             return {str(one) for one in types} if isinstance(types, list) else {str(types)}
         if isinstance(schema.get("enum"), list):
-            return {_type_of(value) for value in schema["enum"]}
+            return {json_type(value) for value in schema["enum"]}
         if "const" in schema:
-            return {_type_of(schema["const"])}
+            return {json_type(schema["const"])}
         for key in ("anyOf", "oneOf"):
             if isinstance(schema.get(key), list):
                 return self._union(schema[key], depth)
@@ -112,7 +124,8 @@ def _dumped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _type_of(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The type of a value by its name in JSON Schema."""
     match value:
         case bool():
             return "boolean"

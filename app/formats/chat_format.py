@@ -17,6 +17,7 @@ from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
 from app.formats.prompt import render_prompt
 from app.formats.spec import FormatSpec
+from app.formats.spec_json import spec_to_json
 from app.formats.template import CHATML, BrokenTemplate, ChatTemplate
 from app.formats.thinking import Thinking, thinking_of
 from app.formats.traits import TemplateTraits, traits_of
@@ -53,7 +54,8 @@ class ChatFormat:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """TOOLS and REASONING, as the template shows them."""
-        found = ((Capability.TOOLS, self._spec.tools), (Capability.REASONING, self._spec.reasoning))
+        spec = self._spec
+        found = ((Capability.TOOLS, spec.tools or spec.channels), (Capability.REASONING, spec.reasoning or spec.channels))
         return frozenset(capability for capability, syntax in found if syntax)
 
     @property
@@ -90,13 +92,13 @@ class ChatFormat:
     def describe(self) -> dict[str, Any]:
         """What was found out about the template, as plain values, for people who debug one."""
         shapes = {name: getattr(self._traits, name) for name in self._traits.__slots__}
-        return {"problem": self._problem, "traits": shapes, **self._spec.as_json()}
+        return {"problem": self._problem, "traits": shapes, **spec_to_json(self._spec)}
 
     def _thinking(self, request: ChatRequest) -> Thinking:
         return thinking_of(self._template, self._traits, self._spec, request.template_args)
 
     def _require_tools(self, request: ChatRequest) -> None:
-        if self._spec.tools:
+        if self._spec.tools or self._spec.channels:
             return
         if offered_tools(request):
             raise UnsupportedContent(

@@ -75,7 +75,7 @@ def texts_of(request: ChatRequest) -> Iterator[str]:
             yield json.dumps(_loads(tool.parameters), ensure_ascii=False)
     yield json.dumps(request.template_args, ensure_ascii=False, default=str)
     if isinstance(request.tool_choice, NamedToolChoice):
-        yield request.tool_choice.name
+        yield from request.tool_choice.names
 
 
 def _loads(text: str) -> Any:

@@ -24,8 +24,8 @@ __all__ = [
     "ToolSyntax",
 ]
 
-# A marker: a tag, or a word in brackets and capitals.
-TAG = re.compile(r"<[^<>\s]{1,40}>|\[[A-Z_/]{3,30}\]")
+# A marker: a tag, or a word in brackets and capitals; and the one of a family that writes none of these.
+TAG = re.compile(r"\]<\]minimax\[>\[|<[^<>\s]{1,40}>|\[[A-Z_/]{3,30}\]")
 
 
 # But strings, by their names in JSON Schema.

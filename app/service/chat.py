@@ -16,8 +16,7 @@ from app.domain.generation import (
 from app.domain.models import Capability, InstalledModel
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import GenerateJob, ModelInfo
-from app.formats import OutputParser
-from app.formats.constraint import schema_of
+from app.formats.schemas import schema_of
 from app.service.answer import AnswerParser, PlainParser, answer_events
 from app.service.models import ModelInUse, ModelManager
 
@@ -93,7 +92,7 @@ def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGe
     return answer_events(used.client.generate(job), parser, finish=lambda: used.client.finish(job.id))
 
 
-def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, OutputParser]:
+def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, AnswerParser]:
     """On another thread: rendering a template several times, and compiling a schema, may take long."""
     job = GenerateJob(
         id=_new_id(),

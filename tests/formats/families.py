@@ -224,7 +224,7 @@ FAMILIES: tuple[Family, ...] = (
             )
         ),
         f"<|tool_calls|><|tool_call:begin|>abcdefgh1<|tool_call:name|>find<|tool_call:args|>{_A}<|tool_call:end|>"
-        f"<|tool_call:begin|>abcdefgh2<|tool_call:name|>find<|tool_call:args|>{_B}<|tool_call:end|>",
+        f"<|tool_call:begin|>abcdefgh2<|tool_call:name|>find<|tool_call:args|>{_B}<|tool_call:end|><|calls|>",
         ("upstage-Solar-Open-100B",),
     ),
     Family(

@@ -136,7 +136,7 @@ def test_one_call_alone_where_they_may_not_be_parallel(ember: ChatFormat) -> Non
 
 
 def test_a_named_function_is_the_only_choice(ember: ChatFormat) -> None:
-    constraint = ember.constraint(ask("Hi", tools=BOTH, tool_choice=NamedToolChoice("get_time")))
+    constraint = ember.constraint(ask("Hi", tools=BOTH, tool_choice=NamedToolChoice.of("get_time")))
     assert takes(constraint, CLOCK_CALL)
     assert not takes(constraint, WEATHER_CALL)
 
@@ -160,7 +160,7 @@ def test_a_listed_format_writes_lists_with_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "tools"), [(NamedToolChoice("other"), BOTH), (NamedToolChoice("other"), ()), (AutoToolChoice.REQUIRED, ())]
+    ("choice", "tools"), [(NamedToolChoice.of("other"), BOTH), (NamedToolChoice.of("other"), ()), (AutoToolChoice.REQUIRED, ())]
 )
 def test_a_choice_without_its_tool_is_an_invalid_request(
     ember: ChatFormat, choice: AutoToolChoice | NamedToolChoice, tools: tuple[Tool, ...]

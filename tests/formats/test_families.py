@@ -21,15 +21,17 @@ TOOLS = tuple(Tool(name, "", json.dumps(schema)) for name, schema in TOOL_SCHEMA
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
 
-def parser_of(family: Family) -> OutputParser | ChannelParser:
+def parser_of(family: Family, tools: tuple[Tool, ...] = TOOLS) -> OutputParser | ChannelParser:
     if family.spec.channels is not None:
-        return ChannelParser(family.spec, family.spec.channels, tools=TOOLS)
-    return OutputParser(family.spec, tools=TOOLS)
+        return ChannelParser(family.spec, family.spec.channels, tools=tools)
+    return OutputParser(family.spec, tools=tools)
 
 
-def read(family: Family, text: str, cuts: random.Random | None = None) -> tuple[Answer, bool]:
+def read(
+    family: Family, text: str, cuts: random.Random | None = None, *, tools: tuple[Tool, ...] = TOOLS
+) -> tuple[Answer, bool]:
     """What a client would see, and whether tools were called."""
-    parser, deltas, at = parser_of(family), [], 0
+    parser, deltas, at = parser_of(family, tools), [], 0
     while at < len(text):
         size = cuts.randint(1, 6) if cuts else len(text)
         deltas += parser.feed(Piece(0, text[at : at + size]))

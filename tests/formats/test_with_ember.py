@@ -82,7 +82,10 @@ def test_a_tool_is_called(engine: Engine, ember: ChatFormat) -> None:
 
 
 def test_a_call_can_be_required_and_its_function_named(engine: Engine, ember: ChatFormat) -> None:
-    for choice, names in ((AutoToolChoice.REQUIRED, {"get_weather", "get_time"}), (NamedToolChoice("get_time"), {"get_time"})):
+    for choice, names in (
+        (AutoToolChoice.REQUIRED, {"get_weather", "get_time"}),
+        (NamedToolChoice.of("get_time"), {"get_time"}),
+    ):
         read = answer(engine, ember, greedy("Hello!", tools=(WEATHER, CLOCK), tool_choice=choice, parallel_tool_calls=False))
         assert len(read.names) == 1
         assert set(read.names) <= names

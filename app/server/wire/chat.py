@@ -53,7 +53,8 @@ class ChatBody(SamplingFields):
 
 def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
     """One request per choice; they differ in their seeds alone. Raises InvalidRequest and UnsupportedContent."""
-    tools, choice = domain_tool_choice(body.tool_choice, domain_tools(body.tools or []))
+    tools = domain_tools(body.tools or [])
+    choice = domain_tool_choice(body.tool_choice, tools)
     shared: dict[str, Any] = {
         "model": body.model,
         "messages": domain_messages(body.messages),

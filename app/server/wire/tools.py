@@ -90,19 +90,20 @@ def domain_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
     return converted
 
 
-def domain_tool_choice(choice: WireToolChoice | None, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
-    """The tools that may be called, and how. Raises InvalidRequest for a choice that `tools` can't fulfil."""
+def domain_tool_choice(choice: WireToolChoice | None, tools: tuple[Tool, ...]) -> ToolChoice:
+    """Raises InvalidRequest for a choice that `tools` can't fulfil."""
     match choice:
         case None:
-            return tools, AutoToolChoice.AUTO
+            return AutoToolChoice.AUTO
         case NamedFunction():
-            return tools, NamedToolChoice(_known(choice.function.name, tools))
-        case AllowedTools():
-            names = {_known(entry.function.name, tools) for entry in choice.allowed_tools.tools}
-            allowed = tuple(tool for tool in tools if tool.name in names)
-            return allowed, _mode(choice.allowed_tools.mode, allowed)
+            return NamedToolChoice.of(_known(choice.function.name, tools))
+        case AllowedTools(allowed_tools=allowed):
+            names = tuple(dict.fromkeys(_known(entry.function.name, tools) for entry in allowed.tools))
+            if not names:
+                return _mode("none" if allowed.mode == "auto" else allowed.mode, ())
+            return NamedToolChoice(names, required=allowed.mode == "required")
         case _:
-            return tools, _mode(choice, tools)
+            return _mode(choice, tools)
 
 
 def domain_output(wanted: ResponseFormat | None) -> OutputFormat:

@@ -35,7 +35,7 @@ def tools(*given: dict[str, Any]) -> tuple[Tool, ...]:
     return domain_tools(_TOOLS.validate_python(list(given)))
 
 
-def choice(given: Any, *known: Tool) -> tuple[tuple[Tool, ...], ToolChoice]:
+def choice(given: Any, *known: Tool) -> ToolChoice:
     return domain_tool_choice(_CHOICE.validate_python(given), known)
 
 
@@ -75,17 +75,22 @@ def test_two_tools_of_one_name_are_refused() -> None:
         ("auto", AutoToolChoice.AUTO),
         ("none", AutoToolChoice.NONE),
         ("required", AutoToolChoice.REQUIRED),
-        ({"type": "function", "function": {"name": "sub"}}, NamedToolChoice("sub")),
+        ({"type": "function", "function": {"name": "sub"}}, NamedToolChoice.of("sub")),
     ],
 )
 def test_a_choice_comes_through(given: Any, expected: ToolChoice) -> None:
-    assert choice(given, ADD, SUB) == ((ADD, SUB), expected)
+    assert choice(given, ADD, SUB) == expected
 
 
-def test_allowed_tools_leave_out_the_others() -> None:
+@pytest.mark.parametrize(("mode", "required"), [("required", True), ("auto", False)])
+def test_allowed_tools_are_those_that_may_be_called(mode: str, required: bool) -> None:
     entry = {"type": "function", "function": {"name": "sub"}}
-    given = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [entry]}}
-    assert choice(given, ADD, SUB) == ((SUB,), AutoToolChoice.REQUIRED)
+    given = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [entry]}}
+    assert choice(given, ADD, SUB) == NamedToolChoice(("sub",), required=required)
+
+
+def test_no_allowed_tools_are_no_calls() -> None:
+    assert choice({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}, ADD) == AutoToolChoice.NONE
 
 
 @pytest.mark.parametrize("given", ["required", {"type": "function", "function": {"name": "mul"}}])

@@ -1,0 +1,197 @@
+"""The grammar of tool calls, from the same spec by which they are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain.generation import Tool
+from app.formats.lark import Lark
+from app.formats.schemas import parameters_of
+from app.formats.spec import (
+    ChannelSyntax,
+    FormatSpec,
+    JsonArguments,
+    JsonCall,
+    LiteralArguments,
+    NamedCall,
+    TaggedArguments,
+    ToolSyntax,
+)
+from app.formats.value_grammar import JSON_SPACING, LiteralValues, TaggedValues, Values, sequence
+
+__all__ = ["GAP", "CallGrammar", "ChannelGrammar"]
+
+GAP = r"/\n{0,2}/"
+_ID = "/[a-zA-Z0-9]{9}/"
+_NUMBER = "/[0-9]{1,3}/"
+_KEY = "/[A-Za-z_][A-Za-z0-9_]{0,63}/"
+
+
+class CallGrammar:
+    """Writes the calls of some tools. Raises InvalidRequest for a schema that can't be used."""
+
+    def __init__(self, syntax: ToolSyntax, tools: Sequence[Tool], lark: Lark, *, first: int = 0) -> None:
+        """`first` numbers the rules of the first tool."""
+        self.lark = lark
+        self._syntax = syntax
+        self._tools = tools
+        self._first = first
+
+    def calls(self, *, several: bool) -> str:
+        """A section of calls, from its opening on."""
+        return f"{self.lark.text(self._syntax.opening)} {self._behind_opening(several=several)}"
+
+    def behind_trigger(self, *, several: bool) -> str:
+        """The same, from behind the trigger on. Calls outside of a section have a trigger each."""
+        is_section = bool(self._syntax.open.strip())
+        behind = self.lark.text(self._syntax.behind_trigger)
+        return f"{behind} {self._behind_opening(several=several and is_section)}"
+
+    def _behind_opening(self, *, several: bool) -> str:
+        syntax, lark = self._syntax, self.lark
+        close = lark.text(syntax.call.close)
+        numbered = enumerate(self._tools, self._first)
+        bodies = [lark.rule(f"call_{index}", f"{self._body(index, tool)} {close}") for index, tool in numbered]
+        call = lark.rule(f"calls_from_{self._first}", " | ".join(bodies))
+        more = f"({lark.text(syntax.between + syntax.call.open)} {call})*" if several else ""
+        return f"{call} {more} {lark.text(syntax.close)}"
+
+    def _body(self, index: int, tool: Tool) -> str:
+        match self._syntax.call:
+            case JsonCall() as call:
+                return self._json_body(call, index, tool)
+            case NamedCall() as call:
+                return self._named_body(call, index, tool)
+
+    def _json_body(self, call: JsonCall, index: int, tool: Tool) -> str:
+        lark = self.lark
+        arguments = _json_arguments(self.lark, index, tool)
+        if not call.name_key:
+            return f'{lark.text("{" + json.dumps(tool.name) + ": ")} {arguments} "}}"'
+        call_id = _NUMBER if call.id_leads else _ID
+        quoted = f"{lark.text(json.dumps(call.id_key) + ': ' + chr(34))} {call_id} {lark.text(chr(34))}" if call.id_key else ""
+        name = f"{json.dumps(call.name_key)}: {json.dumps(tool.name)}, {json.dumps(call.arguments_key)}: "
+        if call.id_key and call.id_leads:
+            return f'"{{" {quoted} {lark.text(", " + name)} {arguments} "}}"'
+        comma = lark.text(", ") if quoted else ""
+        return f'{lark.text("{" + name)} {arguments} {comma} {quoted} "}}"'
+
+    def _named_body(self, call: NamedCall, index: int, tool: Tool) -> str:
+        lark = self.lark
+        id_first = f"{_ID} {lark.text(call.id_first)}" if call.id_first else ""
+        call_id = f"{lark.text(call.id_open)} {_ID}" if call.id_open else ""
+        number = f"{lark.text(call.numbered)} {_NUMBER}" if call.numbered else ""
+        head = f"{id_first} {lark.text(tool.name)} {call_id} {number} {lark.text(call.name_end)}"
+        return f"{head} {self._arguments(call, index, tool)}"
+
+    def _arguments(self, call: NamedCall, index: int, tool: Tool) -> str:
+        match call.arguments:
+            case JsonArguments():
+                return _json_arguments(self.lark, index, tool)
+            case TaggedArguments() as tagged:
+                return self._tagged(tagged, index, tool)
+            case LiteralArguments(dialect):
+                values = Values(self.lark, f"a{index}", parameters_of(tool))
+                pair = "=" if dialect == "python" else ":"
+                return self._pairs(values, LiteralValues(values, dialect), pair, ", " if dialect == "python" else ",")
+
+    def _pairs(self, values: Values, literals: LiteralValues, pair: str, comma: str) -> str:
+        lark, properties = self.lark, _properties(values.schema)
+        if properties is None:
+            one = f"{lark.rule('KEY', _KEY)} {lark.text(pair)} {literals.anything()}"
+            return f"({one} ({lark.text(comma)} {one})*)?"
+        items = [
+            (f"{lark.text(key + pair)} {literals.of(f'{values.name}_{number}', schema)}", required)
+            for number, (key, schema, required) in enumerate(properties)
+        ]
+        return sequence(lark, f"{values.name}_rest", items, comma)
+
+    def _tagged(self, tagged: TaggedArguments, index: int, tool: Tool) -> str:
+        lark = self.lark
+        values = Values(lark, f"a{index}", parameters_of(tool))
+        written = TaggedValues(values, tagged)
+        properties = _properties(values.schema)
+        if properties is None:
+            return self._any_tagged(tagged, written)
+        items = []
+        for number, (key, schema, required) in enumerate(properties):
+            close = tagged.close + (key + tagged.close_end if tagged.close_end else "")
+            value = written.of(f"{values.name}_{number}", schema, end=close)
+            items.append((f"{lark.text(tagged.open + key)} {value}", required))
+        return sequence(lark, f"{values.name}_rest", items, tagged.between)
+
+    def _any_tagged(self, tagged: TaggedArguments, written: TaggedValues) -> str:
+        """Arguments of whatever names: nothing is known of them."""
+        lark = self.lark
+        if tagged.close_end:
+            # The name would have to be repeated, which no grammar of this kind can ask for.
+            return ""
+        one = f"{lark.text(tagged.open)} {lark.rule('KEY', _KEY)} {written.text('any', {}, end=tagged.close)}"
+        return f"({one} ({lark.text(tagged.between)} {one})*)?"
+
+
+def _properties(schema: Any) -> list[tuple[str, Any, bool]] | None:
+    """Name, schema and whether it must come, of each argument; None where any argument may come."""
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and properties:
+        required = schema.get("required") or ()
+        return [(key, value, key in required) for key, value in properties.items()]
+    is_closed = schema.get("additionalProperties") is False or properties == {}
+    return [] if is_closed and not schema.keys() & {"anyOf", "oneOf", "allOf", "$ref"} else None
+
+
+class ChannelGrammar:
+    """Answers in messages: reasoning may come first, then a call or the words."""
+
+    def __init__(self, spec: FormatSpec, channels: ChannelSyntax, tools: Sequence[Tool]) -> None:
+        self.lark = Lark()
+        self._spec = spec
+        self._channels = channels
+        self._tools = tools
+
+    @property
+    def reasoning(self) -> tuple[str, str]:
+        """What stands around a message of reasoning."""
+        channels = self._channels
+        return f"{channels.channel or channels.recipient}{channels.reasoning[0]}{channels.message}", channels.ends[0]
+
+    @property
+    def trigger(self) -> str:
+        if self._spec.tools is not None:
+            return self._spec.tools.trigger
+        return f"{self._channels.recipient.strip()}{self._channels.functions}"
+
+    def behind_trigger(self) -> str:
+        if self._spec.tools is not None:
+            return CallGrammar(self._spec.tools, self._tools, self.lark).behind_trigger(several=False)
+        header = self._channels.call_header.split("{name}", 1)[1]
+        calls = (
+            f"{self.lark.text(tool.name + header + self._channels.message)} {_json_arguments(self.lark, index, tool)}"
+            for index, tool in enumerate(self._tools)
+        )
+        return f"({' | '.join(calls)})"
+
+    def answer(self, words: str | None) -> str:
+        """A whole answer: a call where there are tools, or words that `words` is the grammar of."""
+        channels, lark = self._channels, self.lark
+        opening, end = self.reasoning
+        joint = f"{end}{channels.start}{channels.role}"
+        thought = f"({lark.text(opening)} {lark.text_until('THOUGHT', joint)})?"
+        choices = [self._call(index, tool) for index, tool in enumerate(self._tools)]
+        if words is not None:
+            final = f"{channels.channel}final" if channels.channel else f"{channels.recipient}user"
+            choices.append(f"{lark.text(final + channels.message)} {words}")
+        return f"{thought} ({' | '.join(choices)})"
+
+    def _call(self, index: int, tool: Tool) -> str:
+        head = self.lark.text(self._channels.call_header.replace("{name}", tool.name) + self._channels.message)
+        if self._spec.tools is None:
+            return f"{head} {_json_arguments(self.lark, index, tool)}"
+        return f"{head} {CallGrammar(self._spec.tools, [tool], self.lark, first=index).calls(several=False)}"
+
+
+def _json_arguments(lark: Lark, index: int, tool: Tool) -> str:
+    schema = json.dumps({**parameters_of(tool), "x-guidance": JSON_SPACING})
+    return lark.rule(f"arguments_{index}", f"%json {schema}")
