@@ -33,6 +33,11 @@ Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
 KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 
 
+ReasoningEffort: TypeAlias = Literal["auto", "none", "minimal", "low", "medium", "high", "xhigh", "max"]
+# Tokens; -1 sets no bound.
+ReasoningBudget: TypeAlias = Annotated[int, Field(ge=-1)]
+
+
 class AdapterSettings(BaseModel):
     """A LoRA adapter and how strongly it is applied."""
 
@@ -72,6 +77,9 @@ class ModelSettings(BaseModel):
     draft_model: Path | None = None
     memory_check: bool | None = None
     keep_alive_s: KeepAlive | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    reasoning_budget: ReasoningBudget | None = None
+    chat_template: str | None = None
     pinned: bool = False
 
 
@@ -108,6 +116,11 @@ class Settings(BaseModel):
     adapters: tuple[AdapterSettings, ...] = ()
     # How embeddings are pooled; auto asks the model.
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    # How much models think where a request does not say; auto leaves it to the model.
+    reasoning_effort: ReasoningEffort = "auto"
+    reasoning_budget: ReasoningBudget = -1
+    # "" is the model's own; else the name of one that comes with Hearth, or a file.
+    chat_template: str = ""
     # Memory
     max_loaded_models: int = Field(default=2, ge=1)
     # Finished prompts kept in the host's memory per model, and prompts of conversations kept on the disk; 0 keeps none.

@@ -40,7 +40,7 @@ from app.domain.generation import (
 from app.domain.memory import MemoryPlan
 from app.domain.models import Capability, InstalledModel, ModelSource
 from app.domain.observable import Observable
-from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment, TokenIds
+from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment, ReasoningLimit, TokenIds
 from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
 from app.engine.protocol import Done, EngineConfig, GenerateJob, ModelInfo, PromptProgress, Surveyed, Tokens
@@ -392,6 +392,10 @@ class FakeChatFormat:
 
     def constraint(self, request: ChatRequest) -> Constraint | None:
         return Constraint(json_schema='{"type": "object"}') if isinstance(request.output, JsonObjectFormat) else None
+
+    def reasoning_limit(self, request: ChatRequest) -> ReasoningLimit | None:
+        budget = request.reasoning.budget
+        return None if budget is None else ReasoningLimit(budget, "<think>", "</think>", "</think>")
 
     def parser(self, request: ChatRequest) -> FakeOutputParser:
         return FakeOutputParser(parallel_calls=request.parallel_tool_calls)

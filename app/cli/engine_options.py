@@ -13,6 +13,7 @@ __all__ = [
     "BatchSizeOption",
     "CacheTypeKOption",
     "CacheTypeVOption",
+    "ChatTemplateOption",
     "DeviceOption",
     "FlashAttentionOption",
     "KeepAliveOption",
@@ -22,6 +23,8 @@ __all__ = [
     "MemoryLimitOption",
     "MlockOption",
     "MmapOption",
+    "ReasoningBudgetOption",
+    "ReasoningEffortOption",
     "RopeFreqBaseOption",
     "RopeOriginalOption",
     "RopeScaleOption",
@@ -29,12 +32,28 @@ __all__ = [
     "TensorSplitOption",
     "UbatchSizeOption",
     "adapters",
+    "chosen_template",
     "kept_alive",
     "shares",
 ]
 
 _CACHE_TYPES = "f32|f16|bf16|q8_0|q5_1|q5_0|q4_1|q4_0|iq4_nl"
 
+ChatTemplateOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--chat-template", metavar="NAME|FILE", help="Instead of the models' own: chatml, or a Jinja file."),
+]
+ReasoningEffortOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--reasoning-effort",
+        metavar="auto|none|minimal|low|medium|high|xhigh|max",
+        help="How much models think where a request does not say.",
+    ),
+]
+ReasoningBudgetOption: TypeAlias = Annotated[
+    int | None, typer.Option("--reasoning-budget", min=-1, help="Tokens a model may think before it has to answer; -1: any.")
+]
 DeviceOption: TypeAlias = Annotated[
     list[str] | None, typer.Option("--device", metavar="NAME", help="A GPU to use, as `hearth devices` names it. Repeatable.")
 ]
@@ -122,3 +141,8 @@ def kept_alive(given: str | None) -> float | None:
         return None if given is None else keep_alive_s(given)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--keep-alive") from error
+
+
+def chosen_template(given: str | None) -> str | None:
+    """A file is found from wherever the program is started later."""
+    return str(Path(given).absolute()) if given is not None and Path(given).is_file() else given

@@ -12,6 +12,7 @@ __all__ = [
     "AutoToolChoice",
     "ChatRequest",
     "CompletionRequest",
+    "Effort",
     "EmbeddingRequest",
     "EmbeddingResult",
     "FinishReason",
@@ -23,6 +24,7 @@ __all__ = [
     "OutputFormat",
     "Pooling",
     "PrefillProgress",
+    "ReasoningChoice",
     "ReasoningDelta",
     "RerankRequest",
     "RerankResult",
@@ -221,12 +223,44 @@ class NamedToolChoice:
 ToolChoice: TypeAlias = AutoToolChoice | NamedToolChoice
 
 
+class Effort(enum.StrEnum):
+    """How much a model is to think, by OpenAI's names and those of others. NONE: it answers at once."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningChoice:
+    """What a caller wants of reasoning; None leaves it to the model's settings, else to its template.
+
+    `budget` is how many tokens it may take: there it is closed, and the answer begins. A model that can't reason, or can't be
+    told how much, does as it always does.
+    """
+
+    effort: Effort | None = None
+    budget: int | None = None
+
+    def over(self, default: ReasoningChoice) -> ReasoningChoice:
+        """This choice, and the default where nothing was chosen."""
+        return ReasoningChoice(
+            self.effort if self.effort is not None else default.effort,
+            self.budget if self.budget is not None else default.budget,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One answer to a conversation.
 
-    `max_tokens` None means: until the model stops or the context is full. `top_logprobs` None asks for no log probabilities,
-    0 for those of the chosen tokens. `template_args` go to the model's chat template (`enable_thinking`, `reasoning_effort` …).
+    A last message of the assistant is gone on with where `continues` is set, else answered. `max_tokens` None means: until the
+    model stops or the context is full. `top_logprobs` None asks for no log probabilities,
+    0 for those of the chosen tokens. `template_args` go to the model's chat template; they win over `reasoning`.
     What was computed for a prompt with a `cache_key` is kept on the disk under that key, so that it opens again at once after a
     restart. A `preferred` request is begun before others that wait.
     `keep_alive_s` is how long the model stays in memory after its last answer, -1 for ever; None leaves that to the settings.
@@ -241,6 +275,8 @@ class ChatRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = AutoToolChoice.AUTO
     parallel_tool_calls: bool = True
+    continues: bool = True
+    reasoning: ReasoningChoice = ReasoningChoice()
     top_logprobs: int | None = None
     template_args: dict[str, Any] = field(default_factory=dict)
     cache_key: str | None = None

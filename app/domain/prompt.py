@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from app.domain.generation import TokenLogprob
 
-__all__ = ["Constraint", "ControlText", "Picture", "Piece", "PlainText", "PromptSegment", "Sound", "TokenIds"]
+__all__ = ["Constraint", "ControlText", "Picture", "Piece", "PlainText", "PromptSegment", "ReasoningLimit", "Sound", "TokenIds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,20 @@ class Constraint:
             if token is not None:
                 lark = lark.replace(f"marker_{index}: {json.dumps(marker)}\n", f"marker_{index}: <[{token}]>\n")
         return lark
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningLimit:
+    """After `n_tokens` of reasoning, `closing` is put in as if the model had written it.
+
+    Reasoning stands between `open` and `close`, at the beginning of an answer; `begun` says that the prompt has opened it.
+    """
+
+    n_tokens: int
+    open: str
+    close: str
+    closing: str
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from app.engine.sampling import Plan, Sampler, SamplingPlan, logprobs
 from app.engine.saved import SavedSequence
 from app.engine.sequences import Sequence
 from app.engine.text_stream import TextStream
+from app.engine.thought_limit import ThoughtLimit
 from app.engine.tokens import TokenizedPrompt, TokenRow
 
 __all__ = ["Generation", "PreparedGeneration"]
@@ -85,11 +86,15 @@ class Generation:
         chain = None if greedy else decoder.chain(job.sampling, seed=seed % 2**32)
         self._sampler = Sampler(prepared.sampling, chain=chain, history=prepared.prompt.ids)
         self._text = TextStream(job.stop, strip_first_space=_starts_text(vocabulary, prepared.prompt))
+        limit = job.reasoning_limit
+        self._thought = ThoughtLimit(limit) if limit is not None else None
+        self._closing = vocabulary.tokenize(limit.closing, parse_special=True) if limit is not None else []
         self._n_generated = 0
         self._queued_at = clock()
         self._started_at: float | None = None
         self._first_token_at: float | None = None
         try:
+            self._end_thought()
             self._take_forced()
         except BaseException:
             self.close()
@@ -130,6 +135,7 @@ class Generation:
             self._end(FinishReason.STOP)
             return
         self._take(token, None if wanted is None else logprobs(original, token, wanted, self._vocabulary))
+        self._end_thought()
         self._take_forced()
 
     def stop(self) -> None:
@@ -173,16 +179,16 @@ class Generation:
         token = self._sampler.pick(row)
         constraint = self._constraint
         if constraint is None or constraint.allows(token):
-            return self._closing(token)
+            return self._or_closing(token)
         # The free choice was not legal: choose again among the legal ones.
         for _ in range(_MOST_CHOICES):
             allowed = constraint.allowed(but=token)
             token = self._sampler.pick_within(row, allowed.ids, ruled_out=allowed.ruled_out)
             if constraint.allows(token):
-                return self._closing(token)
+                return self._or_closing(token)
         raise GenerationFailed("The grammar of the answer left no token to choose.")
 
-    def _closing(self, token: int) -> int:
+    def _or_closing(self, token: int) -> int:
         """The token to take: where the free part of a constrained answer would end unclosed, what closes it."""
         if self._constraint is None or not self._vocabulary.is_eog(token):
             return token
@@ -192,6 +198,13 @@ class Generation:
         for forced in closing[:-1]:
             self._take(forced, None)
         return closing[-1]
+
+    def _end_thought(self) -> None:
+        """Close the reasoning if it has become too long."""
+        if self._thought is not None and self._thought.is_reached:
+            self._thought = None
+            for token in self._closing:
+                self._take(token, None)
 
     def _take_forced(self) -> None:
         # Without a row of logits there are no log probabilities: who wants them gets every token sampled.
@@ -211,7 +224,10 @@ class Generation:
         self._n_generated += 1
         self.row.append(token)
         self._sampler.accept(token)
-        self._text.feed(token, self._vocabulary.piece(token), control=self._vocabulary.is_control(token), logprob=logprob)
+        piece = self._vocabulary.piece(token)
+        self._text.feed(token, piece, control=self._vocabulary.is_control(token), logprob=logprob)
+        if self._thought is not None:
+            self._thought.read(piece)
         if self._constraint is not None:
             self._constraint.accept(token)
         if self._text.stopped_by is not None or (self._constraint is not None and self._constraint.finished):

@@ -22,7 +22,7 @@ from app.domain.generation import (
     Usage,
 )
 from app.domain.memory import Device, MemoryPlan
-from app.domain.prompt import Constraint, Piece, PromptSegment
+from app.domain.prompt import Constraint, Piece, PromptSegment, ReasoningLimit
 from app.domain.stats import EngineStats
 
 __all__ = [
@@ -61,7 +61,7 @@ __all__ = [
     "Tokens",
 ]
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 
 # ---------------------------------------------------------------------------------------------------------------- set-up
@@ -198,6 +198,7 @@ class GenerateJob:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
+    reasoning_limit: ReasoningLimit | None = None
     top_logprobs: int | None = None
     add_special: bool = True
     owner: str | None = None

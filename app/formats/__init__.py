@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from app.formats.chat_format import ChatFormat, OutputParser
+from app.formats.template import BUILT_IN_TEMPLATES
 
-__all__ = ["ChatFormat", "OutputParser"]
+__all__ = ["BUILT_IN_TEMPLATES", "ChatFormat", "OutputParser"]

@@ -21,7 +21,7 @@ from app.formats.spec import (
 )
 from app.formats.value_grammar import JSON_SPACING, LiteralValues, TaggedValues, Values, sequence
 
-__all__ = ["GAP", "CallGrammar", "ChannelGrammar"]
+__all__ = ["GAP", "CallGrammar", "ChannelGrammar", "channel_reasoning"]
 
 GAP = r"/\n{0,2}/"
 _ID = "/[a-zA-Z0-9]{9}/"
@@ -152,12 +152,6 @@ class ChannelGrammar:
         self._tools = tools
 
     @property
-    def reasoning(self) -> tuple[str, str]:
-        """What stands around a message of reasoning."""
-        channels = self._channels
-        return f"{channels.channel or channels.recipient}{channels.reasoning[0]}{channels.message}", channels.ends[0]
-
-    @property
     def trigger(self) -> str:
         if self._spec.tools is not None:
             return self._spec.tools.trigger
@@ -176,7 +170,7 @@ class ChannelGrammar:
     def answer(self, words: str | None) -> str:
         """A whole answer: a call where there are tools, or words that `words` is the grammar of."""
         channels, lark = self._channels, self.lark
-        opening, end = self.reasoning
+        opening, end = channel_reasoning(channels)
         joint = f"{end}{channels.start}{channels.role}"
         thought = f"({lark.text(opening)} {lark.text_until('THOUGHT', joint)})?"
         choices = [self._call(index, tool) for index, tool in enumerate(self._tools)]
@@ -190,6 +184,11 @@ class ChannelGrammar:
         if self._spec.tools is None:
             return f"{head} {_json_arguments(self.lark, index, tool)}"
         return f"{head} {CallGrammar(self._spec.tools, [tool], self.lark, first=index).calls(several=False)}"
+
+
+def channel_reasoning(channels: ChannelSyntax) -> tuple[str, str]:
+    """What stands around a message of reasoning."""
+    return f"{channels.channel or channels.recipient}{channels.reasoning[0]}{channels.message}", channels.ends[0]
 
 
 def _json_arguments(lark: Lark, index: int, tool: Tool) -> str:

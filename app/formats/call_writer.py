@@ -6,16 +6,41 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.domain.generation import Tool
 from app.domain.messages import ToolCall
 from app.formats.spec import JsonArguments, JsonCall, LiteralArguments, NamedCall, TaggedArguments, ToolSyntax
 
-__all__ = ["write_calls"]
+__all__ = ["introduction", "write_calls"]
+
+_INTRODUCTION = """\
+You can call functions. Call one whenever it helps to answer; you are given its result then. To call functions, write this and \
+nothing after it, with a function's name and its arguments in place of the example's:
+{example}
+
+The functions, with their parameters as JSON Schema:
+{functions}"""
+_EXAMPLE = ToolCall("call00001", "function_name", '{"parameter_name": "value"}')
+
+
+def introduction(tools: Iterable[Tool], syntax: ToolSyntax) -> str:
+    """What a model is told of tools whose template has no words for them."""
+    functions = ({"name": tool.name, "description": tool.description, "parameters": _loaded(tool.parameters)} for tool in tools)
+    return _INTRODUCTION.format(
+        example=write_calls(syntax, [_EXAMPLE]).strip(), functions="\n".join(_dumped(function) for function in functions)
+    )
 
 
 def write_calls(syntax: ToolSyntax, calls: Iterable[ToolCall]) -> str:
     """Arguments that are no JSON object stand as the text that they are, where the syntax lets them."""
     written = (_call(syntax.call, call, index) for index, call in enumerate(calls))
     return f"{syntax.open}{syntax.between.join(written)}{syntax.close}"
+
+
+def _loaded(parameters: str) -> Any:
+    try:
+        return json.loads(parameters)
+    except ValueError:
+        return {}
 
 
 def _call(syntax: JsonCall | NamedCall, call: ToolCall, index: int) -> str:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from app.domain.errors import UnsupportedContent
-from app.domain.generation import ChatRequest
+from app.domain.generation import ChatRequest, Effort
 from app.domain.messages import Role
 from app.domain.models import Capability
-from app.domain.prompt import Constraint, PromptSegment
+from app.domain.prompt import Constraint, ControlText, PromptSegment, ReasoningLimit
+from app.formats.call_grammar import channel_reasoning
 from app.formats.channel_parser import ChannelParser
 from app.formats.constraint import constraint_for
 from app.formats.conversation import offered_tools
 from app.formats.derive import derive_spec
 from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
-from app.formats.prompt import render_prompt
-from app.formats.spec import FormatSpec
+from app.formats.prompt import begun_answer, render_prompt
+from app.formats.spec import PROMPTED_TOOLS, FormatSpec
 from app.formats.spec_json import spec_to_json
 from app.formats.template import CHATML, BrokenTemplate, ChatTemplate
-from app.formats.thinking import Thinking, thinking_of
+from app.formats.thinking import SWITCHES, Thinking, effort_args, thinking_of
 from app.formats.traits import TemplateTraits, traits_of
 
 __all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser"]
@@ -31,7 +33,9 @@ class ChatFormat:
     def __init__(self, template: ChatTemplate, traits: TemplateTraits, spec: FormatSpec, *, problem: str | None = None) -> None:
         self._template = template
         self._traits = traits
-        self._spec = spec
+        self._shows_tools = bool(spec.tools or spec.channels)
+        # A template that has no words for tools leaves it to us to find some.
+        self._spec = spec if self._shows_tools or traits.tools else replace(spec, tools=PROMPTED_TOOLS)
         self._problem = problem
 
     @classmethod
@@ -54,8 +58,8 @@ class ChatFormat:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """TOOLS and REASONING, as the template shows them."""
-        spec = self._spec
-        found = ((Capability.TOOLS, spec.tools or spec.channels), (Capability.REASONING, spec.reasoning or spec.channels))
+        reasons = self._spec.reasoning or self._spec.channels
+        found = ((Capability.TOOLS, self._shows_tools), (Capability.REASONING, reasons))
         return frozenset(capability for capability, syntax in found if syntax)
 
     @property
@@ -70,12 +74,27 @@ class ChatFormat:
     def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
         """Raises InvalidRequest (the template refused the conversation) and UnsupportedContent (tools it can't take)."""
         self._require_tools(request)
-        return render_prompt(self._template, self._traits, request)
+        prompt = render_prompt(self._template, self._traits, self._told(request), self._spec.tools)
+        unasked = self._unasked_thought(request)
+        return (*prompt, ControlText(unasked)) if unasked else prompt
 
     def constraint(self, request: ChatRequest) -> Constraint | None:
         """The grammar for `output` and for the calls of `tools`. Raises InvalidRequest for a bad schema."""
         self._require_tools(request)
         return constraint_for(request, self._spec, thinking=self._thinking(request))
+
+    def reasoning_limit(self, request: ChatRequest) -> ReasoningLimit | None:
+        """Where the reasoning ends at the latest, if the request bounds it."""
+        budget, thinking = request.reasoning.budget, self._thinking(request)
+        if budget is None:
+            return None
+        if self._spec.channels is not None:
+            opening, end = channel_reasoning(self._spec.channels)
+            return ReasoningLimit(budget, opening, end, f"{end}{self._spec.channels.start}{self._spec.channels.role}")
+        if self._spec.reasoning is None or thinking is Thinking.OFF:
+            return None
+        opening, close = self._spec.reasoning.open, self._spec.reasoning.close
+        return ReasoningLimit(budget, opening, close, f"\n{close}\n\n", begun=thinking is Thinking.BEGUN)
 
     def parser(self, request: ChatRequest) -> OutputParser | ChannelParser:
         """A fresh parser for one answer."""
@@ -94,8 +113,37 @@ class ChatFormat:
         shapes = {name: getattr(self._traits, name) for name in self._traits.__slots__}
         return {"problem": self._problem, "traits": shapes, **spec_to_json(self._spec)}
 
+    def _told(self, request: ChatRequest) -> ChatRequest:
+        """The request with what its effort means to the template."""
+        effort = request.reasoning.effort
+        if effort is None:
+            return request
+        args = effort_args(self._template, self._traits, self._spec, effort)
+        return replace(request, template_args={**args, **request.template_args})
+
     def _thinking(self, request: ChatRequest) -> Thinking:
-        return thinking_of(self._template, self._traits, self._spec, request.template_args)
+        if begun := begun_answer(request):
+            reasoning = self._spec.reasoning
+            is_open = reasoning and begun.rfind(reasoning.open) > begun.rfind(reasoning.close)
+            return Thinking.BEGUN if is_open else Thinking.OFF
+        return Thinking.OFF if self._unasked_thought(request) else self._shown_thinking(request)
+
+    def _shown_thinking(self, request: ChatRequest) -> Thinking:
+        return thinking_of(self._template, self._traits, self._spec, self._told(request).template_args)
+
+    def _unasked_thought(self, request: ChatRequest) -> str:
+        """An empty thought to put behind the prompt, where none is wanted and the template has no switch for it."""
+        reasoning = self._spec.reasoning
+        chosen = request.reasoning.effort is Effort.NONE and not SWITCHES & request.template_args.keys()
+        if not chosen or reasoning is None or begun_answer(request):
+            return ""
+        match self._shown_thinking(request):
+            case Thinking.BEGUN:
+                return f"\n{reasoning.close}\n\n"
+            case Thinking.EXPECTED:
+                return f"{reasoning.open}\n\n{reasoning.close}\n\n"
+            case Thinking.OFF:
+                return ""
 
     def _require_tools(self, request: ChatRequest) -> None:
         if self._spec.tools or self._spec.channels:

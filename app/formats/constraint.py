@@ -10,7 +10,7 @@ import llguidance
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
-from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar
+from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_reasoning
 from app.formats.conversation import offered_tools
 from app.formats.lark import Lark
 from app.formats.schemas import is_usable, problem_of, schema_of
@@ -120,7 +120,12 @@ def _possible_calls(
     aside: tuple[str, str] | None
     if spec.channels is not None:
         channels = ChannelGrammar(spec, spec.channels, usable)
-        trigger, start, lark, aside = channels.trigger, channels.behind_trigger(), channels.lark, channels.reasoning
+        trigger, start, lark, aside = (
+            channels.trigger,
+            channels.behind_trigger(),
+            channels.lark,
+            channel_reasoning(spec.channels),
+        )
     elif spec.tools is not None and spec.tools.trigger:
         trigger = spec.tools.trigger
         start = CallGrammar(spec.tools, usable, lark).behind_trigger(several=request.parallel_tool_calls)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
 from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.formats.call_writer import introduction, write_calls
+from app.formats.spec import ToolSyntax
 from app.formats.traits import TemplateTraits
 
 __all__ = ["Conversation", "Media", "Wording", "offered_tools", "texts_of"]
@@ -43,13 +45,20 @@ class Conversation:
     pictures: tuple[Media, ...]
 
     @classmethod
-    def of(cls, request: ChatRequest, traits: TemplateTraits, wording: Wording) -> Conversation:
-        """Raises InvalidRequest for tool calls whose arguments the template can't take."""
-        turns = _folded(request.messages, traits)
+    def of(
+        cls, request: ChatRequest, traits: TemplateTraits, wording: Wording, syntax: ToolSyntax | None = None
+    ) -> Conversation:
+        """`syntax` is how the model writes calls: what the template does not render of tools is written out by that.
+
+        Raises InvalidRequest for tool calls whose arguments the template can't take.
+        """
+        turns = _folded(_introduced(request, traits, syntax), traits)
         names = {call.id: call.name for turn in turns for call in turn.tool_calls}
         pictures: list[Media] = []
-        writer = _Writer(traits, wording, names, pictures)
+        writer = _Writer(traits, wording, names, pictures, syntax)
         messages = [writer.message(turn) for turn in turns]
+        if not traits.results and any(turn.role is Role.TOOL for turn in turns):
+            messages = _joined(messages)
         tools = [writer.tool(tool) for tool in offered_tools(request)]
         return cls(messages, tools or traits.no_tools, tuple(pictures))
 
@@ -102,10 +111,49 @@ def _folded(messages: tuple[Message, ...], traits: TemplateTraits) -> tuple[Mess
     return (*messages[leading:first], Message(Role.USER, (*rules, *user.parts), name=user.name), *messages[first + 1 :])
 
 
+def _introduced(request: ChatRequest, traits: TemplateTraits, syntax: ToolSyntax | None) -> tuple[Message, ...]:
+    """The messages with a word about the tools, where the template has none for them."""
+    tools = offered_tools(request)
+    if not tools or traits.tools or syntax is None:
+        return request.messages
+    rules = TextPart(introduction(tools, syntax))
+    first, *rest = request.messages
+    if first.role in (Role.SYSTEM, Role.DEVELOPER):
+        return (replace(first, parts=(*first.parts, TextPart("\n\n"), rules)), *rest)
+    return (Message(Role.SYSTEM, (rules,)), *request.messages)
+
+
+def _joined(messages: list[Block]) -> list[Block]:
+    """Neighbouring turns of the user made one: results stand among them, and many templates want turns to alternate."""
+    joined: list[Block] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if last and last["role"] == message["role"] == Role.USER.value:
+            joined[-1] = {**last, "content": _appended(last["content"], message["content"])}
+        else:
+            joined.append(message)
+    return joined
+
+
+def _appended(first: str | list[Block], second: str | list[Block]) -> str | list[Block]:
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n{second}" if first and second else first or second
+    as_parts = [content if isinstance(content, list) else [{"type": "text", "text": content}] for content in (first, second)]
+    return [*as_parts[0], {"type": "text", "text": "\n"}, *as_parts[1]]
+
+
 class _Writer:
     """Writes one request; `pictures` fills up on the way."""
 
-    def __init__(self, traits: TemplateTraits, wording: Wording, names: dict[str, str], pictures: list[Media]) -> None:
+    def __init__(
+        self,
+        traits: TemplateTraits,
+        wording: Wording,
+        names: dict[str, str],
+        pictures: list[Media],
+        syntax: ToolSyntax | None,
+    ) -> None:
+        self._syntax = syntax
         self._traits = traits
         self._wording = wording
         self._names = names
@@ -115,19 +163,40 @@ class _Writer:
         role = message.role
         if role is Role.DEVELOPER and not self._traits.developer:
             role = Role.SYSTEM
+        if role is Role.TOOL and not self._traits.results:
+            return self._result(message)
         block: Block = {"role": role.value, "content": self._content(message)}
         name = message.name or self._names.get(message.tool_call_id or "")
         if name:
             block["name"] = self._wording.value(name)
-        if message.reasoning:
-            block["reasoning_content"] = self._wording.content(message.reasoning)
+        if message.reasoning and not (message.tool_calls and message.parts and self._traits.reasoning_key == "thinking"):
+            # gpt-oss takes only one of both beside a call.
+            block[self._traits.reasoning_key] = self._wording.content(message.reasoning)
         if message.tool_call_id is not None:
             block["tool_call_id"] = self._wording.value(message.tool_call_id)
-        if message.tool_calls:
+        if message.tool_calls and not self._traits.calls and self._syntax is not None:
+            block["content"] = _appended(block["content"], write_calls(self._syntax, map(self._plain_call, message.tool_calls)))
+        elif message.tool_calls:
             block["tool_calls"] = [self._call(call) for call in message.tool_calls]
             if self._traits.null_content and not message.parts:
                 block["content"] = None
         return block
+
+    def _result(self, message: Message) -> Block:
+        """As a turn of the user."""
+        content = self._content(message)
+        inside = content if isinstance(content, list) else [{"type": "text", "text": content}]
+        parts = [{"type": "text", "text": "<tool_response>\n"}, *inside, {"type": "text", "text": "\n</tool_response>"}]
+        only_text = self._traits.strings and all(part["type"] == "text" for part in parts)
+        return {"role": Role.USER.value, "content": "".join(part["text"] for part in parts) if only_text else parts}
+
+    def _plain_call(self, call: ToolCall) -> ToolCall:
+        """A call whose words are written by `wording`, so that they can be told from the markers around them."""
+        arguments = _loads(call.arguments or "{}")
+        if not isinstance(arguments, dict):
+            raise _no_object(call)
+        written = json.dumps(self._values(arguments), ensure_ascii=False)
+        return ToolCall(self._wording.value(call.id), self._wording.value(call.name), written)
 
     def tool(self, tool: Tool) -> Block:
         function = {"name": tool.name, "description": tool.description, "parameters": _loads(tool.parameters)}
@@ -138,10 +207,7 @@ class _Writer:
         if self._traits.argument_objects:
             arguments = _loads(arguments)
             if not isinstance(arguments, dict):
-                raise InvalidRequest(
-                    f"The arguments of the tool call '{call.id}' are not a JSON object, as this model needs them.",
-                    param="messages",
-                )
+                raise _no_object(call)
         function = {"name": self._wording.value(call.name), "arguments": self._values(arguments)}
         return {"id": self._wording.value(call.id), "type": "function", "function": function}
 
@@ -170,3 +236,9 @@ class _Writer:
         texts.append(self._wording.content(gathered))
         as_parts = self._traits.parts and (len(texts) > 1 or not self._traits.strings)
         return [{"type": "text", "text": text} for text in texts if text] if as_parts else "".join(texts)
+
+
+def _no_object(call: ToolCall) -> InvalidRequest:
+    return InvalidRequest(
+        f"The arguments of the tool call '{call.id}' are not a JSON object, as this model needs them.", param="messages"
+    )

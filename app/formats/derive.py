@@ -49,7 +49,7 @@ def _rendered_reasoning(template: ChatTemplate, traits: TemplateTraits) -> Reaso
     """The markers around `reasoning_content`, where the template renders it."""
     user, answer = traits.turn("user", QUESTION), traits.turn("assistant", ANSWER)
     text = probe(
-        template, [user, {**answer, "reasoning_content": _THOUGHT}], tools=traits.no_tools, add_generation_prompt=False
+        template, [user, {**answer, traits.reasoning_key: _THOUGHT}], tools=traits.no_tools, add_generation_prompt=False
     )
     if not text or _THOUGHT not in text or ANSWER not in text[text.find(_THOUGHT) :]:
         return None

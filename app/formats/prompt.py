@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import ChatRequest
-from app.domain.messages import AudioPart
+from app.domain.messages import AudioPart, Role, TextPart
 from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound
 from app.formats.conversation import Conversation, Media, Wording, texts_of
 from app.formats.marks import RISKY, MarkedText, Marks, Run
+from app.formats.spec import ToolSyntax
 from app.formats.template import ChatTemplate
 from app.formats.traits import TemplateTraits
 
-__all__ = ["render_prompt"]
+__all__ = ["begun_answer", "render_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,16 @@ class _Fine(_Unmarked):
         return self.marks.around_risky(text)
 
 
-def render_prompt(template: ChatTemplate, traits: TemplateTraits, request: ChatRequest) -> tuple[PromptSegment, ...]:
+def render_prompt(
+    template: ChatTemplate, traits: TemplateTraits, request: ChatRequest, syntax: ToolSyntax | None = None
+) -> tuple[PromptSegment, ...]:
     """The prompt of a request. The texts of its segments, joined, are what the template makes of the request without us.
 
-    Only where a template cuts or rewrites a content that might spell special tokens, that content is taken over as it is.
+    If the last message is to be continued, the prompt ends with its text. `syntax` is how the model writes calls. Only where a
+    template cuts or rewrites a content that might spell special tokens, that content is taken over as it is.
     Raises InvalidRequest (the template refuses) and UnsupportedContent (it has no place for a picture or sound).
     """
-    painter = _Painter(template, traits, request)
+    painter = _Painter(template, traits, request, syntax)
     plain, whole = painter.paint(_Unmarked), painter.paint(_Whole)
     leaks = any(_is_risky(text, template.looked_for) for text in whole.lost)
     if whole.text == plain.text and not leaks:
@@ -99,9 +103,11 @@ def _is_risky(text: str, looked_for: re.Pattern[str] | None) -> bool:
 class _Painter:
     """Renders one request again and again, with other marks but at the same moment."""
 
-    def __init__(self, template: ChatTemplate, traits: TemplateTraits, request: ChatRequest) -> None:
+    def __init__(self, template: ChatTemplate, traits: TemplateTraits, request: ChatRequest, syntax: ToolSyntax | None) -> None:
         self._template = template
         self._traits = traits
+        self._syntax = syntax
+        self._begun = begun_answer(request)
         self._request = request
         self._marks = Marks(texts_of(request))
         self._now = datetime.now().astimezone()
@@ -109,12 +115,45 @@ class _Painter:
 
     def paint(self, wording: Callable[[Marks], Wording]) -> MarkedText:
         marks = self._marks.anew()
-        conversation = Conversation.of(self._request, self._traits, wording(marks))
+        conversation = Conversation.of(self._request, self._traits, wording(marks), self._syntax)
         self.pictures = conversation.pictures
         rendered = self._template.render(
-            conversation.messages, tools=conversation.tools, args=self._request.template_args, now=self._now
+            conversation.messages,
+            tools=conversation.tools,
+            args=self._request.template_args,
+            now=self._now,
+            add_generation_prompt=not self._begun,
         )
-        return marks.read(rendered, cuts=self._template.looked_for)
+        marked = marks.read(rendered, cuts=self._template.looked_for)
+        return _up_to(marked, self._begun) if self._begun else marked
+
+
+def begun_answer(request: ChatRequest) -> str:
+    """The text of the last message if that is an answer to go on with; "" if there is none."""
+    last = request.messages[-1] if request.messages else None
+    if last is None or not request.continues or last.role is not Role.ASSISTANT or last.tool_calls:
+        return ""
+    return "".join(part.text for part in last.parts if isinstance(part, TextPart)).strip()
+
+
+def _up_to(marked: MarkedText, begun: str) -> MarkedText:
+    """What comes before the end of `begun` where it stands last. Raises InvalidRequest where it does not stand there."""
+    end = marked.text.rfind(begun) + len(begun)
+    if end < len(begun):
+        raise InvalidRequest(
+            "The model's chat template changes the last message, so that it can't be continued. "
+            "Leave it out, or let it be answered: 'add_generation_prompt': true.",
+            param="messages",
+        )
+    runs: list[Run] = []
+    for run in marked.runs:
+        kept = run.text[:end]
+        end -= len(run.text)
+        if kept or run.picture is not None:
+            runs.append(replace(run, text=kept))
+        if end <= 0:
+            break
+    return replace(marked, runs=tuple(runs))
 
 
 def _segments(marked: MarkedText, pictures: tuple[Media, ...]) -> tuple[PromptSegment, ...]:

@@ -15,7 +15,7 @@ from app.domain.errors import InvalidRequest
 from app.formats.marks import RISKY
 from app.formats.sandbox import TemplateRefusal, TemplateSandbox
 
-__all__ = ["CHATML", "BrokenTemplate", "ChatTemplate", "reason_of"]
+__all__ = ["BUILT_IN_TEMPLATES", "CHATML", "BrokenTemplate", "ChatTemplate", "reason_of"]
 
 CHATML = """\
 {%- for message in messages -%}
@@ -23,6 +23,9 @@ CHATML = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
 """
+
+BUILT_IN_TEMPLATES: Mapping[str, str] = {"chatml": CHATML}
+"""What a person may choose in place of a model's own template, by name."""
 
 RESERVED = frozenset(
     ("messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "now", "strftime_now", "raise_exception")
@@ -37,7 +40,10 @@ class BrokenTemplate(Exception):
 
 
 class ChatTemplate:
-    """Immutable; may be used from any thread. `looked_for` matches the markers that it searches contents for."""
+    """Immutable; may be used from any thread.
+
+    `looked_for` matches the markers that it searches contents for; `variables` are the names that it may be given.
+    """
 
     def __init__(self, source: str, *, bos_text: str, eos_text: str, time_limit_s: float = 5.0) -> None:
         """Raises BrokenTemplate."""
@@ -50,7 +56,7 @@ class ChatTemplate:
             self._render: Callable[..., str] = sandbox.compile_template(source)
             tree = sandbox.parse(source)
             self.looked_for = _looked_for(tree)
-            self._undeclared = meta.find_undeclared_variables(tree)
+            self.variables = frozenset(meta.find_undeclared_variables(tree))
         except TemplateSyntaxError as error:
             raise BrokenTemplate(f"line {error.lineno}: {error.message}") from error
         except (TemplateError, RecursionError) as error:
@@ -96,7 +102,7 @@ class ChatTemplate:
             "functions": json.dumps(functions, indent=4, ensure_ascii=False),
             "datetime": moment.strftime("%B %d, %Y"),
         }
-        return {name: value for name, value in names.items() if name in self._undeclared}
+        return {name: value for name, value in names.items() if name in self.variables}
 
 
 def _looked_for(tree: nodes.Template) -> re.Pattern[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +14,13 @@ from app.formats.template import BrokenTemplate, ChatTemplate, reason_of
 
 __all__ = ["FUNCTION", "NUMBERS", "QUESTION", "TOOL", "WORDS", "TemplateTraits", "probe", "tool_call_turn", "traits_of"]
 
+# In this order, where a template looks for several.
+_REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
 # Words that no template contains.
 QUESTION = "Qzxq4"
 SYSTEM = "Szxs4"
 FUNCTION = "Fzxf4"
+RESULT = "Tzxt4"
 WORDS: Mapping[str, Any] = {"azxa4": "Vzxv4"}
 NUMBERS: Mapping[str, Any] = {"bzxb4": 7064}
 
@@ -43,8 +47,9 @@ class TemplateTraits:
     """What a template takes.
 
     `strings` and `parts`: content as one string, as a list of typed parts. `calls`: tool calls of earlier turns are rendered;
-    their arguments as an object where `argument_objects` is set, else as JSON text. `null_content`: an assistant turn of tool
-    calls alone has `content: null`, else "". `empty_tools`: no tools are an empty list, not null.
+    their arguments as an object where `argument_objects` is set, else as JSON text. `results`: so are the results of calls.
+    `null_content`: an assistant turn of tool calls alone has `content: null`, else "". `empty_tools`: no tools are an empty
+    list, not null. `reasoning_key`: under which key of a message the template looks for the reasoning of earlier turns.
     """
 
     strings: bool = True
@@ -53,9 +58,11 @@ class TemplateTraits:
     developer: bool = False
     tools: bool = False
     calls: bool = False
+    results: bool = False
     argument_objects: bool = False
     null_content: bool = False
     empty_tools: bool = False
+    reasoning_key: str = "reasoning_content"
 
     @property
     def no_tools(self) -> list[Any] | None:
@@ -102,7 +109,7 @@ def traits_of(template: ChatTemplate) -> TemplateTraits:
 
 
 def _traits(template: ChatTemplate, empty_tools: bool) -> TemplateTraits | None:
-    found = TemplateTraits(empty_tools=empty_tools)
+    found = TemplateTraits(empty_tools=empty_tools, reasoning_key=_reasoning_key(template.source))
 
     def shows(words: str, *turns: Mapping[str, Any], tools: Any = found.no_tools) -> bool:
         return words in (probe(template, turns, tools=tools) or "")
@@ -120,7 +127,18 @@ def _traits(template: ChatTemplate, empty_tools: bool) -> TemplateTraits | None:
         developer="developer" in template.source and shows(SYSTEM, developer, user),
         tools=shows(FUNCTION, user, tools=[TOOL]),
     )
-    return _with_call_shape(template, found)
+    found = _with_call_shape(template, found)
+    call = tool_call_turn(traits=found) if found.calls else found.turn("assistant", SYSTEM)
+    if not (found.tools or found.calls):
+        # A template that writes any role may know nothing of this one.
+        return found
+    given = {**found.turn("tool", RESULT), "tool_call_id": "call00001", "name": FUNCTION}
+    return replace(found, results=shows(RESULT, user, call, given, tools=[TOOL] if found.tools else found.no_tools))
+
+
+def _reasoning_key(source: str) -> str:
+    asked = (key for key in _REASONING_KEYS if re.search(rf"""(\.|\[['"]|get\(['"]){key}\b""", source))
+    return next(asked, _REASONING_KEYS[0])
 
 
 def _with_call_shape(template: ChatTemplate, traits: TemplateTraits) -> TemplateTraits:

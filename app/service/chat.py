@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from app.domain.errors import ContextOverflow, UnsupportedContent
 from app.domain.generation import (
@@ -94,6 +95,7 @@ def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGe
 
 def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, AnswerParser]:
     """On another thread: rendering a template several times, and compiling a schema, may take long."""
+    request = replace(request, reasoning=request.reasoning.over(used.reasoning))
     job = GenerateJob(
         id=_new_id(),
         prompt=_chat_prompt(used, request),
@@ -101,6 +103,7 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
         max_tokens=request.max_tokens,
         stop=request.stop,
         constraint=used.format.constraint(request),
+        reasoning_limit=used.format.reasoning_limit(request),
         top_logprobs=request.top_logprobs,
         owner=request.cache_key,
         preferred=request.preferred,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.domain.generation import Pooling
+from app.domain.errors import ModelLoadFailed
+from app.domain.generation import Effort, Pooling, ReasoningChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
+from app.formats import BUILT_IN_TEMPLATES
 from app.settings import ModelSettings, Settings
 
-__all__ = ["effective_settings", "engine_config", "is_pinned"]
+__all__ = ["chat_template", "effective_settings", "engine_config", "is_pinned", "reasoning_default"]
 
 _MB = 1024 * 1024
 _FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
@@ -25,6 +27,25 @@ def effective_settings(model_id: str, settings: Settings) -> Settings:
 def is_pinned(model_id: str, settings: Settings) -> bool:
     """Whether it stays in memory once it is there, however long nobody uses it."""
     return settings.models.get(model_id, ModelSettings()).pinned
+
+
+def reasoning_default(model_id: str, settings: Settings) -> ReasoningChoice:
+    """What is meant for a model where a request does not say."""
+    chosen = effective_settings(model_id, settings)
+    effort, budget = chosen.reasoning_effort, chosen.reasoning_budget
+    return ReasoningChoice(None if effort == "auto" else Effort(effort), budget if budget >= 0 else None)
+
+
+def chat_template(model_id: str, chosen: str) -> str:
+    """The source of the chat template that was chosen for a model. Reads the file. Raises ModelLoadFailed."""
+    if chosen in BUILT_IN_TEMPLATES:
+        return BUILT_IN_TEMPLATES[chosen]
+    try:
+        return Path(chosen).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        names = ", ".join(BUILT_IN_TEMPLATES)
+        reason = f"the chat template '{chosen}' chosen for it is neither one of {names} nor a text file that can be read."
+        raise ModelLoadFailed(model_id, reason) from error
 
 
 def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path | None = None) -> EngineConfig:

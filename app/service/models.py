@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,13 @@ from app.library.library import ModelLibrary
 from app.service.crashes import CrashRecord
 from app.service.keep_alive import KeepAlive
 from app.service.memory_room import MemoryRoom
-from app.service.model_config import effective_settings, engine_config, is_pinned
+from app.service.model_config import (
+    chat_template,
+    effective_settings,
+    engine_config,
+    is_pinned,
+    reasoning_default,
+)
 from app.service.resident import ModelInUse, Resident
 from app.settings import SettingsStore
 
@@ -100,7 +107,7 @@ class ModelManager:
         """
         resident = await self._acquire(await self._library.find(name), keep_alive_s)
         try:
-            yield resident.in_use
+            yield replace(resident.in_use, reasoning=reasoning_default(resident.model.id, self._settings.current))
         finally:
             self._release(resident)
 
@@ -158,12 +165,13 @@ class ModelManager:
         while True:
             self._check(model)
             config = engine_config(model, self._settings.current, self._cache_folder)
+            template = effective_settings(model.id, self._settings.current).chat_template
             resident = self._residents.get(model.id)
             if resident is None:
-                return self._begin(model, config)
+                return self._begin(model, config, template)
             if resident.crashed:
                 self._on_crash(resident)
-            elif resident.state is ModelState.UNLOADING or (resident.idle and not resident.is_of(model, config)):
+            elif resident.state is ModelState.UNLOADING or (resident.idle and not resident.is_of(model, config, template)):
                 await self._end(resident)
             else:
                 return resident
@@ -205,9 +213,9 @@ class ModelManager:
             self._spawn(self._end(resident))
 
     # -------------------------------------------------------------------------------------------------------- in and out
-    def _begin(self, model: InstalledModel, config: EngineConfig) -> Resident:
+    def _begin(self, model: InstalledModel, config: EngineConfig, template: str) -> Resident:
         self._failures.pop(model.id, None)
-        resident = Resident(model, config)
+        resident = Resident(model, config, template)
         self._residents[model.id] = resident
         resident.loading = self._spawn(self._load(resident))
         resident.loading.add_done_callback(partial(self._on_loaded, resident))
@@ -216,6 +224,7 @@ class ModelManager:
     async def _load(self, resident: Resident) -> ModelInUse:
         try:
             async with self._loading:
+                source = await self._chosen_template(resident)
                 await self._make_room(self._settings.current.max_loaded_models, but_not=resident)
                 config = await self._make_memory(resident)
                 client = await self._launcher.launch(config, on_progress=partial(self._on_progress, resident))
@@ -223,13 +232,19 @@ class ModelManager:
             raise error.of(resident.model.id) from error
         try:
             # Half a second for some templates: not on the loop.
-            chat_format = await asyncio.to_thread(self._make_format, client.info)
+            info = client.info if source is None else replace(client.info, chat_template=source)
+            chat_format = await asyncio.to_thread(self._make_format, info)
             if chat_format.problem is not None:
                 _log.warning("%s: %s", resident.model.id, chat_format.problem)
             return ModelInUse(resident.model, client, chat_format)
         except BaseException:
             await client.close()
             raise
+
+    async def _chosen_template(self, resident: Resident) -> str | None:
+        if not resident.template:
+            return None
+        return await asyncio.to_thread(chat_template, resident.model.id, resident.template)
 
     def _on_progress(self, resident: Resident, fraction: float) -> None:
         if fraction - resident.progress >= _PROGRESS_STEP:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.domain.generation import ReasoningChoice
 from app.domain.models import InstalledModel, LoadedModel, ModelState
 from app.engine.client import EngineClient
 from app.engine.protocol import EngineConfig
@@ -21,6 +22,8 @@ class ModelInUse:
     model: InstalledModel
     client: EngineClient
     format: ChatFormat
+    # What is meant where a request does not say.
+    reasoning: ReasoningChoice = field(default_factory=ReasoningChoice)
 
 
 class Resident:
@@ -28,9 +31,11 @@ class Resident:
 
     loading: asyncio.Task[ModelInUse]
 
-    def __init__(self, model: InstalledModel, config: EngineConfig) -> None:
+    def __init__(self, model: InstalledModel, config: EngineConfig, template: str = "") -> None:
+        """`template` is the chat template that was chosen for it, "" its own."""
         self.model = model
         self.config = config
+        self.template = template
         self.state = ModelState.LOADING
         self.progress = 0.0
         self.users = 0
@@ -75,9 +80,14 @@ class Resident:
         need = memory.need_of(device) if memory is not None else None
         return need.total_bytes if need is not None else 0
 
-    def is_of(self, model: InstalledModel, config: EngineConfig) -> bool:
+    def is_of(self, model: InstalledModel, config: EngineConfig, template: str) -> bool:
         """Whether it would be loaded the same way again, from files that have not changed."""
-        return self.config == config and (self.model.modified, self.model.size_bytes) == (model.modified, model.size_bytes)
+        if (self.config, self.template) != (config, template):
+            return False
+        return (self.model.modified, self.model.size_bytes) == (
+            model.modified,
+            model.size_bytes,
+        )
 
     @property
     def snapshot(self) -> LoadedModel:

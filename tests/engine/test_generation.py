@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.domain.generation import FinishReason
-from app.domain.prompt import Constraint, Piece, PlainText
+from app.domain.prompt import Constraint, Piece, PlainText, ReasoningLimit
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import FloatArray
 from app.engine.generation import Generation, PreparedGeneration
@@ -138,6 +138,39 @@ def test_a_trigger_in_the_reasoning_binds_nothing(vocabulary: LlamaVocabulary) -
     writer = _Writer(vocabulary, replace(say("a", "", max_tokens=None), constraint=CALL))
     writer.want("<think>a <tool_call> would be</think>No.<|im_end|>")
     assert writer.text() == "<think>a <tool_call> would be</think>No."
+
+
+def thinking(n_tokens: int, *, begun: bool = False) -> ReasoningLimit:
+    return ReasoningLimit(n_tokens, "<think>", "</think>", "\n</think>\n\n", begun=begun)
+
+
+def test_reasoning_that_becomes_too_long_is_closed_and_the_answer_goes_on(vocabulary: LlamaVocabulary) -> None:
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=100), reasoning_limit=thinking(3)))
+    writer.want("<think>a b c d e f")
+    text = "".join(piece.text for piece in writer.pieces())
+    assert text.startswith("<think>")
+    assert text.count("</think>") == 1
+    thought, _, answer = text.removeprefix("<think>").partition("\n</think>\n\n")
+    assert len(vocabulary.tokenize(thought, parse_special=False)) == 3
+    assert (thought + answer).replace(" ", "") == "abcdef"
+    writer.generation.stop()
+    assert writer.generation.done().usage.completion_tokens == len(writer.generation.row) - writer.generation.n_prompt
+
+
+def test_no_reasoning_is_wanted_where_the_prompt_has_opened_it(vocabulary: LlamaVocabulary) -> None:
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=100), reasoning_limit=thinking(0, begun=True)))
+    writer.want("yes")
+    assert "".join(piece.text for piece in writer.pieces()) == "\n</think>\n\nyes"
+
+
+def test_the_grammar_binds_behind_reasoning_that_was_cut(vocabulary: LlamaVocabulary) -> None:
+    constraint = Constraint(lark='%llguidance {}\nstart: "yes" | "no"\n', after="</think>")
+    job = replace(say("a", "", max_tokens=100), reasoning_limit=thinking(2, begun=True), constraint=constraint)
+    writer = _Writer(vocabulary, job)
+    writer.want("a b c d")
+    text = "".join(piece.text for piece in writer.pieces())
+    assert text.split("</think>")[1].strip() in ("yes", "no")
+    assert writer.generation.finished is FinishReason.STOP
 
 
 def test_times_are_those_of_waiting_reading_and_writing(vocabulary: LlamaVocabulary) -> None:

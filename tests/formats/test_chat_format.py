@@ -5,12 +5,13 @@ import json
 import pytest
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
-from app.domain.generation import AutoToolChoice
+from app.domain.generation import AutoToolChoice, Effort, ReasoningChoice
 from app.domain.messages import Role
 from app.domain.models import Capability
+from app.domain.prompt import ReasoningLimit
 from app.formats.chat_format import ChatFormat
 from tests.formats import templates
-from tests.formats.talks import WEATHER, Answer, ask, called, formatted, pieces, plain, result, said, text_of
+from tests.formats.talks import WEATHER, Answer, ask, called, control, formatted, pieces, plain, result, said, text_of
 
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
 
@@ -71,16 +72,60 @@ def test_tools_are_shown_unless_none_may_be_called(ember: ChatFormat) -> None:
     assert not Answer(ember.parser(request).feed(pieces(CALL, 1000)[0])).names
 
 
-def test_tools_for_a_template_without_calls_are_refused() -> None:
-    for source in (templates.TAGGED, templates.PLAIN, None):
-        chat_format = formatted(source)
-        assert Capability.TOOLS not in chat_format.capabilities
-        with pytest.raises(UnsupportedContent) as caught:
-            chat_format.prompt(ask("Hi", tools=(WEATHER,)))
-        assert caught.value.param == "tools"
-        with pytest.raises(UnsupportedContent) as caught:
-            chat_format.prompt(ask("Hi", called("f", "{}"), result("1")))
-        assert caught.value.param == "messages"
+@pytest.mark.parametrize("source", [templates.PLAIN, templates.NO_SYSTEM, templates.PARTS_ONLY, None])
+def test_a_template_without_words_for_tools_gets_some(source: str | None) -> None:
+    chat_format = formatted(source)
+    assert Capability.TOOLS not in chat_format.capabilities
+    said_before = called("get_weather", '{"city": "Zürich <|end|>"}')
+    segments = chat_format.prompt(ask("Weather?", said_before, result("sunny <|end|>"), "And now?", tools=(WEATHER,)))
+    text = text_of(segments)
+    assert "Tells the weather." in text
+    assert '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Zürich <|end|>"}}\n</tool_call>' in text
+    assert "<tool_response>\nsunny <|end|>\n</tool_response>" in text
+    assert text.index("Tells the weather.") < text.index("Weather?") < text.index("Zürich") < text.index("sunny")
+    assert "Zürich <|end|>" in "".join(plain(segments))
+    assert "tool" not in control(segments).replace("<tool_call>", "").replace("<tool_response>", "").replace("</tool", "")
+
+
+def test_calls_that_a_template_leaves_out_are_written_as_the_model_writes_them() -> None:
+    source = "{{ '<|tool_list_start|>' }}{{ tools | tojson }}"
+    source += "{% for m in messages %}{{ '<|im_start|>' + m.role + m.content }}{% endfor %}"
+    chat_format = formatted(source)
+    segments = chat_format.prompt(ask("Weather?", called("get_weather", '{"city": "Rome"}'), result("1"), tools=(WEATHER,)))
+    assert "<|tool_call_start|>[get_weather(city='Rome')]<|tool_call_end|>" in text_of(segments)
+    assert "<|tool_call_start|>" in control(segments)
+
+
+def test_calls_that_nobody_can_read_are_refused() -> None:
+    chat_format = formatted("{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    with pytest.raises(UnsupportedContent) as caught:
+        chat_format.prompt(ask("Hi", tools=(WEATHER,)))
+    assert caught.value.param == "tools"
+    with pytest.raises(UnsupportedContent) as caught:
+        chat_format.prompt(ask("Hi", called("f", "{}"), result("1")))
+    assert caught.value.param == "messages"
+    with pytest.raises(UnsupportedContent):
+        chat_format.constraint(ask("Hi", tools=(WEATHER,), tool_choice=AutoToolChoice.REQUIRED))
+
+
+@pytest.mark.parametrize("source", [templates.CHATML_TOOLS, templates.PLAIN, templates.TRIMS, templates.PARTS_ONLY])
+def test_an_answer_that_was_begun_is_gone_on_with(source: str) -> None:
+    chat_format = formatted(source)
+    segments = chat_format.prompt(ask("Hi", "The sky is"))
+    assert text_of(segments).endswith("The sky is")
+    assert text_of(chat_format.prompt(ask("Hi", "The sky is", continues=False))).startswith(text_of(segments))
+    assert text_of(chat_format.prompt(ask("Hi", "The sky is", continues=False))) != text_of(segments)
+
+
+def test_an_answer_that_was_begun_has_been_thought_over() -> None:
+    chat_format = formatted(templates.THINKS_BY_DEFAULT)
+    answer = Answer(chat_format.parser(ask("Hi", "So")).feed(pieces("</think> it is", 1000)[0]))
+    assert (answer.reasoning, answer.content) == ("", "</think> it is")
+
+
+def test_a_thought_that_was_begun_is_gone_on_with(ember: ChatFormat) -> None:
+    request = ask("Hi", "<think>\nLet me")
+    assert Answer(ember.parser(request).feed(pieces(" see.\n</think>\n\nYes", 1000)[0])).content == "Yes"
 
 
 @pytest.mark.parametrize("source", [templates.CHATML_TOOLS, templates.LISTED])
@@ -125,5 +170,46 @@ def test_the_parser_starts_in_reasoning_where_the_prompt_opened_it() -> None:
 def test_a_format_can_describe_itself(ember: ChatFormat) -> None:
     described = json.loads(json.dumps(ember.describe()))
     assert described["reasoning"] == {"open": "<think>", "close": "</think>"}
-    assert described["tools"]["open"] == "<tool_call>"
+    assert described["tools"]["call"]["open"] == "<tool_call>\n"
     assert described["traits"]["system"] is True
+
+
+# ------------------------------------------------------------------------------------------------------------- reasoning
+def effort(value: Effort, budget: int | None = None) -> ReasoningChoice:
+    return ReasoningChoice(value, budget)
+
+
+def test_an_effort_turns_the_switch_of_the_template() -> None:
+    chat_format = formatted(templates.THINKS_BY_DEFAULT)
+    off = chat_format.prompt(ask("Hi", reasoning=effort(Effort.NONE)))
+    assert text_of(off).endswith("<think>\n\n</think>\n\n")
+    on = chat_format.prompt(ask("Hi", reasoning=effort(Effort.HIGH)))
+    assert text_of(on).endswith("assistant\n")
+    asked = chat_format.prompt(ask("Hi", reasoning=effort(Effort.NONE), template_args={"enable_thinking": True}))
+    assert text_of(asked) == text_of(on)
+
+
+def test_a_model_without_a_switch_is_given_an_empty_thought() -> None:
+    request = ask("Hi", reasoning=effort(Effort.NONE))
+    chat_format = formatted(templates.OPENS_THINKING)
+    assert text_of(chat_format.prompt(request)).endswith("</think>\n\n")
+    assert Answer(chat_format.parser(request).feed(pieces("Hello", 1000)[0])).content == "Hello"
+
+
+def test_a_dial_is_turned_to_the_nearest_value_that_the_template_takes() -> None:
+    source = "{% if thinking_effort not in ['low', 'max'] %}{{ raise_exception('no') }}{% endif %}{{ thinking_effort }}"
+    source += "{% for m in messages %}{{ m.content }}{% endfor %}"
+    source = source.replace("{% if", "{% if thinking_effort is defined and", 1).replace("effort }}", "effort or '' }}")
+    chat_format = formatted(source)
+    for asked, given in ((Effort.LOW, "low"), (Effort.HIGH, "max"), (Effort.MAX, "max")):
+        assert text_of(chat_format.prompt(ask("Hi", reasoning=effort(asked)))).startswith(given)
+
+
+def test_a_budget_says_where_the_reasoning_ends() -> None:
+    budget = ReasoningChoice(budget=7)
+    begun = formatted(templates.OPENS_THINKING).reasoning_limit(ask("Hi", reasoning=budget))
+    assert begun == ReasoningLimit(7, "<think>", "</think>", "\n</think>\n\n", begun=True)
+    expected = formatted(templates.THINKS_BY_DEFAULT).reasoning_limit(ask("Hi", reasoning=budget))
+    assert expected == ReasoningLimit(7, "<think>", "</think>", "\n</think>\n\n")
+    assert formatted(templates.PLAIN).reasoning_limit(ask("Hi", reasoning=budget)) is None
+    assert formatted(templates.OPENS_THINKING).reasoning_limit(ask("Hi")) is None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import llguidance
 import pytest
 
-from app.domain.errors import InvalidRequest, UnsupportedContent
+from app.domain.errors import InvalidRequest
 from app.domain.generation import AutoToolChoice, ChatRequest, JsonObjectFormat, JsonSchemaFormat, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
 from app.formats.chat_format import ChatFormat
@@ -170,9 +170,8 @@ def test_a_choice_without_its_tool_is_an_invalid_request(
     assert caught.value.param == "tool_choice"
 
 
-def test_a_required_call_of_a_model_without_calls_is_unsupported() -> None:
-    with pytest.raises(UnsupportedContent):
-        formatted(None).constraint(ask("Hi", **REQUIRED))
+def test_a_required_call_of_a_model_without_words_for_tools_is_written_as_it_was_told() -> None:
+    assert takes(formatted(None).constraint(ask("Hi", **REQUIRED)), CLOCK_CALL)
 
 
 def thinks(**args: bool) -> ChatRequest:

@@ -5,6 +5,7 @@ from typing import Any
 from app.domain.generation import AutoToolChoice, ChatRequest
 from app.domain.messages import ImagePart, Message, Role, TextPart
 from app.formats.conversation import Conversation, texts_of
+from app.formats.spec import PROMPTED_TOOLS
 from app.formats.traits import TemplateTraits
 from tests.formats.talks import WEATHER, ask, called, result, said
 
@@ -23,7 +24,9 @@ class Shown:
 
 
 def messages(request: ChatRequest, **traits: Any) -> list[dict[str, Any]]:
-    return Conversation.of(request, TemplateTraits(**traits), Shown()).messages
+    return Conversation.of(
+        request, TemplateTraits(**{"results": True, "tools": True, "calls": True, **traits}), Shown(), PROMPTED_TOOLS
+    ).messages
 
 
 def test_words_are_strings_or_parts_as_the_template_wants() -> None:

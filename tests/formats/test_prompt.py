@@ -38,7 +38,8 @@ def plainly_rendered(source: str, request: ChatRequest) -> str:
 
 
 def test_the_templates_text_is_control_and_the_persons_is_plain(ember: ChatFormat) -> None:
-    assert ember.prompt(ask(said(Role.SYSTEM, "Be kind."), said(Role.USER, "Hi"), said(Role.ASSISTANT, "Oh!"))) == (
+    request = ask(said(Role.SYSTEM, "Be kind."), said(Role.USER, "Hi"), said(Role.ASSISTANT, "Oh!"), continues=False)
+    assert ember.prompt(request) == (
         ControlText("<|im_start|>system\n"),
         PlainText("Be kind."),
         ControlText("<|im_end|>\n<|im_start|>user\n"),
@@ -110,7 +111,7 @@ def chat_format(source: str) -> ChatFormat:
 @settings(max_examples=30, deadline=None)
 @given(turns=TURNS)
 def test_the_segments_joined_are_what_the_template_writes(source: str, chat_format: ChatFormat, turns: list[str]) -> None:
-    request = ask(*turns)
+    request = ask(*turns, continues=False)
     segments = chat_format.prompt(request)
     assert text_of(segments) == plainly_rendered(source, request)
     assert not any(word in control(segments) for word in ("<__media__>", "<|im_end|>\n<|im_start|>system\n<"))
@@ -119,7 +120,7 @@ def test_the_segments_joined_are_what_the_template_writes(source: str, chat_form
 @settings(max_examples=50, deadline=None)
 @given(turns=TURNS)
 def test_embers_segments_joined_are_what_its_template_writes(ember_source: str, ember: ChatFormat, turns: list[str]) -> None:
-    request = ask(*turns, template_args={"enable_thinking": True})
+    request = ask(*turns, template_args={"enable_thinking": True}, continues=False)
     segments = ember.prompt(request)
     assert text_of(segments) == plainly_rendered(ember_source, request)
     assert control(segments).count("<|im_start|>") == len(turns) + 2

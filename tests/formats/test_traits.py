@@ -32,7 +32,7 @@ def test_arguments_are_objects_where_text_would_be_quoted() -> None:
 
 def test_ember_takes_everything(ember_template: ChatTemplate) -> None:
     found = traits_of(ember_template)
-    assert found == TemplateTraits(strings=True, parts=True, system=True, developer=True, tools=True, calls=True)
+    assert found == TemplateTraits(strings=True, parts=True, system=True, developer=True, tools=True, calls=True, results=True)
 
 
 def test_a_role_that_is_printed_but_not_known_is_not_taken() -> None:
@@ -55,3 +55,8 @@ def test_a_template_without_end_costs_one_time_limit() -> None:
     source = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(BrokenTemplate, match="seconds"):
         traits_of(ChatTemplate(source, bos_text="", eos_text="", time_limit_s=0.05))
+
+
+def test_earlier_reasoning_goes_where_the_template_looks_for_it() -> None:
+    assert traits(templates.PLAIN).reasoning_key == "reasoning_content"
+    assert traits("{% for m in messages %}{{ m.content }}{{ m.get('thinking') }}{% endfor %}").reasoning_key == "thinking"

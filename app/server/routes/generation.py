@@ -38,11 +38,14 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
         tally = Tally(per_prompt=body.n_choices)
         logprobs = bool(body.logprobs)
         if body.stream:
-            frames = ChatFrames(head, choices=len(sources), logprobs=logprobs, usage=body.wants_usage)
+            frames = ChatFrames(
+                head, choices=len(sources), logprobs=logprobs, usage=body.wants_usage, reasoning=body.shows_reasoning
+            )
             return await _streamed(request, merged(sources), frames, tally, headers)
         answers = await while_connected(request, collect(sources, tally))
         track_of(request).count(tally)
-        return JSONResponse(chat_completion(head, answers, tally, logprobs=logprobs), headers=headers)
+        reply = chat_completion(head, answers, tally, logprobs=logprobs, reasoning=body.shows_reasoning)
+        return JSONResponse(reply, headers=headers)
 
     @router.post("/v1/completions")
     async def create_completion(request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
 
@@ -10,6 +10,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest
 from app.server.wire.base import SamplingFields, StreamOptions, token_limit
 from app.server.wire.messages import WireMessage, domain_messages
+from app.server.wire.reasoning import Budget, WireEffort, WireReasoning, reasoning_choice
 from app.server.wire.tools import (
     ResponseFormat,
     WireTool,
@@ -23,7 +24,6 @@ __all__ = ["ChatBody", "chat_requests"]
 
 # What Hearth itself gives to the template.
 _RESERVED_ARGS = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
-_Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class ChatBody(SamplingFields):
@@ -39,12 +39,26 @@ class ChatBody(SamplingFields):
     tools: Annotated[list[WireTool], Field(max_length=128)] | None = None
     tool_choice: WireToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: _Effort | None = None
+    reasoning_effort: WireEffort | None = None
+    reasoning: WireReasoning | None = None
+    think: bool | WireEffort | None = None
+    reasoning_budget: Budget | None = None
+    thinking_budget: Budget | None = None
+    thinking_token_budget: Budget | None = None
+    thinking_budget_tokens: Budget | None = None
+    include_reasoning: bool | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
     chat_template_kwargs: dict[str, JsonValue] | None = None
 
     @property
     def n_choices(self) -> int:
         return self.n or 1
+
+    @property
+    def shows_reasoning(self) -> bool:
+        hidden = self.reasoning is not None and self.reasoning.exclude
+        return not hidden and self.include_reasoning is not False
 
     @property
     def wants_usage(self) -> bool:
@@ -63,6 +77,8 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
         "output": domain_output(body.response_format),
         "tools": tools,
         "tool_choice": choice,
+        "continues": _continues(body),
+        "reasoning": reasoning_choice(body),
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "top_logprobs": _top_logprobs(body),
         "template_args": _template_args(body),
@@ -71,6 +87,15 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
     return tuple(
         ChatRequest(sampling=body.sampling(index), cache_key=body.cache_key(index), **shared) for index in range(body.n_choices)
     )
+
+
+def _continues(body: ChatBody) -> bool:
+    """Whether a last message of the assistant is gone on with, under the names that vLLM gave."""
+    if body.add_generation_prompt and body.continue_final_message:
+        raise InvalidRequest(
+            "'add_generation_prompt' and 'continue_final_message' exclude one another.", param="continue_final_message"
+        )
+    return not body.add_generation_prompt and body.continue_final_message is not False
 
 
 def _top_logprobs(body: ChatBody) -> int | None:
@@ -83,9 +108,6 @@ def _top_logprobs(body: ChatBody) -> int | None:
 
 def _template_args(body: ChatBody) -> dict[str, JsonValue]:
     args: dict[str, JsonValue] = {}
-    if body.reasoning_effort is not None:
-        args["reasoning_effort"] = body.reasoning_effort
-        args["enable_thinking"] = body.reasoning_effort not in {"none", "minimal"}
     for name, value in (body.chat_template_kwargs or {}).items():
         if name in _RESERVED_ARGS:
             raise InvalidRequest(f"'{name}' can't be set here; Hearth sets it.", param=f"chat_template_kwargs.{name}")

@@ -21,11 +21,13 @@ from app.server.wire.reply import ReplyHead, closing_fields, encode, logprob_ent
 __all__ = ["ChatFrames", "chat_completion"]
 
 
-def chat_completion(head: ReplyHead, answers: Sequence[Answer], tally: Tally, *, logprobs: bool) -> dict[str, Any]:
+def chat_completion(
+    head: ReplyHead, answers: Sequence[Answer], tally: Tally, *, logprobs: bool, reasoning: bool = True
+) -> dict[str, Any]:
     choices = [
         {
             "index": index,
-            "message": _message(answer),
+            "message": _message(answer, reasoning=reasoning),
             "logprobs": _logprobs(answer.logprobs) if logprobs else None,
             "finish_reason": answer.reason.value,
         }
@@ -37,8 +39,9 @@ def chat_completion(head: ReplyHead, answers: Sequence[Answer], tally: Tally, *,
 class ChatFrames:
     """Writes chunks from prepared text: what differs from token to token is put between two constant pieces."""
 
-    def __init__(self, head: ReplyHead, *, choices: int, logprobs: bool, usage: bool) -> None:
+    def __init__(self, head: ReplyHead, *, choices: int, logprobs: bool, usage: bool, reasoning: bool = True) -> None:
         self._usage = usage
+        self._reasoning = reasoning
         self._logprobs = logprobs
         self._base = head.opened("chat.completion.chunk", usage_null=usage)
         self._last = head.opened("chat.completion.chunk", usage_null=False)
@@ -57,7 +60,11 @@ class ChatFrames:
                 told = encode(_logprobs(logprobs)) if self._logprobs else "null"
                 return self._frame(index, f'{{"content":{encode(text)}}}', logprobs=told)
             case ReasoningDelta(text):
-                return self._frame(index, f'{{"reasoning_content":{encode(text)}}}') if text else b""
+                if not text or not self._reasoning:
+                    return b""
+                thought = encode(text)
+                # Both names are in use.
+                return self._frame(index, f'{{"reasoning_content":{thought},"reasoning":{thought}}}')
             case ToolCallStarted():
                 call = {"index": event.index, "id": event.id, "type": "function"}
                 return self._frame(index, encode({"tool_calls": [{**call, "function": {"name": event.name, "arguments": ""}}]}))
@@ -81,12 +88,12 @@ class ChatFrames:
         return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":{reason}}}]{more}}}\n\n'.encode()
 
 
-def _message(answer: Answer) -> dict[str, Any]:
+def _message(answer: Answer, *, reasoning: bool) -> dict[str, Any]:
     text = "".join(answer.text)
     calls = answer.tool_calls
     message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None, "refusal": None}
-    if answer.reasoning:
-        message["reasoning_content"] = "".join(answer.reasoning)
+    if answer.reasoning and reasoning:
+        message["reasoning_content"] = message["reasoning"] = "".join(answer.reasoning)
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in calls

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import ChatRequest, SamplingChoice
+from app.domain.generation import ChatRequest, Effort, ReasoningChoice, SamplingChoice
 from app.server.wire.chat import ChatBody, chat_requests
 
 HELLO = {"model": "ember", "messages": [{"role": "user", "content": "Hello"}]}
@@ -50,11 +50,55 @@ def test_log_probabilities_are_asked_for_with_or_without_alternatives() -> None:
         requests(top_logprobs=3)
 
 
-def test_reasoning_effort_goes_to_the_template() -> None:
-    assert request(reasoning_effort="high").template_args == {"reasoning_effort": "high", "enable_thinking": True}
-    assert request(reasoning_effort="none").template_args == {"reasoning_effort": "none", "enable_thinking": False}
-    args = request(reasoning_effort="low", chat_template_kwargs={"enable_thinking": False, "x": [1]}).template_args
-    assert args == {"reasoning_effort": "low", "enable_thinking": False, "x": [1]}
+@pytest.mark.parametrize(
+    ("fields", "effort", "budget"),
+    [
+        ({}, None, None),
+        ({"reasoning_effort": "high"}, Effort.HIGH, None),
+        ({"reasoning": {"effort": "low", "max_tokens": 100}}, Effort.LOW, 100),
+        ({"reasoning": {"enabled": False}}, Effort.NONE, None),
+        ({"reasoning": {"enabled": True, "effort": "high"}}, Effort.HIGH, None),
+        ({"think": True}, Effort.MEDIUM, None),
+        ({"think": "low"}, Effort.LOW, None),
+        ({"thinking_budget": 64}, None, 64),
+        ({"reasoning_budget": -1}, None, None),
+        ({"thinking_budget": 5, "thinking_token_budget": 5}, None, 5),
+    ],
+)
+def test_how_much_to_think_may_be_said_in_many_ways(fields: dict[str, Any], effort: Effort | None, budget: int | None) -> None:
+    assert request(**fields).reasoning == ReasoningChoice(effort, budget)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"reasoning_effort": "high", "reasoning": {"effort": "low"}}, {"thinking_budget": 1, "reasoning_budget": 2}]
+)
+def test_two_different_efforts_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="different things"):
+        requests(**fields)
+
+
+def test_arguments_of_the_template_come_through() -> None:
+    args = {"enable_thinking": False, "x": [1]}
+    assert request(chat_template_kwargs=args).template_args == args
+
+
+@pytest.mark.parametrize(
+    ("fields", "continues"),
+    [
+        ({}, True),
+        ({"continue_final_message": True, "add_generation_prompt": False}, True),
+        ({"add_generation_prompt": True}, False),
+        ({"continue_final_message": False}, False),
+    ],
+)
+def test_an_answer_that_was_begun_is_gone_on_with_unless_asked_otherwise(fields: dict[str, bool], continues: bool) -> None:
+    assert request(**fields).continues is continues
+
+
+def test_going_on_and_answering_exclude_one_another() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        requests(add_generation_prompt=True, continue_final_message=True)
+    assert caught.value.param == "continue_final_message"
 
 
 def test_the_template_s_own_inputs_can_not_be_replaced() -> None:

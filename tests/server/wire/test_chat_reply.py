@@ -77,7 +77,7 @@ def test_an_empty_answer_is_an_empty_text() -> None:
 
 def test_reasoning_is_kept_apart_from_the_answer() -> None:
     message = whole(ReasoningDelta("Hm"), ReasoningDelta("m."), TextDelta("42"), END)["raw"]["choices"][0]["message"]
-    assert (message["reasoning_content"], message["content"]) == ("Hmm.", "42")
+    assert (message["reasoning_content"], message["reasoning"], message["content"]) == ("Hmm.", "Hmm.", "42")
 
 
 def test_log_probabilities_are_finite_json_with_bytes() -> None:
@@ -91,7 +91,7 @@ def test_deltas_carry_what_is_new() -> None:
     assert chunk(TextDelta('"quoted"\n')) == {
         "index": 0, "delta": {"content": '"quoted"\n'}, "logprobs": None, "finish_reason": None,
     }  # fmt: skip
-    assert chunk(ReasoningDelta("Hm"))["delta"] == {"reasoning_content": "Hm"}
+    assert chunk(ReasoningDelta("Hm"))["delta"] == {"reasoning_content": "Hm", "reasoning": "Hm"}
     assert chunk(END, index=1) == {"index": 1, "delta": {}, "logprobs": None, "finish_reason": "tool_calls"}
 
 
