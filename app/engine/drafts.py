@@ -107,8 +107,11 @@ def draft_length(pace: Pace, n_rows: int, rate: float, n_max: int, *, token_s: f
         return min(n_max, 1)
     best, most = 0, _WORTH
     dearer = token_s / pace.step_s(n_rows) if token_s and pace.step_s(n_rows) else 0.0
+    right = 0.0
     for n in range(1, min(n_max, _MAX_DRAFT) + 1):
-        gain = (n_rows + rate * (1 - rate**n) / (1 - rate)) / n_rows / (pace.ratio(n_rows, n) + n * dearer)
+        # A guess counts only if all before it were right.
+        right += rate**n
+        gain = (n_rows + right) / n_rows / (pace.ratio(n_rows, n) + n * dearer)
         if gain > most:
             best, most = n, gain
     return best

@@ -69,6 +69,7 @@ def _learned(*, one: float, more: float) -> Pace:
 
 def test_guesses_are_as_long_as_they_pay() -> None:
     cheap = _learned(one=1.0, more=0.01)
+    assert draft_length(cheap, 1, 1.0, 8) == 8
     assert draft_length(cheap, 1, 0.95, 8) == 8
     assert 1 <= draft_length(cheap, 1, 0.4, 8) < 8
     assert draft_length(cheap, 1, 0.95, 3) == 3
