@@ -83,7 +83,7 @@ class ChatTemplate:
                 add_generation_prompt=add_generation_prompt,
                 now=moment,
                 **self._tokens,
-                **{**self._names_of_its_own(tools, moment), **variables},
+                **{**self.names_of_its_own(tools, moment), **variables},
             )
         except TemplateRefusal as error:
             raise InvalidRequest(
@@ -94,7 +94,7 @@ class ChatTemplate:
                 f"The model's chat template fails on this conversation ({reason_of(error)}).", param="messages"
             ) from error
 
-    def _names_of_its_own(self, tools: Sequence[Mapping[str, Any]] | None, moment: datetime) -> dict[str, Any]:
+    def names_of_its_own(self, tools: Sequence[Mapping[str, Any]] | None, moment: datetime) -> dict[str, Any]:
         """Tools and date under the names that some families gave them."""
         functions = [tool.get("function", tool) for tool in tools or ()]
         names = {
