@@ -20,7 +20,7 @@ class ThoughtLimit:
 
     def __init__(self, limit: ReasoningLimit) -> None:
         self._limit = limit
-        self._open, self._close = limit.open.encode(), limit.close.encode()
+        self._open, self._close = limit.open.lstrip().encode(), limit.close.encode()
         self._place = _Place.INSIDE if limit.begun else _Place.BEFORE
         self._n_tokens = 0
         self._tail = b""

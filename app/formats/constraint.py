@@ -38,16 +38,15 @@ def callable_tools(request: ChatRequest) -> tuple[Tool, ...]:
 def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking) -> Constraint | None:
     """Raises InvalidRequest (a schema that is wrong, a tool that was not offered) and UnsupportedContent (no tool calls)."""
     tools = callable_tools(request)
-    after = spec.reasoning.close if spec.reasoning and thinking is not Thinking.OFF else ""
     if _must_call(request):
-        return _answer(request, spec, tools, after=after, schema=None)
+        return _answer(request, spec, tools, thinking, schema=None)
     schema = schema_of(request.output)
     if schema is None:
         return _possible_calls(request, spec, tools, thinking=thinking)
     if (tools and _writes_calls(spec)) or spec.channels or spec.content:
-        return _answer(request, spec, tools if _writes_calls(spec) else (), after=after, schema=schema)
-    if after:
-        return Constraint(lark=_after_reasoning(schema), after=after)
+        return _answer(request, spec, tools if _writes_calls(spec) else (), thinking, schema=schema)
+    if spec.reasoning and thinking is not Thinking.OFF:
+        return _answer(request, spec, (), thinking, schema=schema)
     return Constraint(json_schema=schema)
 
 
@@ -60,12 +59,6 @@ def _writes_calls(spec: FormatSpec) -> bool:
     return spec.tools is not None or spec.channels is not None
 
 
-def _after_reasoning(schema: str) -> str:
-    """JSON that follows the reasoning as models write it: after an empty line."""
-    lark = Lark()
-    return lark.written(f"{GAP} {lark.rule('answer', _json(schema))}")
-
-
 def _json(schema: str) -> str:
     loaded = json.loads(schema)
     if isinstance(loaded, dict):
@@ -73,7 +66,9 @@ def _json(schema: str) -> str:
     return f"%json {json.dumps(loaded)}"
 
 
-def _answer(request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, after: str, schema: str | None) -> Constraint:
+def _answer(
+    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], thinking: Thinking, *, schema: str | None
+) -> Constraint:
     """Calls of `tools` in the model's own way of writing them, or words that conform to `schema` where that is given."""
     several = request.parallel_tool_calls and not _names_one(request)
     if spec.channels is not None:
@@ -86,7 +81,16 @@ def _answer(request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, 
     choices = [CallGrammar(spec.tools, tools, lark).calls(several=several)] if tools and spec.tools else []
     if schema is not None:
         choices.append(_with_markers(lark, lark.rule("answer", _json(schema)), spec.content))
-    return _written(f"{GAP if after else ''} ({' | '.join(choices)})", lark, after)
+    answer = f"({' | '.join(choices)})"
+    match thinking:
+        case Thinking.BEGUN if spec.reasoning:
+            return _written(f"{GAP} {answer}", lark, spec.reasoning.close)
+        case Thinking.EXPECTED if spec.reasoning:
+            # A model that does not think this time must not be free for ever.
+            thought = f"({lark.text(spec.reasoning.open)} {lark.text_until('THOUGHT', spec.reasoning.close)} {GAP})?"
+            return _written(f"{thought} {answer}", lark, "")
+        case _:
+            return _written(answer, lark, "")
 
 
 def _names_one(request: ChatRequest) -> bool:

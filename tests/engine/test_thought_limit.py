@@ -41,3 +41,8 @@ def test_an_answer_without_reasoning_is_left_alone() -> None:
 def test_no_reasoning_at_all_is_closed_at_once() -> None:
     assert limit(0, begun=True).is_reached
     assert reached_after(limit(0), "<think>", "a") == 1
+
+
+def test_an_opening_may_begin_with_a_blank() -> None:
+    thought = ThoughtLimit(ReasoningLimit(1, " to=self<|message|>", "<|eom|>", "<|eom|>"))
+    assert reached_after(thought, " to", "=self", "<|message|>", "a", "b") == 4

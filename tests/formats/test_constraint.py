@@ -178,15 +178,24 @@ def thinks(**args: bool) -> ChatRequest:
     return ask("Hi", output=JsonObjectFormat(), template_args=args)
 
 
-def test_the_grammar_waits_for_the_end_of_the_reasoning(ember: ChatFormat) -> None:
+def test_the_grammar_waits_for_the_end_of_reasoning_that_the_prompt_has_begun() -> None:
+    constraint = formatted(templates.OPENS_THINKING).constraint(thinks())
+    assert constraint is not None
+    assert constraint.after == "</think>"
+    assert takes(constraint, '\n\n{"a": 1}')
+
+
+def test_reasoning_that_is_expected_may_come_first_but_need_not(ember: ChatFormat) -> None:
     for chat_format, request in (
         (ember, thinks(enable_thinking=True)),
         (formatted(templates.THINKS_BY_DEFAULT), thinks()),
-        (formatted(templates.OPENS_THINKING), thinks()),
     ):
         constraint = chat_format.constraint(request)
         assert constraint is not None
-        assert constraint.after == "</think>"
+        assert constraint.after == ""
+        assert takes(constraint, '<think>\nIs {"a"} right? < Yes.\n</think>\n\n{"a": 1}')
+        assert takes(constraint, '{"a": 1}')
+        assert not takes(constraint, 'Well: {"a": 1}')
 
 
 def test_the_grammar_binds_at_once_where_the_model_does_not_think(ember: ChatFormat) -> None:
