@@ -224,9 +224,13 @@ ToolChoice: TypeAlias = AutoToolChoice | NamedToolChoice
 
 
 class Effort(enum.StrEnum):
-    """How much a model is to think, by OpenAI's names and those of others. NONE: it answers at once."""
+    """How much a model is to think, by OpenAI's names and those of others.
+
+    NONE: it answers at once. ON: it thinks, as much as it does by itself.
+    """
 
     NONE = "none"
+    ON = "on"
     MINIMAL = "minimal"
     LOW = "low"
     MEDIUM = "medium"
@@ -239,8 +243,8 @@ class Effort(enum.StrEnum):
 class ReasoningChoice:
     """What a caller wants of reasoning; None leaves it to the model's settings, else to its template.
 
-    `budget` is how many tokens it may take: there it is closed, and the answer begins. A model that can't reason, or can't be
-    told how much, does as it always does.
+    `budget` is how many tokens it may take: there it is closed, and the answer begins; -1 sets no bound. A model that can't
+    reason, or can't be told how much, does as it always does.
     """
 
     effort: Effort | None = None

@@ -21,7 +21,7 @@ from app.formats.spec import (
 )
 from app.formats.value_grammar import JSON_SPACING, LiteralValues, TaggedValues, Values, sequence
 
-__all__ = ["GAP", "CallGrammar", "ChannelGrammar", "channel_reasoning"]
+__all__ = ["GAP", "CallGrammar", "ChannelGrammar", "channel_reasoning", "channel_words"]
 
 GAP = r"/\n{0,2}/"
 _ID = "/[a-zA-Z0-9]{9}/"
@@ -175,8 +175,7 @@ class ChannelGrammar:
         thought = f"({lark.text(opening)} {lark.text_until('THOUGHT', joint)})?"
         choices = [self._call(index, tool) for index, tool in enumerate(self._tools)]
         if words is not None:
-            final = f"{channels.channel}final" if channels.channel else f"{channels.recipient}user"
-            choices.append(f"{lark.text(final + channels.message)} {words}")
+            choices.append(f"{lark.text(channel_words(channels))} {words}")
         return f"{thought} ({' | '.join(choices)})"
 
     def _call(self, index: int, tool: Tool) -> str:
@@ -189,6 +188,11 @@ class ChannelGrammar:
 def channel_reasoning(channels: ChannelSyntax) -> tuple[str, str]:
     """What stands around a message of reasoning."""
     return f"{channels.channel or channels.recipient}{channels.reasoning[0]}{channels.message}", channels.ends[0]
+
+
+def channel_words(channels: ChannelSyntax) -> str:
+    """The header of the message that a person reads."""
+    return f"{channels.channel}final{channels.message}" if channels.channel else f"{channels.recipient}user{channels.message}"
 
 
 def _json_arguments(lark: Lark, index: int, tool: Tool) -> str:

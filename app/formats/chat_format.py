@@ -10,18 +10,18 @@ from app.domain.generation import ChatRequest, Effort
 from app.domain.messages import Role
 from app.domain.models import Capability
 from app.domain.prompt import Constraint, ControlText, PromptSegment, ReasoningLimit
-from app.formats.call_grammar import channel_reasoning
+from app.formats.call_grammar import channel_reasoning, channel_words
 from app.formats.channel_parser import ChannelParser
 from app.formats.constraint import constraint_for
 from app.formats.conversation import offered_tools
 from app.formats.derive import derive_spec
 from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
-from app.formats.prompt import begun_answer, render_prompt
+from app.formats.prompt import begun_answer, plain_prompt, render_prompt
 from app.formats.spec import PROMPTED_TOOLS, FormatSpec
 from app.formats.spec_json import spec_to_json
 from app.formats.template import CHATML, BrokenTemplate, ChatTemplate
-from app.formats.thinking import SWITCHES, Thinking, effort_args, thinking_of
+from app.formats.thinking import SWITCHES, ReasoningControl, Thinking
 from app.formats.traits import TemplateTraits, traits_of
 
 __all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser"]
@@ -37,6 +37,7 @@ class ChatFormat:
         # A template that has no words for tools leaves it to us to find some.
         self._spec = spec if self._shows_tools or traits.tools else replace(spec, tools=PROMPTED_TOOLS)
         self._problem = problem
+        self._reasoning = ReasoningControl(template, traits, spec)
 
     @classmethod
     def of(cls, template: str | None, *, bos_text: str, eos_text: str) -> ChatFormat:
@@ -68,6 +69,11 @@ class ChatFormat:
         return self._problem
 
     @property
+    def thinks_by_default(self) -> bool:
+        """Whether the model reasons where nobody says anything about it."""
+        return self._reasoning.thinking({}) is not Thinking.OFF
+
+    @property
     def spec(self) -> FormatSpec:
         return self._spec
 
@@ -75,8 +81,8 @@ class ChatFormat:
         """Raises InvalidRequest (the template refused the conversation) and UnsupportedContent (tools it can't take)."""
         self._require_tools(request)
         prompt = render_prompt(self._template, self._traits, self._told(request), self._spec.tools)
-        unasked = self._unasked_thought(request)
-        return (*prompt, ControlText(unasked)) if unasked else prompt
+        closing = self._closing_of_prompt(request)
+        return (*prompt, ControlText(closing)) if closing else prompt
 
     def constraint(self, request: ChatRequest) -> Constraint | None:
         """The grammar for `output` and for the calls of `tools`. Raises InvalidRequest for a bad schema."""
@@ -85,16 +91,19 @@ class ChatFormat:
 
     def reasoning_limit(self, request: ChatRequest) -> ReasoningLimit | None:
         """Where the reasoning ends at the latest, if the request bounds it."""
-        budget, thinking = request.reasoning.budget, self._thinking(request)
-        if budget is None:
+        reasoning, channels = self._spec.reasoning, self._spec.channels
+        budget = 0 if _wants_none(request) else request.reasoning.budget
+        if budget is None or budget < 0:
             return None
-        if self._spec.channels is not None:
-            opening, end = channel_reasoning(self._spec.channels)
-            return ReasoningLimit(budget, opening, end, f"{end}{self._spec.channels.start}{self._spec.channels.role}")
-        if self._spec.reasoning is None or thinking is Thinking.OFF:
+        if channels is not None:
+            opening, end = channel_reasoning(channels)
+            # Where a call may follow, the model chooses the next message's header.
+            header = "" if offered_tools(request) else channel_words(channels)
+            return ReasoningLimit(budget, opening, end, f"{end}{channels.start}{channels.role}{header}")
+        if reasoning is None:
             return None
-        opening, close = self._spec.reasoning.open, self._spec.reasoning.close
-        return ReasoningLimit(budget, opening, close, f"\n{close}\n\n", begun=thinking is Thinking.BEGUN)
+        begun = self._thinking(request) is Thinking.BEGUN
+        return ReasoningLimit(budget, reasoning.open, reasoning.close, self._reasoning.closing(reasoning), begun=begun)
 
     def parser(self, request: ChatRequest) -> OutputParser | ChannelParser:
         """A fresh parser for one answer."""
@@ -114,36 +123,30 @@ class ChatFormat:
         return {"problem": self._problem, "traits": shapes, **spec_to_json(self._spec)}
 
     def _told(self, request: ChatRequest) -> ChatRequest:
-        """The request with what its effort means to the template."""
-        effort = request.reasoning.effort
-        if effort is None:
-            return request
-        args = effort_args(self._template, self._traits, self._spec, effort)
-        return replace(request, template_args={**args, **request.template_args})
+        """The request with what its wishes for reasoning mean to the template."""
+        args = self._reasoning.args(request.reasoning)
+        return replace(request, template_args={**args, **request.template_args}) if args else request
 
     def _thinking(self, request: ChatRequest) -> Thinking:
-        if begun := begun_answer(request):
-            reasoning = self._spec.reasoning
-            is_open = reasoning and begun.rfind(reasoning.open) > begun.rfind(reasoning.close)
-            return Thinking.BEGUN if is_open else Thinking.OFF
-        return Thinking.OFF if self._unasked_thought(request) else self._shown_thinking(request)
+        return Thinking.OFF if self._closing_of_prompt(request) else self._shown_thinking(request)
 
     def _shown_thinking(self, request: ChatRequest) -> Thinking:
-        return thinking_of(self._template, self._traits, self._spec, self._told(request).template_args)
-
-    def _unasked_thought(self, request: ChatRequest) -> str:
-        """An empty thought to put behind the prompt, where none is wanted and the template has no switch for it."""
+        """What the prompt as the template writes it makes the model do."""
         reasoning = self._spec.reasoning
-        chosen = request.reasoning.effort is Effort.NONE and not SWITCHES & request.template_args.keys()
-        if not chosen or reasoning is None or begun_answer(request):
+        if reasoning is None:
+            return self._reasoning.thinking({})
+        if begun := begun_answer(request):
+            return Thinking.BEGUN if begun.rfind(reasoning.open) > begun.rfind(reasoning.close) else Thinking.OFF
+        told = self._told(request)
+        prompt = plain_prompt(self._template, self._traits, told, self._spec.tools)
+        return self._reasoning.thinking(told.template_args, prompt=prompt)
+
+    def _closing_of_prompt(self, request: ChatRequest) -> str:
+        """What closes the reasoning that the template opens although none is wanted: it has no switch."""
+        reasoning = self._spec.reasoning
+        if reasoning is None or not _wants_none(request):
             return ""
-        match self._shown_thinking(request):
-            case Thinking.BEGUN:
-                return f"\n{reasoning.close}\n\n"
-            case Thinking.EXPECTED:
-                return f"{reasoning.open}\n\n{reasoning.close}\n\n"
-            case Thinking.OFF:
-                return ""
+        return self._reasoning.closing(reasoning) if self._shown_thinking(request) is Thinking.BEGUN else ""
 
     def _require_tools(self, request: ChatRequest) -> None:
         if self._spec.tools or self._spec.channels:
@@ -157,3 +160,8 @@ class ChatFormat:
             raise UnsupportedContent(
                 "Hearth knows no tool calls for this model's chat template. Leave them out of the messages.", param="messages"
             )
+
+
+def _wants_none(request: ChatRequest) -> bool:
+    """Whether there is to be no reasoning; what the template is told outright counts for more."""
+    return request.reasoning.effort is Effort.NONE and not SWITCHES & request.template_args.keys()

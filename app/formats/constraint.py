@@ -14,7 +14,7 @@ from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_r
 from app.formats.conversation import offered_tools
 from app.formats.lark import Lark
 from app.formats.schemas import is_usable, problem_of, schema_of
-from app.formats.spec import ContentSyntax, FormatSpec
+from app.formats.spec import ContentSyntax, FormatSpec, ReasoningSyntax
 from app.formats.thinking import Thinking
 
 __all__ = ["callable_tools", "constraint_for"]
@@ -39,14 +39,15 @@ def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking
     """Raises InvalidRequest (a schema that is wrong, a tool that was not offered) and UnsupportedContent (no tool calls)."""
     tools = callable_tools(request)
     if _must_call(request):
-        return _answer(request, spec, tools, thinking, schema=None)
+        return _answer(request, spec, tools, thinking=thinking, schema=None)
     schema = schema_of(request.output)
     if schema is None:
         return _possible_calls(request, spec, tools, thinking=thinking)
     if (tools and _writes_calls(spec)) or spec.channels or spec.content:
-        return _answer(request, spec, tools if _writes_calls(spec) else (), thinking, schema=schema)
+        return _answer(request, spec, tools if _writes_calls(spec) else (), thinking=thinking, schema=schema)
     if spec.reasoning and thinking is not Thinking.OFF:
-        return _answer(request, spec, (), thinking, schema=schema)
+        lark = Lark()
+        return _behind_reasoning(lark.rule("answer", _json(schema)), lark, spec.reasoning, thinking)
     return Constraint(json_schema=schema)
 
 
@@ -59,6 +60,16 @@ def _writes_calls(spec: FormatSpec) -> bool:
     return spec.tools is not None or spec.channels is not None
 
 
+def _behind_reasoning(answer: str, lark: Lark, reasoning: ReasoningSyntax | None, thinking: Thinking) -> Constraint:
+    """`answer`, as models write it behind their reasoning: after an empty line. A model that may think need not."""
+    if reasoning is None or thinking is Thinking.OFF:
+        return Constraint(lark=lark.written(answer), markers=lark.markers)
+    if thinking is Thinking.BEGUN:
+        return Constraint(lark=lark.written(f"{GAP} {answer}"), after=reasoning.close, markers=lark.markers)
+    thought = f"({lark.text(reasoning.open)} {lark.text_until('THOUGHT', reasoning.close)} {GAP})?"
+    return Constraint(lark=lark.written(f"{thought} {answer}"), markers=lark.markers)
+
+
 def _json(schema: str) -> str:
     loaded = json.loads(schema)
     if isinstance(loaded, dict):
@@ -67,30 +78,21 @@ def _json(schema: str) -> str:
 
 
 def _answer(
-    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], thinking: Thinking, *, schema: str | None
+    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, thinking: Thinking, schema: str | None
 ) -> Constraint:
     """Calls of `tools` in the model's own way of writing them, or words that conform to `schema` where that is given."""
     several = request.parallel_tool_calls and not _names_one(request)
     if spec.channels is not None:
         channels = ChannelGrammar(spec, spec.channels, tools)
         words = channels.lark.rule("answer", _json(schema)) if schema is not None else None
-        return _written(channels.answer(words), channels.lark, "")
+        return Constraint(lark=channels.lark.written(channels.answer(words)), markers=channels.lark.markers)
     if tools and spec.tools is None:
         raise UnsupportedContent("Hearth knows no tool calls for this model's chat template.", param="tools")
     lark = Lark()
     choices = [CallGrammar(spec.tools, tools, lark).calls(several=several)] if tools and spec.tools else []
     if schema is not None:
         choices.append(_with_markers(lark, lark.rule("answer", _json(schema)), spec.content))
-    answer = f"({' | '.join(choices)})"
-    match thinking:
-        case Thinking.BEGUN if spec.reasoning:
-            return _written(f"{GAP} {answer}", lark, spec.reasoning.close)
-        case Thinking.EXPECTED if spec.reasoning:
-            # A model that does not think this time must not be free for ever.
-            thought = f"({lark.text(spec.reasoning.open)} {lark.text_until('THOUGHT', spec.reasoning.close)} {GAP})?"
-            return _written(f"{thought} {answer}", lark, "")
-        case _:
-            return _written(answer, lark, "")
+    return _behind_reasoning(f"({' | '.join(choices)})", lark, spec.reasoning, thinking)
 
 
 def _names_one(request: ChatRequest) -> bool:
@@ -103,10 +105,6 @@ def _with_markers(lark: Lark, answer: str, content: ContentSyntax | None) -> str
         return answer
     close = f"({lark.text(content.close)})?" if content.close else ""
     return f"({lark.text(content.open)})? {answer} {close}"
-
-
-def _written(start: str, lark: Lark, after: str) -> Constraint:
-    return Constraint(lark=lark.written(start), after=after, markers=lark.markers)
 
 
 def _possible_calls(

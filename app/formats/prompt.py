@@ -19,7 +19,7 @@ from app.formats.spec import ToolSyntax
 from app.formats.template import ChatTemplate
 from app.formats.traits import TemplateTraits
 
-__all__ = ["begun_answer", "render_prompt"]
+__all__ = ["begun_answer", "plain_prompt", "render_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ def render_prompt(
             param="messages",
         )
     return _segments(whole, painter.pictures)
+
+
+def plain_prompt(template: ChatTemplate, traits: TemplateTraits, request: ChatRequest, syntax: ToolSyntax | None = None) -> str:
+    """The text of `render_prompt`. Raises the same."""
+    return _Painter(template, traits, request, syntax).paint(_Unmarked).text
 
 
 def _is_risky(text: str, looked_for: re.Pattern[str] | None) -> bool:

@@ -178,24 +178,28 @@ def thinks(**args: bool) -> ChatRequest:
     return ask("Hi", output=JsonObjectFormat(), template_args=args)
 
 
-def test_the_grammar_waits_for_the_end_of_reasoning_that_the_prompt_has_begun() -> None:
+def test_the_grammar_waits_for_the_end_of_reasoning_that_the_prompt_began() -> None:
     constraint = formatted(templates.OPENS_THINKING).constraint(thinks())
     assert constraint is not None
     assert constraint.after == "</think>"
     assert takes(constraint, '\n\n{"a": 1}')
 
 
-def test_reasoning_that_is_expected_may_come_first_but_need_not(ember: ChatFormat) -> None:
-    for chat_format, request in (
-        (ember, thinks(enable_thinking=True)),
-        (formatted(templates.THINKS_BY_DEFAULT), thinks()),
-    ):
+def test_a_model_that_may_think_thinks_first_or_not_at_all(ember: ChatFormat) -> None:
+    for chat_format, request in ((ember, thinks(enable_thinking=True)), (formatted(templates.THINKS_BY_DEFAULT), thinks())):
         constraint = chat_format.constraint(request)
-        assert constraint is not None
-        assert constraint.after == ""
-        assert takes(constraint, '<think>\nIs {"a"} right? < Yes.\n</think>\n\n{"a": 1}')
         assert takes(constraint, '{"a": 1}')
+        assert takes(constraint, '<think>\nHm, {"b" < 2}.\n</think>\n\n{"a": 1}')
+        assert not takes(constraint, "<think>\nHm.")
+        assert not takes(constraint, "<think>\nHm.\n</think>\n\nOne.")
         assert not takes(constraint, 'Well: {"a": 1}')
+
+
+def test_a_call_that_must_be_made_may_follow_reasoning(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", **REQUIRED, template_args={"enable_thinking": True}))
+    assert takes(constraint, CLOCK_CALL)
+    assert takes(constraint, f"<think>\nNow.\n</think>\n\n{CLOCK_CALL}")
+    assert not takes(constraint, "<think>\nNow.\n</think>\n\nIt is late.")
 
 
 def test_the_grammar_binds_at_once_where_the_model_does_not_think(ember: ChatFormat) -> None:
