@@ -11,6 +11,7 @@ from app.domain.messages import Message
 __all__ = [
     "AutoToolChoice",
     "ChatRequest",
+    "ChoiceFormat",
     "CompletionRequest",
     "Effort",
     "EmbeddingRequest",
@@ -18,6 +19,7 @@ __all__ = [
     "FinishReason",
     "Finished",
     "GenerationEvent",
+    "GrammarFormat",
     "JsonObjectFormat",
     "JsonSchemaFormat",
     "NamedToolChoice",
@@ -26,6 +28,7 @@ __all__ = [
     "PrefillProgress",
     "ReasoningChoice",
     "ReasoningDelta",
+    "RegexFormat",
     "RerankRequest",
     "RerankResult",
     "SamplerStep",
@@ -183,13 +186,43 @@ class JsonObjectFormat:
 
 @dataclass(frozen=True, slots=True)
 class JsonSchemaFormat:
-    """JSON that conforms to `schema`, a JSON Schema as JSON text."""
+    """JSON that conforms to `schema`, a JSON Schema as JSON text.
+
+    `strict` refuses a schema of which a part can't be enforced while the answer is written; otherwise the finished answer is
+    checked. `param` is what the request calls it, here and below.
+    """
 
     schema: str
     name: str = "response"
+    strict: bool = False
+    param: str = "response_format"
 
 
-OutputFormat: TypeAlias = TextFormat | JsonObjectFormat | JsonSchemaFormat
+@dataclass(frozen=True, slots=True)
+class RegexFormat:
+    """Text that `pattern`, a regular expression of Rust's kind, matches as a whole."""
+
+    pattern: str
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFormat:
+    """One of `choices`."""
+
+    choices: tuple[str, ...]
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarFormat:
+    """Text of a grammar, in llama.cpp's GBNF or in llguidance's dialect of Lark."""
+
+    grammar: str
+    param: str
+
+
+OutputFormat: TypeAlias = TextFormat | JsonObjectFormat | JsonSchemaFormat | RegexFormat | ChoiceFormat | GrammarFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,11 +469,15 @@ class ToolArgumentsDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Always the last event of a stream that did not raise."""
+    """Always the last event of a stream that did not raise.
+
+    `schema_error` says how the answer fails the schema that was asked for, in a part that could not be enforced.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
+    schema_error: str | None = None
 
 
 GenerationEvent: TypeAlias = PrefillProgress | ReasoningDelta | TextDelta | ToolCallStarted | ToolArgumentsDelta | Finished

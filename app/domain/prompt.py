@@ -61,7 +61,7 @@ class Constraint:
     text, or both.
 
     `markers` are texts to which `lark` gives a rule each (`marker_0: "<tool_call>"`): in many vocabularies they are one special
-    token, which no string matches, so a vocabulary takes `lark_for` itself.
+    token, which no string matches, so a vocabulary takes `lark_for` itself. `param` is what the request calls the grammar.
     """
 
     json_schema: str | None = None
@@ -70,6 +70,7 @@ class Constraint:
     markers: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     aside: tuple[str, str] | None = None
+    param: str = "response_format"
 
     def lark_for(self, special_token: Callable[[str], int | None]) -> str:
         """`lark` for a vocabulary; `special_token` gives the id of the one special token that a text is, or None."""

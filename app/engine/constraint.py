@@ -23,7 +23,6 @@ _LIMITS = llguidance.LLParserLimits(**GRAMMAR_LIMITS)
 _JSON_OPTIONS = {"whitespace_pattern": r"[ \n\t]{1,24}"}
 _MAX_BLANKS = 4
 _MAX_TEXT = 2_000_000
-_PARAM = "response_format"
 _MOST_KEPT = 16
 # Larger ones can take many megabytes.
 _LONGEST_KEPT = 100_000
@@ -50,7 +49,7 @@ class ConstraintCompiler:
         self._tokenizer.close()
 
     def compile(self, constraint: Constraint) -> AnswerConstraint:
-        """Raises InvalidRequest naming `response_format`, with llguidance's own explanation."""
+        """Raises InvalidRequest naming the constraint's `param`, with llguidance's own explanation."""
         matcher = self._compiled.pop(constraint, None)
         if matcher is None:
             matcher = self._new_matcher(constraint)
@@ -67,10 +66,11 @@ class ConstraintCompiler:
         if not matcher.is_error():
             # The first mask is the most expensive one, and shows whether anything conforms at all.
             matcher.compute_bitmask()
-        if matcher.is_error() and "NoExtension" in matcher.get_error():
-            raise InvalidRequest("The schema can't be used: no answer conforms to it.", param=_PARAM)
         if matcher.is_error():
-            raise InvalidRequest(f"The schema can't be used: {_first_line(matcher.get_error())}", param=_PARAM)
+            what = "grammar" if constraint.lark else "schema"
+            said = matcher.get_error()
+            why = "no answer conforms to it." if "NoExtension" in said else _first_line(said)
+            raise InvalidRequest(f"The {what} can't be used: {why}", param=constraint.param)
         return matcher
 
     def _special_token(self, text: str) -> int | None:
@@ -208,16 +208,17 @@ class AnswerConstraint:
 def _grammar(constraint: Constraint, special_token: Callable[[str], int | None]) -> str:
     try:
         if constraint.json_schema is not None:
-            load_schema(constraint.json_schema, what="The schema", param=_PARAM)
+            load_schema(constraint.json_schema, what="The schema", param=constraint.param)
             return str(llguidance.LLMatcher.grammar_from_json_schema(constraint.json_schema, defaults=_JSON_OPTIONS))
         lark = constraint.lark_for(special_token)
         if not lark:
-            raise InvalidRequest("A constraint needs a JSON schema or a grammar.", param=_PARAM)
+            raise InvalidRequest("A constraint needs a JSON schema or a grammar.", param=constraint.param)
         if len(lark) > _MAX_TEXT:
-            raise InvalidRequest(f"A grammar may have at most {_MAX_TEXT} characters; this has {len(lark)}.", param=_PARAM)
+            why = f"A grammar may have at most {_MAX_TEXT} characters; this has {len(lark)}."
+            raise InvalidRequest(why, param=constraint.param)
         return str(llguidance.LLMatcher.grammar_from_lark(lark))
     except ValueError as error:
-        raise InvalidRequest(f"The schema can't be used: {_first_line(str(error))}", param=_PARAM) from error
+        raise InvalidRequest(f"The schema can't be used: {_first_line(str(error))}", param=constraint.param) from error
 
 
 def _first_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import llguidance
@@ -13,7 +12,8 @@ from app.domain.prompt import Constraint
 from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_reasoning
 from app.formats.conversation import offered_tools
 from app.formats.lark import Lark
-from app.formats.schemas import is_usable, problem_of, schema_of
+from app.formats.output_grammar import OutputGrammar, output_grammar
+from app.formats.schemas import is_usable, problem_of
 from app.formats.spec import ContentSyntax, FormatSpec, ReasoningSyntax
 from app.formats.thinking import Thinking
 
@@ -39,16 +39,14 @@ def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking
     """Raises InvalidRequest (a schema that is wrong, a tool that was not offered) and UnsupportedContent (no tool calls)."""
     tools = callable_tools(request)
     if _must_call(request):
-        return _answer(request, spec, tools, thinking=thinking, schema=None)
-    schema = schema_of(request.output)
-    if schema is None:
+        return _answer(request, spec, tools, thinking=thinking, words=None)
+    words = output_grammar(request.output)
+    if words is None:
         return _possible_calls(request, spec, tools, thinking=thinking)
-    if (tools and _writes_calls(spec)) or spec.channels or spec.content:
-        return _answer(request, spec, tools if _writes_calls(spec) else (), thinking=thinking, schema=schema)
-    if spec.reasoning and thinking is not Thinking.OFF:
-        lark = Lark()
-        return _behind_reasoning(lark.rule("answer", _json(schema)), lark, spec.reasoning, thinking)
-    return Constraint(json_schema=schema)
+    thinks = spec.reasoning is not None and thinking is not Thinking.OFF
+    if (tools and _writes_calls(spec)) or spec.channels or spec.content or thinks:
+        return _answer(request, spec, tools if _writes_calls(spec) else (), thinking=thinking, words=words)
+    return words.constraint
 
 
 def _must_call(request: ChatRequest) -> bool:
@@ -60,39 +58,36 @@ def _writes_calls(spec: FormatSpec) -> bool:
     return spec.tools is not None or spec.channels is not None
 
 
-def _behind_reasoning(answer: str, lark: Lark, reasoning: ReasoningSyntax | None, thinking: Thinking) -> Constraint:
+def _behind_reasoning(
+    answer: str, lark: Lark, reasoning: ReasoningSyntax | None, thinking: Thinking, *, param: str
+) -> Constraint:
     """`answer`, as models write it behind their reasoning: after an empty line. A model that may think need not."""
-    if reasoning is None or thinking is Thinking.OFF:
-        return Constraint(lark=lark.written(answer), markers=lark.markers)
-    if thinking is Thinking.BEGUN:
-        return Constraint(lark=lark.written(f"{GAP} {answer}"), after=reasoning.close, markers=lark.markers)
-    thought = f"({lark.text(reasoning.open)} {lark.text_until('THOUGHT', reasoning.close)} {GAP})?"
-    return Constraint(lark=lark.written(f"{thought} {answer}"), markers=lark.markers)
-
-
-def _json(schema: str) -> str:
-    loaded = json.loads(schema)
-    if isinstance(loaded, dict):
-        loaded = {**loaded, "x-guidance": {"whitespace_pattern": r"[ \n\t]{1,24}"}}
-    return f"%json {json.dumps(loaded)}"
+    after = ""
+    if reasoning is not None and thinking is Thinking.BEGUN:
+        after, answer = reasoning.close, f"{GAP} {answer}"
+    elif reasoning is not None and thinking is Thinking.EXPECTED:
+        thought = f"({lark.text(reasoning.open)} {lark.text_until('THOUGHT', reasoning.close)} {GAP})?"
+        answer = f"{thought} {answer}"
+    return Constraint(lark=lark.written(answer), after=after, markers=lark.markers, param=param)
 
 
 def _answer(
-    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, thinking: Thinking, schema: str | None
+    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, thinking: Thinking, words: OutputGrammar | None
 ) -> Constraint:
-    """Calls of `tools` in the model's own way of writing them, or words that conform to `schema` where that is given."""
+    """Calls of `tools` in the model's own way of writing them, or `words`."""
+    param = words.param if words else "tools"
     several = request.parallel_tool_calls and not _names_one(request)
     if spec.channels is not None:
         channels = ChannelGrammar(spec, spec.channels, tools)
-        words = channels.lark.rule("answer", _json(schema)) if schema is not None else None
-        return Constraint(lark=channels.lark.written(channels.answer(words)), markers=channels.lark.markers)
+        answer = channels.lark.rule("answer", words.body) if words else None
+        return Constraint(lark=channels.lark.written(channels.answer(answer)), markers=channels.lark.markers, param=param)
     if tools and spec.tools is None:
         raise UnsupportedContent("Hearth knows no tool calls for this model's chat template.", param="tools")
     lark = Lark()
     choices = [CallGrammar(spec.tools, tools, lark).calls(several=several)] if tools and spec.tools else []
-    if schema is not None:
-        choices.append(_with_markers(lark, lark.rule("answer", _json(schema)), spec.content))
-    return _behind_reasoning(f"({' | '.join(choices)})", lark, spec.reasoning, thinking)
+    if words is not None:
+        choices.append(_with_markers(lark, lark.rule("answer", words.body), spec.content))
+    return _behind_reasoning(f"({' | '.join(choices)})", lark, spec.reasoning, thinking, param=param)
 
 
 def _names_one(request: ChatRequest) -> bool:

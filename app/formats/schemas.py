@@ -9,34 +9,40 @@ from typing import Any
 import llguidance
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import JsonObjectFormat, JsonSchemaFormat, OutputFormat, TextFormat, Tool
+from app.domain.generation import Tool
 from app.domain.schema import GRAMMAR_LIMITS, load_schema
+from app.formats.enforced_schema import EnforcedSchema, enforced
 
-__all__ = ["is_usable", "parameters_of", "problem_of", "schema_of"]
+__all__ = ["enforced_schema", "is_usable", "parameters_of", "problem_of"]
 
 # Of grammars that have been looked at.
 _LONGEST_KEPT = 50_000
+_MOST_NAMED = 5
 
 
-def schema_of(output: OutputFormat) -> str | None:
-    """The JSON Schema an answer must conform to; None for free text. Raises InvalidRequest for one that can't be used."""
-    match output:
-        case TextFormat():
-            return None
-        case JsonObjectFormat():
-            return '{"type": "object"}'
-        case JsonSchemaFormat(schema=schema):
-            _require_usable(schema, "The schema", "response_format")
-            return schema
+def enforced_schema(text: str, *, strict: bool, what: str, param: str) -> EnforcedSchema:
+    """What of a schema a grammar can hold an answer to. Raises InvalidRequest for a schema that can't be used at all, and for
+    one that can't be wholly enforced where that is asked for. `what` begins its sentence."""
+    schema = load_schema(text, what=what, param=param)
+    found = _enforced_before(text) if len(text) <= _LONGEST_KEPT else enforced(schema, _compiles)
+    if problem := _schema_problem(found.text):
+        raise InvalidRequest(f"{what} can't be used: {_first_line(problem)}", param=param)
+    if strict and found.left_out:
+        named = ", ".join(found.left_out[:_MOST_NAMED])
+        raise InvalidRequest(
+            f"{what} can't be enforced as 'strict' demands, because of {named}. Leave that out, or 'strict'.", param=param
+        )
+    return found
 
 
 def parameters_of(tool: Tool) -> dict[str, Any]:
-    """The schema of a call's arguments. Raises InvalidRequest for one that can't be used."""
+    """The schema of a call's arguments, as far as a grammar holds them to it. Raises InvalidRequest for one that can't be
+    used, or that is strict and can't be enforced."""
     what = f"The schema of the function '{tool.name}'"
     schema = load_schema(tool.parameters, what=what, param="tools")
-    complete: dict[str, Any] = {"type": "object", **(schema if isinstance(schema, dict) else {})}
-    _require_usable(json.dumps(complete), what, "tools")
-    return complete
+    complete = json.dumps({"type": "object", **(schema if isinstance(schema, dict) else {})})
+    usable: dict[str, Any] = json.loads(enforced_schema(complete, strict=tool.strict, what=what, param="tools").text)
+    return usable
 
 
 def is_usable(tool: Tool) -> bool:
@@ -47,20 +53,25 @@ def is_usable(tool: Tool) -> bool:
     return True
 
 
-def _require_usable(schema: str, what: str, param: str) -> None:
-    """Raises InvalidRequest with llguidance's explanation."""
-    load_schema(schema, what=what, param=param)
-    try:
-        problem = problem_of(llguidance.LLMatcher.grammar_from_json_schema(schema))
-    except ValueError as error:
-        problem = str(error)
-    if problem:
-        raise InvalidRequest(f"{what} can't be used: {problem.strip().splitlines()[0][:300]}", param=param)
-
-
 def problem_of(grammar: str) -> str:
     """What llguidance says against a grammar; "" for nothing. Clients send the same tools with every request."""
     return _found_before(grammar) if len(grammar) <= _LONGEST_KEPT else _found(grammar)
+
+
+def _schema_problem(schema: str) -> str:
+    try:
+        return problem_of(llguidance.LLMatcher.grammar_from_json_schema(schema))
+    except ValueError as error:
+        return str(error)
+
+
+def _compiles(schema: str) -> bool:
+    return not _schema_problem(schema)
+
+
+@lru_cache(maxsize=128)
+def _enforced_before(text: str) -> EnforcedSchema:
+    return enforced(json.loads(text), _compiles)
 
 
 def _found(grammar: str) -> str:
@@ -68,3 +79,7 @@ def _found(grammar: str) -> str:
 
 
 _found_before = lru_cache(maxsize=128)(_found)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300]

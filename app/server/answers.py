@@ -115,6 +115,7 @@ class Answer:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     calls: list[tuple[ToolCallStarted, list[str]]] = field(default_factory=list)
     reason: FinishReason = FinishReason.STOP
+    schema_error: str | None = None
 
     def add(self, event: GenerationEvent) -> None:
         match event:
@@ -129,6 +130,7 @@ class Answer:
                 next(pieces for call, pieces in self.calls if call.index == event.index).append(event.text)
             case Finished():
                 self.reason = event.reason
+                self.schema_error = event.schema_error
             case PrefillProgress():
                 pass
 

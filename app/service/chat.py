@@ -17,8 +17,10 @@ from app.domain.generation import (
 from app.domain.models import Capability, InstalledModel
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import GenerateJob, ModelInfo
-from app.formats.schemas import schema_of
+from app.formats.answer_check import AnswerCheck, answer_check
+from app.formats.output_grammar import output_grammar
 from app.service.answer import AnswerParser, PlainParser, answer_events
+from app.service.checked_answer import checked_events
 from app.service.models import ModelInUse, ModelManager
 
 __all__ = ["ChatService"]
@@ -37,8 +39,8 @@ class ChatService:
         """
         _require_text(await self._models.find(request.model))
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
-            job, parser = await asyncio.to_thread(_chat_job, used, request)
-            async with aclosing(_answer(used, job, parser)) as events:
+            job, parser, check = await asyncio.to_thread(_chat_job, used, request)
+            async with aclosing(checked_events(_answer(used, job, parser), check)) as events:
                 async for event in events:
                     yield event
 
@@ -46,21 +48,21 @@ class ChatService:
         """Continue a text. Control tokens written in it are control tokens, as no template stands between."""
         _require_text(await self._models.find(request.model))
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
-            schema = await asyncio.to_thread(schema_of, request.output)
+            constraint, check = await asyncio.to_thread(_completion_output, request)
             job = GenerateJob(
                 id=_new_id(),
                 prompt=_completion_prompt(used.client.info, request),
                 sampling=request.sampling.over(used.client.info.sampling),
                 max_tokens=request.max_tokens,
                 stop=request.stop,
-                constraint=Constraint(json_schema=schema) if schema is not None else None,
+                constraint=constraint,
                 top_logprobs=request.top_logprobs,
                 # Token ids are what the client wants the model to read, no more.
                 add_special=isinstance(request.prompt, str),
                 owner=request.cache_key,
             )
             try:
-                async with aclosing(_answer(used, job, PlainParser())) as events:
+                async with aclosing(checked_events(_answer(used, job, PlainParser()), check)) as events:
                     async for event in events:
                         yield event
             except ContextOverflow as error:
@@ -93,7 +95,7 @@ def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGe
     return answer_events(used.client.generate(job), parser, finish=lambda: used.client.finish(job.id))
 
 
-def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, AnswerParser]:
+def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, AnswerParser, AnswerCheck | None]:
     """On another thread: rendering a template several times, and compiling a schema, may take long."""
     request = replace(request, reasoning=request.reasoning.over(used.reasoning))
     job = GenerateJob(
@@ -108,7 +110,7 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
         owner=request.cache_key,
         preferred=request.preferred,
     )
-    return job, used.format.parser(request)
+    return job, used.format.parser(request), answer_check(request.output)
 
 
 def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:
@@ -119,6 +121,11 @@ def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment,
         message = f"The model '{used.model.id}' can't hear. Use a model with audio input, or leave the sound out."
         raise UnsupportedContent(message, param="messages")
     return used.format.prompt(request)
+
+
+def _completion_output(request: CompletionRequest) -> tuple[Constraint | None, AnswerCheck | None]:
+    grammar = output_grammar(request.output)
+    return grammar.constraint if grammar else None, answer_check(request.output)
 
 
 def _completion_prompt(info: ModelInfo, request: CompletionRequest) -> tuple[PromptSegment, ...]:

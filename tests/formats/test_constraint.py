@@ -101,7 +101,7 @@ def test_a_json_object_is_an_object(ember: ChatFormat) -> None:
 
 
 def test_a_schema_is_passed_on_as_it_is(ember: ChatFormat) -> None:
-    schema = '{"type": "array", "items": {"type": "integer"}}'
+    schema = '{"type":"array","items":{"type":"integer"}}'
     assert ember.constraint(ask("Hi", output=JsonSchemaFormat(schema))) == Constraint(json_schema=schema)
 
 

@@ -8,14 +8,13 @@ from pydantic import Field, JsonValue
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest
-from app.server.wire.base import SamplingFields, StreamOptions, token_limit
+from app.server.wire.base import StreamOptions, token_limit
 from app.server.wire.messages import WireMessage, domain_messages
+from app.server.wire.output import OutputFields
 from app.server.wire.reasoning import Budget, WireEffort, WireReasoning, reasoning_choice
 from app.server.wire.tools import (
-    ResponseFormat,
     WireTool,
     WireToolChoice,
-    domain_output,
     domain_tool_choice,
     domain_tools,
 )
@@ -26,7 +25,7 @@ __all__ = ["ChatBody", "chat_requests"]
 _RESERVED_ARGS = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
 
 
-class ChatBody(SamplingFields):
+class ChatBody(OutputFields):
     messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -35,7 +34,6 @@ class ChatBody(SamplingFields):
     n: Annotated[int, Field(ge=1, le=16)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: ResponseFormat | None = None
     tools: Annotated[list[WireTool], Field(max_length=128)] | None = None
     tool_choice: WireToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -74,7 +72,7 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
         "messages": domain_messages(body.messages),
         "max_tokens": token_limit(max_tokens=body.max_tokens, max_completion_tokens=body.max_completion_tokens),
         "stop": body.stop_strings,
-        "output": domain_output(body.response_format),
+        "output": body.output,
         "tools": tools,
         "tool_choice": choice,
         "continues": _continues(body),

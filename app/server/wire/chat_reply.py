@@ -16,7 +16,7 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.server.answers import Answer, Tally
-from app.server.wire.reply import ReplyHead, closing_fields, encode, logprob_entry, timings_body, usage_body
+from app.server.wire.reply import ReplyHead, closing_fields, encode, logprob_entry, schema_error_field, timings_body, usage_body
 
 __all__ = ["ChatFrames", "chat_completion"]
 
@@ -30,6 +30,7 @@ def chat_completion(
             "message": _message(answer, reasoning=reasoning),
             "logprobs": _logprobs(answer.logprobs) if logprobs else None,
             "finish_reason": answer.reason.value,
+            **schema_error_field(answer.schema_error),
         }
         for index, answer in enumerate(answers)
     ]
@@ -72,7 +73,7 @@ class ChatFrames:
                 delta = {"index": event.index, "function": {"arguments": event.text}}
                 return self._frame(index, encode({"tool_calls": [delta]}))
             case Finished():
-                return self._frame(index, "{}", reason=f'"{event.reason.value}"', timings=encode(timings_body(event)))
+                return self._end(index, event)
             case PrefillProgress():
                 return b""
 
@@ -81,11 +82,13 @@ class ChatFrames:
             return b""
         return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode()
 
-    def _frame(
-        self, index: int, delta: str, *, logprobs: str = "null", reason: str = "null", timings: str | None = None
-    ) -> bytes:
-        more = f',"timings":{timings}' if timings else ""
-        return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":{reason}}}]{more}}}\n\n'.encode()
+    def _end(self, index: int, finished: Finished) -> bytes:
+        last = {"logprobs": None, "finish_reason": finished.reason.value, **schema_error_field(finished.schema_error)}
+        timings = encode(timings_body(finished))
+        return f'{self._starts[index]}{{}},{encode(last)[1:]}],"timings":{timings}}}\n\n'.encode()
+
+    def _frame(self, index: int, delta: str, *, logprobs: str = "null") -> bytes:
+        return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":null}}]}}\n\n'.encode()
 
 
 def _message(answer: Answer, *, reasoning: bool) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from pydantic import Field
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import CompletionRequest, Finished, GenerationEvent, TextDelta, TokenLogprob
 from app.server.answers import Answer, Tally
-from app.server.wire.base import SamplingFields, StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
-from app.server.wire.reply import ReplyHead, closing_fields, encode, finite, timings_body, usage_body
-from app.server.wire.tools import ResponseFormat, domain_output
+from app.server.wire.base import StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
+from app.server.wire.output import OutputFields
+from app.server.wire.reply import ReplyHead, closing_fields, encode, finite, schema_error_field, timings_body, usage_body
 
 __all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests", "prompts_of"]
 
@@ -22,7 +22,7 @@ _DEFAULT_MAX_TOKENS = 16
 _MAX_CHOICES = 128
 
 
-class CompletionBody(SamplingFields):
+class CompletionBody(OutputFields):
     prompt: str | Annotated[list[str] | list[TokenId] | list[list[TokenId]], Field(min_length=1)]
     suffix: str | None = None
     echo: bool | None = None
@@ -32,7 +32,6 @@ class CompletionBody(SamplingFields):
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit.")] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: ResponseFormat | None = None
 
     @property
     def n_choices(self) -> int:
@@ -64,7 +63,7 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
         "model": body.model,
         "max_tokens": token_limit(max_tokens=_DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens),
         "stop": body.stop_strings,
-        "output": domain_output(body.response_format),
+        "output": body.output,
         "suffix": body.suffix or None,
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
         "keep_alive_s": body.kept_alive_s,
@@ -106,6 +105,7 @@ def _choice(index: int, echo: str, answer: Answer, *, logprobs: int | None) -> d
         "index": index,
         "logprobs": None if logprobs is None else _Offsets(0).shape(answer.logprobs, top=logprobs),
         "finish_reason": answer.reason.value,
+        **schema_error_field(answer.schema_error),
     }
 
 
@@ -155,16 +155,18 @@ class CompletionFrames:
                 told = "null" if self._top is None else encode(self._offsets[index].shape(tokens, top=self._top))
                 return self._frame(index, text, logprobs=told)
             case Finished():
-                return self._frame(index, "", reason=f'"{event.reason.value}"', timings=encode(timings_body(event)))
+                return self._end(index, event)
             case _:
                 return b""
 
     def closing(self, tally: Tally) -> bytes:
         return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode() if self._usage else b""
 
-    def _frame(
-        self, index: int, text: str, *, logprobs: str = "null", reason: str = "null", timings: str | None = None
-    ) -> bytes:
-        more = f',"timings":{timings}' if timings else ""
-        choice = f'{{"text":{encode(text)},"index":{index},"logprobs":{logprobs},"finish_reason":{reason}}}'
-        return f"{self._base}{choice}]{more}}}\n\n".encode()
+    def _end(self, index: int, finished: Finished) -> bytes:
+        last = {"text": "", "index": index, "logprobs": None, "finish_reason": finished.reason.value}
+        choice = encode({**last, **schema_error_field(finished.schema_error)})
+        return f'{self._base}{choice}],"timings":{encode(timings_body(finished))}}}\n\n'.encode()
+
+    def _frame(self, index: int, text: str, *, logprobs: str = "null") -> bytes:
+        choice = f'{{"text":{encode(text)},"index":{index},"logprobs":{logprobs},"finish_reason":null}}'
+        return f"{self._base}{choice}]}}\n\n".encode()

@@ -77,18 +77,16 @@ _BOOKKEEPING = _no_effect(
         "prompt_cache_options",
     ),
 )
-_FOREIGN_BOUNDS = (
-    *_refused(
-        "Use response_format.", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"
-    ),
-    *_refused("Use response_format.", "structured_outputs"),
+_OUTPUT = _honoured(
+    *("response_format", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
+    "structured_outputs",
 )
 _FOREIGN_SAMPLERS = _no_effect("llama.cpp has dropped this step.", "tfs_z")
 
 CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),
     *_SAMPLING,
-    *_honoured("logprobs", "top_logprobs", "response_format", "tools", "tool_choice", "parallel_tool_calls"),
+    *_honoured("logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls"),
     *_honoured("reasoning_effort", "reasoning", "think", "include_reasoning", "chat_template_kwargs"),
     *_honoured("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
     *_honoured("add_generation_prompt", "continue_final_message"),
@@ -102,17 +100,17 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_refused("Hearth has no moderation model.", "moderation"),
     *_refused("Use tools.", "functions", neutral=([],)),
     *_refused("Use tool_choice.", "function_call", neutral=("none", "auto")),
-    *_FOREIGN_BOUNDS,
+    *_OUTPUT,
     *_FOREIGN_SAMPLERS,
 )
 
 COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
-    *_honoured("response_format", "prompt_cache_key"),
+    *_honoured("prompt_cache_key"),
     *_KEEPING,
     *_BOOKKEEPING,
-    *_FOREIGN_BOUNDS,
+    *_OUTPUT,
     *_FOREIGN_SAMPLERS,
 )
 

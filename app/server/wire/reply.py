@@ -12,7 +12,16 @@ from typing import Any
 from app.domain.generation import Finished, TokenLogprob, Usage
 from app.server.answers import Tally
 
-__all__ = ["ReplyHead", "closing_fields", "encode", "finite", "logprob_entry", "timings_body", "usage_body"]
+__all__ = [
+    "ReplyHead",
+    "closing_fields",
+    "encode",
+    "finite",
+    "logprob_entry",
+    "schema_error_field",
+    "timings_body",
+    "usage_body",
+]
 
 # JSON has no minus infinity; this is what OpenAI sends for a token that could not be.
 _IMPOSSIBLE = -9999.0
@@ -96,6 +105,11 @@ def _ms(seconds: float) -> float:
 
 def _rate(count: int, seconds: float) -> float | None:
     return round(count / seconds, 3) if seconds > 0 and count > 0 else None
+
+
+def schema_error_field(error: str | None) -> dict[str, str]:
+    """What a choice says, as an extension, of an answer that fails its schema."""
+    return {} if error is None else {"schema_error": error}
 
 
 def finite(logprob: float) -> float:

@@ -1,8 +1,7 @@
-"""Tools and output formats as OpenAI writes them, and the way to the domain's."""
+"""Tools as OpenAI writes them, and the way to the domain's."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -10,19 +9,14 @@ from pydantic import Field
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import (
     AutoToolChoice,
-    JsonObjectFormat,
-    JsonSchemaFormat,
     NamedToolChoice,
-    OutputFormat,
-    TextFormat,
     Tool,
     ToolChoice,
 )
 from app.server.wire.base import Part
+from app.server.wire.output import schema_text
 
-__all__ = ["ResponseFormat", "WireTool", "WireToolChoice", "domain_output", "domain_tool_choice", "domain_tools"]
-
-_MAX_SCHEMA_CHARS = 256 * 1024
+__all__ = ["WireTool", "WireToolChoice", "domain_tool_choice", "domain_tools"]
 
 
 class WireFunction(Part):
@@ -66,21 +60,6 @@ class AllowedTools(Part):
 WireToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedFunction | AllowedTools
 
 
-class _JsonSchema(Part):
-    name: str = "response"
-    description: str | None = None
-    json_schema: Annotated[dict[str, Any] | bool | None, Field(alias="schema")] = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Part):
-    """`schema` beside type json_object is an extension."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-    object_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-
-
 def domain_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
     converted = tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools))
     names = [tool.name for tool in converted]
@@ -106,20 +85,6 @@ def domain_tool_choice(choice: WireToolChoice | None, tools: tuple[Tool, ...]) -
             return _mode(choice, tools)
 
 
-def domain_output(wanted: ResponseFormat | None) -> OutputFormat:
-    if wanted is None or wanted.type == "text":
-        return TextFormat()
-    if wanted.type == "json_object":
-        schema = wanted.object_schema
-        return JsonObjectFormat() if schema is None else JsonSchemaFormat(_text(schema, "response_format.schema"))
-    if wanted.json_schema is None:
-        raise InvalidRequest("A response_format of type json_schema needs 'json_schema'.", param="response_format.json_schema")
-    place = "response_format.json_schema.schema"
-    if wanted.json_schema.json_schema is None:
-        raise InvalidRequest("The response_format's json_schema needs 'schema', a JSON Schema.", param=place)
-    return JsonSchemaFormat(_text(wanted.json_schema.json_schema, place), wanted.json_schema.name)
-
-
 def _tool(tool: WireTool, place: str) -> Tool:
     if tool.type != "function":
         raise UnsupportedParameter(
@@ -132,7 +97,7 @@ def _tool(tool: WireTool, place: str) -> Tool:
     return Tool(
         name=function.name,
         description=function.description or "",
-        parameters=_text(schema, f"{place}.function.parameters"),
+        parameters=schema_text(schema, f"{place}.function.parameters"),
         strict=bool(function.strict),
     )
 
@@ -147,10 +112,3 @@ def _known(name: str, tools: tuple[Tool, ...]) -> str:
     if not any(tool.name == name for tool in tools):
         raise InvalidRequest(f"tool_choice names '{name[:100]}', which is not among the tools.", param="tool_choice")
     return name
-
-
-def _text(schema: dict[str, Any] | bool, place: str) -> str:
-    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    if len(text) > _MAX_SCHEMA_CHARS:
-        raise InvalidRequest(f"The JSON Schema is longer than {_MAX_SCHEMA_CHARS // 1024} KiB.", param=place)
-    return text

@@ -62,7 +62,7 @@ def test_fields_without_effect_and_unknown_ones_are_told() -> None:
     assert ignored_fields({"user": "me", "num_ctx": 9, "store": None}, CHAT_FIELDS) == ("user", "num_ctx")
 
 
-@pytest.mark.parametrize(("name", "value"), [("modalities", ["text", "audio"]), ("functions", [{}]), ("grammar", "root ::= x")])
+@pytest.mark.parametrize(("name", "value"), [("modalities", ["text", "audio"]), ("functions", [{}])])
 def test_a_field_that_would_change_the_answer_is_refused(name: str, value: object) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         ignored_fields({name: value}, CHAT_FIELDS)
@@ -85,10 +85,10 @@ async def test_the_answer_names_what_had_no_effect_and_a_refusal_says_which_fiel
     async with serving(tmp_path) as api:
         good = await api.chat(user="me", metadata={"a": "b"}, tfs_z=2)
         streamed = await api.chat(stream=True, user="me")
-        bad = await api.chat(grammar="root ::= x")
+        bad = await api.chat(functions=[{}])
         assert len(api.engine.jobs) == 2
     assert good.headers["x-hearth-ignored"] == "user, metadata, tfs_z"
     assert streamed.headers["x-hearth-ignored"] == "user"
     assert bad.status_code == 400
     assert bad.json()["error"]["code"] == "unsupported_parameter"
-    assert bad.json()["error"]["param"] == "grammar"
+    assert bad.json()["error"]["param"] == "functions"

@@ -9,19 +9,13 @@ from pydantic import TypeAdapter
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import (
     AutoToolChoice,
-    JsonObjectFormat,
-    JsonSchemaFormat,
     NamedToolChoice,
-    OutputFormat,
-    TextFormat,
     Tool,
     ToolChoice,
 )
 from app.server.wire.tools import (
-    ResponseFormat,
     WireTool,
     WireToolChoice,
-    domain_output,
     domain_tool_choice,
     domain_tools,
 )
@@ -37,10 +31,6 @@ def tools(*given: dict[str, Any]) -> tuple[Tool, ...]:
 
 def choice(given: Any, *known: Tool) -> ToolChoice:
     return domain_tool_choice(_CHOICE.validate_python(given), known)
-
-
-def output(given: dict[str, Any] | None) -> OutputFormat:
-    return domain_output(None if given is None else ResponseFormat.model_validate(given))
 
 
 def test_a_function_comes_through_with_its_schema_as_text() -> None:
@@ -98,33 +88,3 @@ def test_a_choice_that_no_tool_fulfils_is_refused(given: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         choice(given)
     assert caught.value.param == "tool_choice"
-
-
-def test_the_three_formats_come_through() -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "number"}}}
-    assert output(None) == output({"type": "text"}) == TextFormat()
-    assert output({"type": "json_object"}) == JsonObjectFormat()
-    wanted = output({"type": "json_schema", "json_schema": {"name": "number", "strict": True, "schema": schema}})
-    assert wanted == JsonSchemaFormat(json.dumps(schema, separators=(",", ":")), "number")
-    assert output({"type": "json_object", "schema": schema}) == JsonSchemaFormat(json.dumps(schema, separators=(",", ":")))
-
-
-def test_the_order_of_properties_is_kept() -> None:
-    schema = {"type": "object", "properties": {"z": {}, "a": {}}}
-    wanted = output({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-    assert isinstance(wanted, JsonSchemaFormat)
-    assert list(json.loads(wanted.schema)["properties"]) == ["z", "a"]
-
-
-@pytest.mark.parametrize(
-    ("given", "param"),
-    [
-        ({"type": "json_schema"}, "response_format.json_schema"),
-        ({"type": "json_schema", "json_schema": {"name": "x"}}, "response_format.json_schema.schema"),
-        ({"type": "json_schema", "json_schema": {"schema": {"d": "x" * 300_000}}}, "response_format.json_schema.schema"),
-    ],
-)
-def test_a_schema_that_is_missing_or_too_long_is_refused(given: dict[str, Any], param: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        output(given)
-    assert caught.value.param == param
