@@ -8,6 +8,9 @@ from app.domain.prompt import ReasoningLimit
 
 __all__ = ["ThoughtLimit"]
 
+# More tokens than it takes to finish a character or a marker.
+_MOST_EXTRA = 16
+
 
 class _Place(enum.Enum):
     BEFORE = enum.auto()
@@ -27,8 +30,17 @@ class ThoughtLimit:
 
     @property
     def is_reached(self) -> bool:
-        """Whether the reasoning has to end here. The token that opened it does not count."""
-        return self._place is _Place.INSIDE and self._n_tokens >= self._limit.n_tokens
+        """Whether the reasoning has to end here. The token that opened it does not count.
+
+        A character is finished first, and so is what may become the closing marker.
+        """
+        extra = self._n_tokens - self._limit.n_tokens
+        return self._place is _Place.INSIDE and extra >= 0 and (extra >= _MOST_EXTRA or not self._is_unfinished)
+
+    @property
+    def _is_unfinished(self) -> bool:
+        begun = any(self._tail.endswith(self._close[:size]) for size in range(1, len(self._close)))
+        return begun or _ends_inside_character(self._tail)
 
     def read(self, piece: bytes) -> None:
         if self._place is _Place.BEHIND:
@@ -44,8 +56,19 @@ class ThoughtLimit:
             self._tail = self._tail[-len(self._close) :]
 
     def _look_for_opening(self) -> None:
-        begun = self._tail.lstrip()
-        if begun.startswith(self._open):
-            self._place, self._tail = _Place.INSIDE, begun[len(self._open) :]
-        elif not self._open.startswith(begun):
+        begun, opening = self._tail.lstrip(), self._open.lstrip()
+        if begun.startswith(opening):
+            self._place, self._tail = _Place.INSIDE, begun[len(opening) :]
+        elif not opening.startswith(begun):
             self._place, self._tail = _Place.BEHIND, b""
+
+
+def _ends_inside_character(data: bytes) -> bool:
+    """Whether UTF-8 that ends here lacks bytes of its last character."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            return back < (4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2)
+        if byte < 0x80:
+            return False
+    return False

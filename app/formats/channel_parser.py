@@ -47,6 +47,7 @@ class ChannelParser:
         self._ends = Markers((*channels.ends, channels.start))
         self._starts = Markers((channels.start,))
         self._called = False
+        self._header_tokens = 0
         self._reasoning_tokens = 0
         self._arguments: JsonReader | None = None
         self._name = ""
@@ -71,7 +72,11 @@ class ChannelParser:
         before = self._state
         self._out.receive(piece)
         self._advance(piece.text, last=False)
-        self._reasoning_tokens += _State.REASONING in (before, self._state)
+        self._header_tokens += before is _State.HEADER
+        if _State.REASONING in (before, self._state):
+            self._reasoning_tokens += self._header_tokens or 1
+        if self._state is not _State.HEADER:
+            self._header_tokens = 0
         return self._out.take()
 
     def finish(self) -> tuple[Delta, ...]:

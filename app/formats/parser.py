@@ -63,6 +63,7 @@ class OutputParser:
         self._skip = BLANKS if in_reasoning else ""
         self._section: CallSection | None = None
         self._called = False
+        self._opening_tokens = 0
         self._reasoning_tokens = 0
         self._state = _State.CONTENT
         if spec.reasoning:
@@ -88,7 +89,11 @@ class OutputParser:
         before = self._state
         self._out.receive(piece)
         self.advance(piece.text, last=False)
-        self._reasoning_tokens += _State.REASONING in (before, self._state)
+        self._opening_tokens += before is _State.START
+        if _State.REASONING in (before, self._state):
+            self._reasoning_tokens += self._opening_tokens or 1
+        if self._state is not _State.START:
+            self._opening_tokens = 0
         return self._out.take()
 
     def finish(self) -> tuple[Delta, ...]:

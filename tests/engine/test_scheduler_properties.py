@@ -18,7 +18,7 @@ from PIL import Image
 
 from app.domain.errors import AppError, EngineBusy
 from app.domain.generation import FinishReason, SamplingParams
-from app.domain.prompt import Picture, PromptSegment, TokenIds
+from app.domain.prompt import Picture, PromptSegment, ReasoningLimit, TokenIds
 from app.engine.decoder import DecodeResult, MemoryKind, PictureTokens
 from app.engine.drafts import Drafter, NgramDrafter
 from app.engine.generation import Generation, PreparedGeneration
@@ -48,6 +48,7 @@ _TRUNKS = (
     (5,),
 )
 _OWNERS = (None, None, "anna", "ben")
+CLOSING = "\n)\n"
 
 
 def answer(tokens: Sequence[int]) -> int:
@@ -58,17 +59,20 @@ def answer(tokens: Sequence[int]) -> int:
     return END if value % 29 == 0 else ord("a") + value % 5
 
 
-def solo(tokens: Sequence[int], max_tokens: int) -> tuple[list[int], FinishReason]:
-    """What is written when nothing else happens."""
+def solo(tokens: Sequence[int], max_tokens: int, budget: int | None) -> tuple[list[int], FinishReason]:
+    """What is written when nothing else happens; after `budget` tokens CLOSING is put in."""
     row, written = list(tokens), list[int]()
     while True:
-        token = answer(row)
-        if token == END:
-            return written, FinishReason.STOP
-        row.append(token)
-        written.append(token)
-        if len(written) == max_tokens or len(row) >= LIMIT:
-            return written, FinishReason.LENGTH
+        closed = len(written) == budget
+        wanted = [*CLOSING.encode()] if closed else [answer(row)]
+        budget = None if closed else budget
+        for token in wanted:
+            if token == END:
+                return written, FinishReason.STOP
+            row.append(token)
+            written.append(token)
+            if len(written) == max_tokens or len(row) >= LIMIT:
+                return written, FinishReason.LENGTH
 
 
 class GridProjector(FakeProjector):
@@ -213,6 +217,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         owner=st.sampled_from(_OWNERS),
         preferred=st.booleans(),
         logprobs=st.booleans(),
+        budget=st.sampled_from([None, None, 0, 1, 7]),
     )
     def submit(
         self,
@@ -224,27 +229,36 @@ class SchedulerMachine(RuleBasedStateMachine):
         owner: str | None,
         preferred: bool,
         logprobs: bool,
+        budget: int | None,
     ) -> None:
         pictures: list[PromptSegment] = []
         for height in heights:
             pictures += [picture(height), TokenIds((9,))]
-        self._ask((TokenIds(trunk), *pictures, TokenIds(tuple(tail))), n, max_tokens, owner, preferred, logprobs)
+        self._ask((TokenIds(trunk), *pictures, TokenIds(tuple(tail))), n, max_tokens, owner, preferred, logprobs, budget)
 
     @precondition(lambda self: self.past)
     @rule(pick=st.integers(0, 100), cut=st.integers(0, 3), tail=st.lists(st.integers(1, 6), min_size=1, max_size=8))
     def follow_up(self, pick: int, cut: int, tail: list[int]) -> None:
         """A conversation that goes on, or departs from what it was shortly before its end."""
         before = self.past[pick % len(self.past)]
-        self._ask((TokenIds((*before[: len(before) - cut], *tail)),), 1, 10, _OWNERS[pick % len(_OWNERS)], False, False)
+        self._ask((TokenIds((*before[: len(before) - cut], *tail)),), 1, 10, _OWNERS[pick % len(_OWNERS)], False, False, None)
 
     def _ask(
-        self, prompt: tuple[PromptSegment, ...], n: int, max_tokens: int, owner: str | None, preferred: bool, logprobs: bool
+        self,
+        prompt: tuple[PromptSegment, ...],
+        n: int,
+        max_tokens: int,
+        owner: str | None,
+        preferred: bool,
+        logprobs: bool,
+        budget: int | None,
     ) -> None:
+        reasoning = ReasoningLimit(budget, "(", ")", CLOSING, begun=True) if budget is not None else None
         for _ in range(n):
             self.n_jobs += 1
             greedy = SamplingParams(temperature=0)
             job = GenerateJob(f"j{self.n_jobs}", prompt, greedy, max_tokens, owner=owner, preferred=preferred)
-            job = replace(job, top_logprobs=1 if logprobs else None)
+            job = replace(job, top_logprobs=1 if logprobs else None, reasoning_limit=reasoning)
             try:
                 prepared = self.engine.prepare(job)
             except AppError:
@@ -255,7 +269,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             except EngineBusy:
                 return
             tokens = seen(prepared.prompt, prepared.prompt.ids.tolist())
-            self.running[job.id] = _Expected(job, tokens, *solo(tokens, max_tokens))
+            self.running[job.id] = _Expected(job, tokens, *solo(tokens, max_tokens, budget))
 
     @precondition(lambda self: self.running)
     @rule(pick=st.integers(0, 100))
@@ -375,7 +389,8 @@ class SchedulerMachine(RuleBasedStateMachine):
                 assert expected.got == expected.written[: len(expected.got)]
             case PromptProgress():
                 assert 0 <= event.done <= event.total == len(expected.prompt)
-                assert 0 <= event.reused < event.total
+                # What is put in at once follows a prompt that may have been computed to its end.
+                assert 0 <= event.reused < event.total + (expected.job.reasoning_limit is not None)
             case Done():
                 del self.running[event.id]
                 assert event.usage.completion_tokens == len(expected.got)
@@ -461,6 +476,7 @@ class Walk:
                 owner=choose(_OWNERS),
                 preferred=choose([False, False, True]),
                 logprobs=choose([False, False, True]),
+                budget=choose([None, None, 0, 1, 7]),
             )
         elif x < 0.4 and machine.past:
             machine.follow_up(number(100), number(4), self._tail(8))

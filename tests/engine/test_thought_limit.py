@@ -10,9 +10,9 @@ def limit(n_tokens: int, *, begun: bool = False) -> ThoughtLimit:
     return ThoughtLimit(ReasoningLimit(n_tokens, "<think>", "</think>", "\n</think>\n\n", begun=begun))
 
 
-def reached_after(thought: ThoughtLimit, *pieces: str) -> int | None:
+def reached_after(thought: ThoughtLimit, *pieces: str | bytes) -> int | None:
     for index, piece in enumerate(pieces):
-        thought.read(piece.encode())
+        thought.read(piece.encode() if isinstance(piece, str) else piece)
         if thought.is_reached:
             return index + 1
     return None
@@ -43,6 +43,24 @@ def test_no_reasoning_at_all_is_closed_at_once() -> None:
     assert reached_after(limit(0), "<think>", "a") == 1
 
 
-def test_an_opening_may_begin_with_a_blank() -> None:
-    thought = ThoughtLimit(ReasoningLimit(1, " to=self<|message|>", "<|eom|>", "<|eom|>"))
-    assert reached_after(thought, " to", "=self", "<|message|>", "a", "b") == 4
+def test_a_closing_marker_that_is_being_written_is_left_to_the_model() -> None:
+    assert reached_after(limit(1), "<think>", "a</", "th", "ink>", "b", "c") is None
+    assert reached_after(limit(1), "<think>", "a</", "b>", "c") == 3
+
+
+def test_a_character_is_finished_first() -> None:
+    first, second = "é".encode()[:1], "é".encode()[1:]
+    assert reached_after(limit(1, begun=True), first, second, "a") == 2
+    assert reached_after(limit(1, begun=True), "日".encode()[:2], "日".encode()[2:], "a") == 2
+    assert reached_after(limit(1, begun=True), "é", "a") == 1
+
+
+def test_a_model_that_never_finishes_a_character_is_stopped_all_the_same() -> None:
+    reached = reached_after(limit(1, begun=True), *[b"\xe2"] * 100)
+    assert reached is not None
+    assert reached < 50
+
+
+def test_blanks_before_an_opening_do_not_matter_on_either_side() -> None:
+    spaced = ThoughtLimit(ReasoningLimit(1, " to=self<|message|>", "<|eom|>", "<|eom|>"))
+    assert reached_after(spaced, " to", "=self", "<|message|>", "a", "b") == 4

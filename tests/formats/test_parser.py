@@ -162,6 +162,16 @@ def test_reasoning_tokens_are_counted_with_their_markers() -> None:
     assert parser.reasoning_tokens == 5
 
 
+def test_every_token_of_a_marker_counts() -> None:
+    parser = OutputParser(HERMES, tools=TOOLS)
+    texts = ["\n", "<th", "ink", ">", "a", "</th", "ink>", "\n\n", "b", "c"]
+    deltas_of(parser, [Piece(index, text) for index, text in enumerate(texts)])
+    assert parser.reasoning_tokens == 7
+    parser = OutputParser(HERMES, tools=TOOLS)
+    deltas_of(parser, [Piece(index, text) for index, text in enumerate(["<th", "at", ">", "a"])])
+    assert parser.reasoning_tokens == 0
+
+
 def test_one_call_is_enough_when_calls_may_not_be_parallel() -> None:
     parser = OutputParser(HERMES, tools=TOOLS, parallel_calls=False)
     answer = Answer(deltas_of(parser, pieces(f"{CALL}\n{CALL} and more")))

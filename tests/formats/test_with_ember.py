@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,18 +11,20 @@ import pytest
 from app.domain.generation import (
     AutoToolChoice,
     ChatRequest,
+    Effort,
     JsonSchemaFormat,
     NamedToolChoice,
+    ReasoningChoice,
     SamplingChoice,
     SamplingParams,
     Tool,
 )
 from app.domain.messages import Role
-from app.domain.prompt import ControlText
+from app.domain.prompt import ControlText, Piece
 from app.engine.engine import Engine
 from app.engine.loading import load_engine
 from app.engine.protocol import Done, EngineConfig, GenerateJob, PromptProgress, Tokens
-from app.formats.chat_format import ChatFormat
+from app.formats.chat_format import ChannelParser, ChatFormat, OutputParser
 from tests.formats.talks import WEATHER, Answer, ask, called, result, said, text_of
 
 CLOCK = Tool("get_time", "Tells the time.", WEATHER.parameters)
@@ -39,23 +41,35 @@ def engine(ember_path: Path) -> Iterator[Engine]:
 
 def answer(engine: Engine, ember: ChatFormat, request: ChatRequest, *, max_tokens: int = 80) -> Answer:
     """What Ember answers, and that all of it was told apart."""
+    return answer_of(generated(engine, ember, request, max_tokens=max_tokens), ember.parser(request))
+
+
+def generated(engine: Engine, ember: ChatFormat, request: ChatRequest, *, max_tokens: int = 80) -> list[Piece]:
     job = GenerateJob(
-        "job", ember.prompt(request), request.sampling.over(SamplingParams()), max_tokens, constraint=ember.constraint(request)
+        "job",
+        ember.prompt(request),
+        request.sampling.over(SamplingParams()),
+        max_tokens,
+        constraint=ember.constraint(request),
+        reasoning_limit=ember.reasoning_limit(request),
     )
-    parser = ember.parser(request)
     engine.submit(engine.prepare(job))
-    deltas = []
+    written: list[Piece] = []
     done = False
     while not done:
         for event in engine.step():
             match event:
                 case Tokens(pieces=pieces):
-                    deltas += [delta for piece in pieces for delta in parser.feed(piece)]
+                    written += pieces
                 case Done():
                     done = True
                 case _:
                     assert isinstance(event, PromptProgress), event
-    return Answer([*deltas, *parser.finish()])
+    return written
+
+
+def answer_of(written: Sequence[Piece], parser: OutputParser | ChannelParser) -> Answer:
+    return Answer([*(delta for piece in written for delta in parser.feed(piece)), *parser.finish()])
 
 
 def greedy(question: str, **options: object) -> ChatRequest:
@@ -73,6 +87,53 @@ def test_reasoning_is_told_from_the_answer(engine: Engine, ember: ChatFormat) ->
     assert read.reasoning
     assert read.content
     assert "think>" not in read.reasoning + read.content
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+PROBLEM = "What is 17 + 25?"
+
+
+@pytest.mark.parametrize("budget", [0, 1, 4])
+def test_reasoning_ends_at_its_budget_and_the_answer_follows(engine: Engine, ember: ChatFormat, budget: int) -> None:
+    request = greedy(PROBLEM, reasoning=ReasoningChoice(Effort.ON, budget))
+    written, parser = generated(engine, ember, request), ember.parser(request)
+    read = answer_of(written, parser)
+    assert written[0].text == "<think>"
+    assert bool(read.reasoning) == (budget > 1)
+    assert "think" not in read.reasoning
+    assert read.content.startswith("17 + 25")
+    closing = next(index for index, piece in enumerate(written) if piece.text == "</think>")
+    assert parser.reasoning_tokens == closing + 1 == budget + 3
+
+
+def test_a_large_budget_changes_nothing(engine: Engine, ember: ChatFormat) -> None:
+    free = answer(engine, ember, greedy(PROBLEM, reasoning=ReasoningChoice(Effort.ON)))
+    bound = answer(engine, ember, greedy(PROBLEM, reasoning=ReasoningChoice(Effort.ON, 70)))
+    assert free.reasoning
+    assert (bound.reasoning, bound.content) == (free.reasoning, free.content)
+
+
+def test_a_budget_that_is_never_used_changes_nothing(engine: Engine, ember: ChatFormat) -> None:
+    bound = answer(engine, ember, greedy("Hello!", reasoning=ReasoningChoice(budget=3)))
+    assert (bound.reasoning, bound.content) == ("", answer(engine, ember, greedy("Hello!")).content)
+
+
+@pytest.mark.parametrize("budget", [None, 0, 3])
+def test_json_follows_reasoning_however_long_that_was(engine: Engine, ember: ChatFormat, budget: int | None) -> None:
+    options = {"output": JsonSchemaFormat(json.dumps(SCHEMA)), "reasoning": ReasoningChoice(Effort.ON, budget)}
+    read = answer(engine, ember, greedy(PROBLEM, **options))
+    assert isinstance(json.loads(read.content)["n"], int)
+    assert bool(read.reasoning) == (budget != 0)
+
+
+@pytest.mark.parametrize("choice", [AutoToolChoice.AUTO, AutoToolChoice.REQUIRED])
+@pytest.mark.parametrize("budget", [0, 3])
+def test_a_call_follows_reasoning_that_was_cut(engine: Engine, ember: ChatFormat, choice: AutoToolChoice, budget: int) -> None:
+    wanted = ReasoningChoice(Effort.ON, budget)
+    request = greedy("What is the weather in Rome?", tools=(WEATHER,), tool_choice=choice, reasoning=wanted)
+    read = answer(engine, ember, request)
+    assert read.names == ["get_weather"]
+    assert list(json.loads(read.arguments[0])) == ["city"]
 
 
 def test_a_tool_is_called(engine: Engine, ember: ChatFormat) -> None:
@@ -101,8 +162,7 @@ def test_a_required_call_may_follow_reasoning(engine: Engine, ember: ChatFormat)
 
 
 def test_json_keeps_to_its_schema(engine: Engine, ember: ChatFormat) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
-    read = answer(engine, ember, greedy("Hello!", output=JsonSchemaFormat(json.dumps(schema))))
+    read = answer(engine, ember, greedy("Hello!", output=JsonSchemaFormat(json.dumps(SCHEMA))))
     assert isinstance(json.loads(read.content)["n"], int)
 
 
