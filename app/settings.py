@@ -33,7 +33,7 @@ Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
 KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 
 
-ReasoningEffort: TypeAlias = Literal["auto", "none", "minimal", "low", "medium", "high", "xhigh", "max"]
+ReasoningEffort: TypeAlias = Literal["auto", "none", "on", "minimal", "low", "medium", "high", "xhigh", "max"]
 # Tokens; -1 sets no bound.
 ReasoningBudget: TypeAlias = Annotated[int, Field(ge=-1)]
 

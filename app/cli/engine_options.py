@@ -47,7 +47,7 @@ ReasoningEffortOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--reasoning-effort",
-        metavar="auto|none|minimal|low|medium|high|xhigh|max",
+        metavar="auto|none|on|minimal|low|medium|high|xhigh|max",
         help="How much models think where a request does not say.",
     ),
 ]

@@ -11,7 +11,7 @@ from app.domain.generation import ChatRequest
 from app.server.wire.base import StreamOptions, token_limit
 from app.server.wire.messages import WireMessage, domain_messages
 from app.server.wire.output import OutputFields
-from app.server.wire.reasoning import Budget, WireEffort, WireReasoning, reasoning_choice
+from app.server.wire.reasoning import ReasoningFields
 from app.server.wire.tools import (
     WireTool,
     WireToolChoice,
@@ -25,7 +25,7 @@ __all__ = ["ChatBody", "chat_requests"]
 _RESERVED_ARGS = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
 
 
-class ChatBody(OutputFields):
+class ChatBody(OutputFields, ReasoningFields):
     messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -37,14 +37,6 @@ class ChatBody(OutputFields):
     tools: Annotated[list[WireTool], Field(max_length=128)] | None = None
     tool_choice: WireToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: WireEffort | None = None
-    reasoning: WireReasoning | None = None
-    think: bool | WireEffort | None = None
-    reasoning_budget: Budget | None = None
-    thinking_budget: Budget | None = None
-    thinking_token_budget: Budget | None = None
-    thinking_budget_tokens: Budget | None = None
-    include_reasoning: bool | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
     chat_template_kwargs: dict[str, JsonValue] | None = None
@@ -52,11 +44,6 @@ class ChatBody(OutputFields):
     @property
     def n_choices(self) -> int:
         return self.n or 1
-
-    @property
-    def shows_reasoning(self) -> bool:
-        hidden = self.reasoning is not None and self.reasoning.exclude
-        return not hidden and self.include_reasoning is not False
 
     @property
     def wants_usage(self) -> bool:
@@ -76,7 +63,7 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
         "tools": tools,
         "tool_choice": choice,
         "continues": _continues(body),
-        "reasoning": reasoning_choice(body),
+        "reasoning": body.reasoning_choice,
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "top_logprobs": _top_logprobs(body),
         "template_args": _template_args(body),

@@ -3,73 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Protocol, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import Effort, ReasoningChoice
-from app.server.wire.base import Part
+from app.server.wire.base import Part, WireRequest
 
-__all__ = ["Budget", "WireEffort", "WireReasoning", "reasoning_choice"]
+__all__ = ["ReasoningFields"]
 
-WireEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-Budget: TypeAlias = Annotated[int, Field(ge=-1, le=10_000_000, description="Tokens; -1 sets no bound.")]
+_Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_Budget: TypeAlias = Annotated[int, Field(ge=-1, le=10_000_000, description="Tokens; -1 sets no bound.")]
 
 T = TypeVar("T")
-# Names that only switch reasoning on or off.
-_SWITCHES = {"reasoning.enabled", "think"}
-_BUDGETS = ("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens")
 
 
 class WireReasoning(Part):
     """`exclude` keeps the reasoning out of the answer; the model thinks all the same."""
 
-    effort: WireEffort | None = None
+    effort: _Effort | None = None
     enabled: bool | None = None
-    max_tokens: Budget | None = None
+    max_tokens: _Budget | None = None
     exclude: bool | None = None
 
 
-class _Body(Protocol):
-    @property
-    def reasoning_effort(self) -> WireEffort | None: ...
+class WireThinking(Part):
+    """`adaptive` leaves it to the model."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: _Budget | None = None
+
+
+class ReasoningFields(WireRequest):
+    """One wish in many spellings: OpenAI's, OpenRouter's, Anthropic's, vLLM's, llama-server's and Ollama's."""
+
+    reasoning_effort: _Effort | None = None
+    reasoning: WireReasoning | None = None
+    thinking: WireThinking | None = None
+    think: bool | _Effort | None = None
+    enable_thinking: bool | None = None
+    reasoning_budget: _Budget | None = None
+    thinking_budget: _Budget | None = None
+    thinking_token_budget: _Budget | None = None
+    thinking_budget_tokens: _Budget | None = None
+    include_reasoning: bool | None = None
 
     @property
-    def reasoning(self) -> WireReasoning | None: ...
+    def shows_reasoning(self) -> bool:
+        hidden = self.reasoning is not None and self.reasoning.exclude
+        return not hidden and self.include_reasoning is not False
 
     @property
-    def think(self) -> bool | WireEffort | None: ...
-
-
-def reasoning_choice(body: _Body) -> ReasoningChoice:
-    """Raises InvalidRequest where a request says two different things."""
-    asked = body.reasoning or WireReasoning()
-    efforts = {
-        "reasoning_effort": body.reasoning_effort,
-        "reasoning.effort": asked.effort,
-        "reasoning.enabled": _switched(asked.enabled),
-        "think": _switched(body.think) if isinstance(body.think, bool) else body.think,
-    }
-    budgets: dict[str, int | None] = {"reasoning.max_tokens": asked.max_tokens}
-    budgets |= {name: getattr(body, name) for name in _BUDGETS}
-    effort, budget = _only(efforts), _only(budgets)
-    return ReasoningChoice(
-        Effort(effort) if effort is not None else None, budget if budget is not None and budget >= 0 else None
-    )
-
-
-def _switched(on: bool | None) -> WireEffort | None:
-    """Reasoning that is only switched on is as much as it is by default."""
-    return None if on is None else "medium" if on else "none"
+    def reasoning_choice(self) -> ReasoningChoice:
+        """Raises InvalidRequest where a request says two different things."""
+        asked, thinking = self.reasoning or WireReasoning(), self.thinking
+        effort = _only({
+            "reasoning_effort": self.reasoning_effort,
+            "reasoning.effort": asked.effort,
+            "think": self.think if isinstance(self.think, str) else None,
+        })  # fmt: skip
+        switches = {
+            "reasoning.enabled": asked.enabled,
+            "thinking.type": {"enabled": True, "disabled": False}.get(thinking.type) if thinking else None,
+            "think": self.think if isinstance(self.think, bool) else None,
+            "enable_thinking": self.enable_thinking,
+        }
+        # An effort switches too.
+        on = _only({**switches, "reasoning_effort": effort != "none" if effort is not None else None})
+        budget = _only({
+            "reasoning.max_tokens": asked.max_tokens,
+            "thinking.budget_tokens": thinking.budget_tokens if thinking else None,
+            "reasoning_budget": self.reasoning_budget,
+            "thinking_budget": self.thinking_budget,
+            "thinking_token_budget": self.thinking_token_budget,
+            "thinking_budget_tokens": self.thinking_budget_tokens,
+        })  # fmt: skip
+        switched = None if on is None else Effort.ON if on else Effort.NONE
+        return ReasoningChoice(Effort(effort) if effort is not None else switched, budget)
 
 
 def _only(given: Mapping[str, T | None]) -> T | None:
     """The one value that is given, however often."""
     told = {name: value for name, value in given.items() if value is not None}
-    names = list(told)
-    for name in names[1:]:
-        # That reasoning is on says less than how much of it there shall be.
-        if told[name] != told[names[0]] and not {name, names[0]} & _SWITCHES:
-            raise InvalidRequest(f"'{names[0]}' and '{name}' say different things. Give one of them.", param=name)
-    return told[names[0]] if names else None
+    first = next(iter(told), "")
+    for name, value in told.items():
+        if value != told[first]:
+            raise InvalidRequest(f"'{first}' and '{name}' say different things. Give one of them.", param=name)
+    return told.get(first)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import ChatRequest, Effort, ReasoningChoice, SamplingChoice
+from app.domain.generation import ChatRequest, SamplingChoice
 from app.server.wire.chat import ChatBody, chat_requests
 
 HELLO = {"model": "ember", "messages": [{"role": "user", "content": "Hello"}]}
@@ -48,33 +48,6 @@ def test_log_probabilities_are_asked_for_with_or_without_alternatives() -> None:
     assert request(logprobs=False, top_logprobs=0).top_logprobs is None
     with pytest.raises(InvalidRequest):
         requests(top_logprobs=3)
-
-
-@pytest.mark.parametrize(
-    ("fields", "effort", "budget"),
-    [
-        ({}, None, None),
-        ({"reasoning_effort": "high"}, Effort.HIGH, None),
-        ({"reasoning": {"effort": "low", "max_tokens": 100}}, Effort.LOW, 100),
-        ({"reasoning": {"enabled": False}}, Effort.NONE, None),
-        ({"reasoning": {"enabled": True, "effort": "high"}}, Effort.HIGH, None),
-        ({"think": True}, Effort.MEDIUM, None),
-        ({"think": "low"}, Effort.LOW, None),
-        ({"thinking_budget": 64}, None, 64),
-        ({"reasoning_budget": -1}, None, None),
-        ({"thinking_budget": 5, "thinking_token_budget": 5}, None, 5),
-    ],
-)
-def test_how_much_to_think_may_be_said_in_many_ways(fields: dict[str, Any], effort: Effort | None, budget: int | None) -> None:
-    assert request(**fields).reasoning == ReasoningChoice(effort, budget)
-
-
-@pytest.mark.parametrize(
-    "fields", [{"reasoning_effort": "high", "reasoning": {"effort": "low"}}, {"thinking_budget": 1, "reasoning_budget": 2}]
-)
-def test_two_different_efforts_are_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest, match="different things"):
-        requests(**fields)
 
 
 def test_arguments_of_the_template_come_through() -> None:
