@@ -8,17 +8,19 @@ whatever the file claims, and the time is bounded by `_MAX_ELEMENTS`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, TypeVar
 
 from app.domain.errors import NotAModel
 from app.library.gguf_types import TENSOR_TYPES, TensorType
 
-__all__ = ["Container", "MetadataValue", "Tensor", "read_container"]
+__all__ = ["Container", "MetadataValue", "Tensor", "read_container", "read_texts"]
 
 MetadataValue: TypeAlias = bool | int | float | str | tuple[bool | int | float | str, ...]
+
+_Read = TypeVar("_Read")
 
 _WINDOW_BYTES: Final = 1 << 20
 _MAX_METADATA: Final = 1 << 16
@@ -75,11 +77,23 @@ class Container:
 
 def read_container(path: Path) -> Container:
     """Read the header of a file. Raises NotAModel with a plain reason for anything but a well-formed GGUF of version 2 or 3."""
+    return _read(path, lambda reader: reader.container())
+
+
+def read_texts(path: Path, key: str, places: Collection[int]) -> dict[int, str]:
+    """The texts at these places of an array of texts, also of one that is too long to keep; without those that it lacks.
+
+    Raises NotAModel, as `read_container`.
+    """
+    return _read(path, lambda reader: reader.texts(key, places))
+
+
+def _read(path: Path, what: Callable[[_Reader], _Read]) -> _Read:
     try:
         if path.exists() and not path.is_file():
             raise NotAModel(path, "it is not a file; choose a .gguf file.")
         with path.open("rb", buffering=0) as stream:
-            return _Reader(path, stream).container()
+            return what(_Reader(path, stream))
     except FileNotFoundError as error:
         raise NotAModel(path, "there is no such file.") from error
     except PermissionError as error:
@@ -123,6 +137,26 @@ class _Reader:
             raise self._bad("it holds two tensors of the same name.")
         end = self._window_start + self._at
         return Container(version, metadata, tensors, -(-end // alignment) * alignment)
+
+    def texts(self, wanted: str, places: Collection[int]) -> dict[int, str]:
+        self._version()
+        self._limited(self._u64(), _MAX_TENSORS, "tensors")
+        for _ in range(self._limited(self._u64(), _MAX_METADATA, "metadata entries")):
+            key, kind = self._text(_MAX_NAME_BYTES), self._u32()
+            if key == wanted and kind == _ARRAY:
+                return self._picked(places) if self._u32() == _STRING else {}
+            self._value(kind)
+        return {}
+
+    def _picked(self, places: Collection[int]) -> dict[int, str]:
+        n = self._limited(self._u64(), _MAX_ELEMENTS, "array elements")
+        picked: dict[int, str] = {}
+        at = 0
+        for place in sorted(place for place in set(places) if 0 <= place < n):
+            self._skip_texts(place - at)
+            picked[place] = self._text(_MAX_TEXT_BYTES)
+            at = place + 1
+        return picked
 
     def _version(self) -> int:
         self._fill(8, allow_less=True)
