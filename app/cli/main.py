@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import memory, models, selftest, serve, window
+from app.cli import formats, memory, models, selftest, serve, window
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import AppError
 from app.options import EngineMode, Options
@@ -44,6 +44,7 @@ cli.command("rm")(models.remove)
 cli.command("ps")(models.running_models)
 cli.command("devices")(memory.list_devices)
 cli.command("plan")(memory.plan)
+cli.command("formats")(formats.show_formats)
 cli.command("selftest")(selftest.selftest)
 
 

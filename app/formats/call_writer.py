@@ -8,9 +8,17 @@ from typing import Any
 
 from app.domain.generation import Tool
 from app.domain.messages import ToolCall
-from app.formats.spec import JsonArguments, JsonCall, LiteralArguments, NamedCall, TaggedArguments, ToolSyntax
+from app.formats.spec import (
+    FormatSpec,
+    JsonArguments,
+    JsonCall,
+    LiteralArguments,
+    NamedCall,
+    TaggedArguments,
+    ToolSyntax,
+)
 
-__all__ = ["introduction", "write_calls"]
+__all__ = ["introduction", "write_answer", "write_calls"]
 
 _INTRODUCTION = """\
 You can call functions. Call one whenever it helps to answer; you are given its result then. To call functions, write this and \
@@ -28,6 +36,14 @@ def introduction(tools: Iterable[Tool], syntax: ToolSyntax) -> str:
     return _INTRODUCTION.format(
         example=write_calls(syntax, [_EXAMPLE]).strip(), functions="\n".join(_dumped(function) for function in functions)
     )
+
+
+def write_answer(spec: FormatSpec, call: ToolCall) -> str:
+    """An answer of one call, less what ends answers; "" where the format has no calls."""
+    body = write_calls(spec.tools, [call]) if spec.tools else ""
+    if (channels := spec.channels) is None:
+        return body
+    return f"{channels.call_header.replace('{name}', call.name)}{channels.message}{body or call.arguments}"
 
 
 def write_calls(syntax: ToolSyntax, calls: Iterable[ToolCall]) -> str:

@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from app.domain.errors import UnsupportedContent
-from app.domain.generation import ChatRequest, Effort
-from app.domain.messages import Role
+from app.domain.generation import ChatRequest, Effort, ReasoningChoice
+from app.domain.messages import Role, ToolCall
 from app.domain.models import Capability
 from app.domain.prompt import Constraint, ControlText, PromptSegment, ReasoningLimit
 from app.formats.call_grammar import channel_reasoning, channel_words
+from app.formats.call_writer import write_answer
 from app.formats.channel_parser import ChannelParser
 from app.formats.constraint import constraint_for
 from app.formats.conversation import offered_tools
 from app.formats.derive import derive_spec
+from app.formats.families import Family, family_of
 from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
 from app.formats.prompt import begun_answer, plain_prompt, render_prompt
@@ -25,6 +27,8 @@ from app.formats.thinking import SWITCHES, ReasoningControl, Thinking
 from app.formats.traits import TemplateTraits, traits_of
 
 __all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser"]
+
+_EXAMPLE = ToolCall("call00001", "get_weather", '{"city": "Paris", "days": 2}')
 
 
 class ChatFormat:
@@ -118,9 +122,29 @@ class ChatFormat:
         )
 
     def describe(self) -> dict[str, Any]:
-        """What was found out about the template, as plain values, for people who debug one."""
-        shapes = {name: getattr(self._traits, name) for name in self._traits.__slots__}
-        return {"problem": self._problem, "traits": shapes, **spec_to_json(self._spec)}
+        """What was found out about the template, as plain values, for people who debug one.
+
+        `origins` says of each part of the format where it comes from: the template, the family of that name in the table, or
+        the words that Hearth tells a model of tools. `efforts` are the template arguments that stand for an effort.
+        """
+        family = family_of(self._template.source)
+        efforts = {str(effort): self._reasoning.args(ReasoningChoice(effort)) for effort in Effort}
+        return {
+            "problem": self._problem,
+            "family": family.name if family else None,
+            "origins": self._origins(family),
+            "thinking": self._reasoning.thinking({}).name.lower(),
+            "efforts": {effort: args for effort, args in efforts.items() if args},
+            "example": write_answer(self._spec, _EXAMPLE),
+            "traits": {name: getattr(self._traits, name) for name in self._traits.__slots__},
+            **spec_to_json(self._spec),
+        }
+
+    def _origins(self, family: Family | None) -> dict[str, str]:
+        parts = [name for name in self._spec.__slots__ if getattr(self._spec, name)]
+        origins = {name: family.name if family and name in family.parts else "template" for name in parts}
+        prompted = {"tools": "prompted"} if self._spec.tools and not self._shows_tools else {}
+        return origins | prompted
 
     def _told(self, request: ChatRequest) -> ChatRequest:
         """The request with what its wishes for reasoning mean to the template."""

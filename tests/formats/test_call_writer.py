@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.messages import ToolCall
-from app.formats.call_writer import write_calls
+from app.formats.call_writer import write_answer, write_calls
 from app.formats.derive import derive_spec
-from app.formats.spec import JsonCall
+from app.formats.spec import FormatSpec, JsonCall
 from app.formats.traits import traits_of
 from tests.formats.families import CALLS, FAMILIES, Family
 from tests.formats.real_templates import TEMPLATES, template_of
@@ -30,6 +30,17 @@ def test_what_is_written_is_read_again(family: Family) -> None:
     answer, called = read(family, write_calls(family.spec.tools, GIVEN[: len(expected(family))]))
     assert calls_of(answer) == expected(family)
     assert (answer.content, called) == ("", True)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_an_answer_of_one_call_is_read_again(family: Family) -> None:
+    answer, called = read(family, write_answer(family.spec, GIVEN[0]))
+    assert calls_of(answer) == expected(family)[:1]
+    assert (answer.content, called) == ("", True)
+
+
+def test_where_there_are_no_calls_nothing_is_written() -> None:
+    assert write_answer(FormatSpec(), GIVEN[0]) == ""
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

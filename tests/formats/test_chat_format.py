@@ -172,6 +172,10 @@ def test_a_format_can_describe_itself(ember: ChatFormat) -> None:
     assert described["reasoning"] == {"open": "<think>", "close": "</think>"}
     assert described["tools"]["call"]["open"] == "<tool_call>\n"
     assert described["traits"]["system"] is True
+    assert described["origins"] == {"reasoning": "template", "tools": "template"}
+    assert described["example"].startswith("<tool_call>\n{")
+    assert (described["thinking"], described["efforts"]["high"]) == ("off", {"enable_thinking": True})
+    assert formatted(templates.PLAIN).describe()["origins"] == {"tools": "prompted"}
 
 
 # ------------------------------------------------------------------------------------------------------------- reasoning
