@@ -234,7 +234,8 @@ def _single(text: str, body: _Body) -> ToolSyntax | None:
     opening, closing = text[: body.start].lstrip(), text[body.end :]
     bracketed = isinstance(body.syntax, JsonCall) and opening.rstrip().endswith("[") and closing.lstrip().startswith("]")
     if bracketed:
-        return ToolSyntax(body.syntax, opening, closing.rstrip(), ", ") if opening.strip() != "[" else None
+        is_bare = opening.strip() == "["
+        return ToolSyntax(body.syntax, opening.strip() if is_bare else opening, closing.rstrip(), ", ", at_start=is_bare)
     if not opening.strip():
         # Only the shape of an object shows that it is a call.
         is_json = isinstance(body.syntax, JsonCall) and not closing.strip()
@@ -252,9 +253,11 @@ def _section(text: str, first: _Body, second: _Body) -> ToolSyntax | None:
     section_open, section_close = lead[: len(lead) - len(opening)], _to_first_marker(tail[len(close) :])
     if not section_open.strip():
         section_close = ""
-    if not (section_open + opening).strip() or (section_open + opening).strip() == "[":
-        return None
     syntax = first.syntax
+    if section_open.strip() == "[" and not opening and section_close.strip() == "]":
+        return ToolSyntax(replace(syntax, close=close), "[", "]", between, at_start=True)
+    if not (section_open + opening).strip(" \n["):
+        return None
     if isinstance(syntax, NamedCall) and syntax.numbered:
         prefix = TAG.split(opening)[-1]
         syntax = replace(syntax, id_prefix=prefix if prefix.endswith(".") else "")

@@ -184,7 +184,7 @@ class OutputParser:
             return None
         self._at_start = False
         syntax = self._tools
-        if syntax is not None and begun.startswith("{" if isinstance(syntax.call, JsonCall) else "["):
+        if syntax is not None and begun.startswith(("{", "[") if isinstance(syntax.call, JsonCall) else "["):
             self._begin_calls()
         return text
 

@@ -429,6 +429,11 @@ FAMILIES: tuple[Family, ...] = (
         "[find(text='a \"b\" <c>\\n é', count=7, tags=['x', 'y']), find(text=\"z\", count=-1)]",
     ),
     Family(
+        "xlam",
+        FormatSpec(tools=ToolSyntax(JsonCall(), open="[", close="]", between=", ", at_start=True)),
+        f"[{_json_call(_A)}, {_json_call(_B)}]",
+    ),
+    Family(
         "gemma-4",
         FormatSpec(
             reasoning=ReasoningSyntax("<|channel>thought", "<channel|>"),

@@ -7,7 +7,16 @@ import pytest
 
 from app.formats.derive import derive_spec
 from app.formats.families import families, family_of
-from app.formats.spec import PROMPTED_TOOLS, FormatSpec, JsonCall, NamedCall, ReasoningSyntax, TaggedArguments, ToolSyntax
+from app.formats.spec import (
+    PROMPTED_TOOLS,
+    FormatSpec,
+    JsonCall,
+    LiteralArguments,
+    NamedCall,
+    ReasoningSyntax,
+    TaggedArguments,
+    ToolSyntax,
+)
 from app.formats.spec_json import spec_from_json, spec_to_json
 from app.formats.template import ChatTemplate
 from app.formats.traits import traits_of
@@ -59,6 +68,26 @@ def test_calls_without_markers_stand_at_the_start_if_there_is_one_alone() -> Non
     assert spec(source).tools is None
     single = source.replace("message.tool_calls or []", "(message.tool_calls or [])[:1]")
     assert spec(single).tools == ToolSyntax(JsonCall(), at_start=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "call"),
+    [
+        ("{{ call.function | tojson }}", JsonCall()),
+        (
+            "{{ call.function.name }}({% for name, value in call.function.arguments.items() %}"
+            "{{ name }}={{ value | tojson }}{{ ', ' if not loop.last }}{% endfor %})",
+            NamedCall("", "(", ")", LiteralArguments("python")),
+        ),
+    ],
+)
+def test_calls_in_a_list_that_nothing_else_marks_stand_at_the_start(written: str, call: JsonCall | NamedCall) -> None:
+    calls = f"[{{% for call in message.tool_calls %}}{written}{{{{ ', ' if not loop.last }}}}{{% endfor %}}]"
+    turn = "{% if message.tool_calls %}CALLS{% else %}{{ message.content }}{% endif %}".replace("CALLS", calls)
+    source = templates.PLAIN.replace(
+        "{{ '<|' + message.role + '|>\\n' + message.content + eos_token + '\\n' }}", turn + "<|end|>"
+    )
+    assert spec(source).tools == ToolSyntax(call, "[", "]", ", ", at_start=True)
 
 
 def test_reasoning_is_seen_in_earlier_turns() -> None:

@@ -300,6 +300,13 @@ def test_json_that_is_no_call_of_a_tool_is_the_answer(text: str) -> None:
     assert (answer.content, answer.names) == (text, [])
 
 
+@pytest.mark.parametrize("text", ['[{"name": "unknown", "arguments": {}}]', "[1, 2]", '[{"a": 1}]', "[", "[]", "[link](x)"])
+def test_a_list_that_is_not_of_calls_is_the_answer(text: str) -> None:
+    spec = FormatSpec(tools=ToolSyntax(JsonCall(), open="[", close="]", between=", ", at_start=True))
+    answer = read(text, spec, size=2)
+    assert (answer.content, answer.names) == (text, [])
+
+
 def test_calls_by_shape_may_follow_one_another() -> None:
     spec = FormatSpec(tools=ToolSyntax(JsonCall(arguments_key="parameters"), at_start=True))
     call = '{"name": "get_weather", "parameters": {"city": "Ulm"}}'
