@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from app.chats import MessageState, StoredMessage
 from app.domain.messages import ContentPart, ImagePart, Message, Role, TextPart
@@ -19,8 +20,8 @@ def prompt_messages(
 ) -> tuple[Message, ...]:
     """The conversation as a model is to read it; `picture` gives the bytes of an attachment's sha256.
 
-    Earlier reasoning is left out, as chat templates do. Answers that failed before their first word are left out too, and the
-    questions around them joined, because many templates insist on turns that alternate.
+    Earlier reasoning is given too: the model's template knows how much of it the model is to see. Answers that failed before
+    their first word are left out, and the questions around them joined, because many templates insist on turns that alternate.
     """
     turns: list[Message] = [Message.of(Role.SYSTEM, system_prompt)] if system_prompt.strip() else []
     for stored in messages:
@@ -28,9 +29,9 @@ def prompt_messages(
             continue
         parts = _parts(stored, picture)
         if turns and turns[-1].role is stored.role:
-            turns[-1] = Message(stored.role, (*turns[-1].parts, TextPart("\n\n"), *parts))
+            turns[-1] = replace(turns[-1], parts=(*turns[-1].parts, TextPart("\n\n"), *parts))
         else:
-            turns.append(Message(stored.role, parts))
+            turns.append(Message(stored.role, parts, reasoning=stored.reasoning))
     return tuple(turns)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.domain.errors import ModelLoadFailed
+from app.domain.errors import ModelLoadFailed, NotAModel
 from app.domain.generation import Effort, Pooling, ReasoningChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
-from app.formats import BUILT_IN_TEMPLATES
+from app.formats import BUILT_IN_TEMPLATES, ChatFormat
+from app.library.gguf import read_template
 from app.settings import ModelSettings, Settings
 
-__all__ = ["chat_template", "effective_settings", "engine_config", "is_pinned", "reasoning_default"]
+__all__ = ["chat_template", "effective_settings", "engine_config", "is_pinned", "reasoning_default", "unloaded_format"]
 
 _MB = 1024 * 1024
 _FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
@@ -46,6 +47,15 @@ def chat_template(model_id: str, chosen: str) -> str:
         names = ", ".join(BUILT_IN_TEMPLATES)
         reason = f"the chat template '{chosen}' chosen for it is neither one of {names} nor a text file that can be read."
         raise ModelLoadFailed(model_id, reason) from error
+
+
+def unloaded_format(model: InstalledModel, chosen: Settings) -> ChatFormat:
+    """How a model would talk that is not in memory. Reads its file. Raises ModelLoadFailed."""
+    try:
+        source = chat_template(model.id, chosen.chat_template) if chosen.chat_template else read_template(model.path)
+    except NotAModel as error:
+        raise ModelLoadFailed(model.id, str(error)) from error
+    return ChatFormat.of(source, bos_text="", eos_text="")
 
 
 def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path | None = None) -> EngineConfig:

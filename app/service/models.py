@@ -15,7 +15,8 @@ from typing import Any
 
 from app.domain.durations import FOREVER
 from app.domain.errors import EngineStopped, ModelLoadFailed
-from app.domain.models import InstalledModel, LoadedModel, ModelState
+from app.domain.generation import Effort
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
 from app.domain.observable import Observable
 from app.engine.client import EngineLauncher
 from app.engine.protocol import EngineConfig, ModelInfo
@@ -31,6 +32,7 @@ from app.service.model_config import (
     engine_config,
     is_pinned,
     reasoning_default,
+    unloaded_format,
 )
 from app.service.resident import ModelInUse, Resident
 from app.settings import SettingsStore
@@ -110,6 +112,23 @@ class ModelManager:
             yield replace(resident.in_use, reasoning=reasoning_default(resident.model.id, self._settings.current))
         finally:
             self._release(resident)
+
+    async def thinks(self, name: str) -> bool | None:
+        """Whether a model reasons where a request says nothing of it; None if it can't.
+
+        Its file is read if it is not in memory. Raises ModelNotFound, ModelLoadFailed.
+        """
+        model = await self._library.find(name)
+        chosen = effective_settings(model.id, self._settings.current)
+        resident = self._residents.get(model.id)
+        if resident is not None and resident.state is ModelState.READY and resident.template == chosen.chat_template:
+            chat_format = resident.in_use.format
+        else:
+            chat_format = await asyncio.to_thread(unloaded_format, model, chosen)
+        if Capability.REASONING not in chat_format.capabilities:
+            return None
+        effort = reasoning_default(model.id, self._settings.current).effort
+        return chat_format.thinks_by_default if effort is None else effort is not Effort.NONE
 
     async def load(self, name: str, *, keep_alive_s: float | None = None) -> LoadedModel:
         """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed."""

@@ -116,6 +116,12 @@ class StandInModels:
         self.states: dict[str, LoadedModel] = {}
         self.proceed = asyncio.Event()
         self.fails: AppError | None = None
+        self.thinking: bool | None = True
+        self.asked: list[str] = []
+
+    async def thinks(self, name: str) -> bool | None:
+        self.asked.append(name)
+        return self.thinking
 
     @property
     def loaded(self) -> tuple[LoadedModel, ...]:

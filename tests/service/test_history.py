@@ -28,11 +28,11 @@ def test_an_answer_without_words_is_left_out_and_the_questions_joined() -> None:
     assert message.text == "One?\n\nTwo?"
 
 
-def test_earlier_reasoning_is_left_out_and_the_system_prompt_comes_first() -> None:
+def test_earlier_reasoning_is_given_to_the_template_and_the_system_prompt_comes_first() -> None:
     messages = [kept(Role.USER, "Hello"), kept(Role.ASSISTANT, "Hi", reasoning="They greet me.")]
     system, _user, answer = prompt_messages(messages, system_prompt="Be brief.", picture=bytes.fromhex)
     assert (system.role, system.text) == (Role.SYSTEM, "Be brief.")
-    assert (answer.text, answer.reasoning) == ("Hi", "")
+    assert (answer.text, answer.reasoning) == ("Hi", "They greet me.")
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from app.domain.generation import Pooling
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import Capability, LoadedModel, ModelState
 from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
+from app.library.gguf import read_template
 from app.service.keep_alive import KeepAlive
 from app.service.models import ModelManager
-from app.settings import SettingsStore
+from app.settings import ModelSettings, SettingsStore
 from tests.fakes import FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info
 
 pytestmark = pytest.mark.anyio
@@ -292,6 +293,31 @@ async def test_a_broken_chat_template_is_told_in_the_log(tmp_path: Path, caplog:
     await models.load("a")
     assert "chat template is broken" in caplog.text
     await models.close()
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+async def test_whether_a_model_thinks_is_what_its_template_says_or_what_was_set(
+    tmp_path: Path, ember_path: Path, loaded: bool
+) -> None:
+    template = read_template(ember_path)
+    launcher = FakeLauncher(info=model_info(chat_template=template))
+    settings = SettingsStore(tmp_path / "settings.json")
+    models = ModelManager(FakeLibrary(installed_model("ember", path=ember_path)), launcher, settings)
+    if loaded:
+        await models.load("ember")
+    assert await models.thinks("ember") is False
+    settings.update(reasoning_effort="high")
+    assert await models.thinks("ember") is True
+    settings.update(models={"ember": ModelSettings(reasoning_effort="none")})
+    assert await models.thinks("ember") is False
+    settings.update(models={"ember": ModelSettings(chat_template="chatml", reasoning_effort="on")})
+    assert await models.thinks("ember") is None
+    await models.close()
+
+
+async def test_whether_a_model_thinks_can_not_be_told_without_its_file(bench: Bench) -> None:
+    with pytest.raises(ModelLoadFailed):
+        await bench.models.thinks("a")
 
 
 async def test_a_model_with_a_problem_is_refused_without_trying(bench: Bench) -> None:

@@ -25,12 +25,14 @@ _BUTTON = 36
 class Composer(QFrame):
     """Emits `submitted(text, pictures)` and empties itself; `stop_wanted` while an answer is being written.
 
+    `thinking_wanted(on)` when a person presses Think, which is there only for a model that can.
     `picture_offered` carries a Path or QImage that a person chose, pasted or dropped. Reading it can take seconds, so whoever
     listens does that on another thread, and ends with `add_picture` or `refuse_picture`; nothing is sent until then.
     """
 
     submitted = Signal(str, object)
     stop_wanted = Signal()
+    thinking_wanted = Signal(bool)
     picture_offered = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -60,6 +62,16 @@ class Composer(QFrame):
         self._attach.setAccessibleName(self.tr("Attach a picture"))
         self._attach.setToolTip(self.tr("Attach a picture (or paste one, or drop it here)"))
         self._attach.clicked.connect(self.choose_pictures)
+        self._think = QToolButton()
+        self._think.setObjectName("think")
+        self._think.setProperty("kind", "quiet")
+        self._think.setCheckable(True)
+        self._think.setText(self.tr("Think"))
+        self._think.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._think.setFixedHeight(_BUTTON)
+        self._think.setToolTip(self.tr("Whether the model thinks before it answers"))
+        self._think.toggled.connect(self._colour_thinking)
+        self._think.clicked.connect(self.thinking_wanted)
         self._note = QLabel()
         self._note.setObjectName("note")
         self._note.setWordWrap(True)
@@ -71,11 +83,13 @@ class Composer(QFrame):
         self.setFocusProxy(self._edit)
         self._lay_out()
         self._refresh()
+        self.set_thinking(None)
 
     def _lay_out(self) -> None:
         foot = QHBoxLayout()
         foot.setSpacing(Theme.GAP)
         foot.addWidget(self._attach)
+        foot.addWidget(self._think)
         foot.addWidget(self._note, stretch=1)
         foot.addWidget(self._button)
         column = QVBoxLayout(self)
@@ -168,6 +182,12 @@ class Composer(QFrame):
         self._model_name, self._model_sees = name, sees_pictures
         self._refresh()
 
+    def set_thinking(self, on: bool | None) -> None:
+        """Whether the model thinks before it answers; None for one that can't."""
+        self._think.setVisible(on is not None)
+        self._think.setChecked(bool(on))
+        self._colour_thinking(bool(on))
+
     def say(self, words: str) -> None:
         """Show a sentence until the person goes on."""
         self._said = words
@@ -189,6 +209,9 @@ class Composer(QFrame):
             self.stop_wanted.emit()
         else:
             self.send()
+
+    def _colour_thinking(self, on: bool) -> None:
+        self._think.setIcon(icon("think", role=IconRole.ACCENT if on else IconRole.MUTED))
 
     def _can_send(self) -> bool:
         blind = bool(self._pictures) and not self._model_sees

@@ -22,6 +22,8 @@ QFrame#composer { background: $raised; border: 1px solid $border; border-radius:
 QFrame#composer QPlainTextEdit { background: transparent; border: none; padding: 0 4px; }
 QFrame#composer QToolButton[kind="primary"] { border-radius: 18px; padding: 0; }
 QFrame#composer QToolButton[kind="quiet"] { border-radius: 18px; padding: 0; }
+QFrame#composer QToolButton#think { padding: 0 6px 0 8px; color: $muted; }
+QFrame#composer QToolButton#think:checked { background: $accent_soft; color: $accent_hover; }
 QFrame#composer QLabel#note { color: $warning; font-size: ${caption_pt}pt; }
 QFrame#composer QToolButton#remove { border: none; border-radius: 11px; padding: 3px; background: $hover; }
 QFrame#composer QToolButton#remove:hover, QFrame#composer QToolButton#remove:focus { background: $border; }

@@ -29,6 +29,7 @@ from app.gui.errors import sentence
 from app.gui.theme import Theme
 from app.service.conversations import AnswerOptions, ConversationService, OpenConversation
 from app.service.services import Services
+from app.settings import ModelSettings, SettingsStore
 
 __all__ = ["ChatPage"]
 
@@ -90,6 +91,7 @@ class ChatPage(QWidget):
         self.composer.submitted.connect(self._send)
         self.composer.stop_wanted.connect(self.stop)
         self.composer.picture_offered.connect(self._read_picture)
+        self.composer.thinking_wanted.connect(self._want_thinking)
         self.welcome.tried.connect(self._try)
         self.picker.model_chosen.connect(self._use_model)
         self.picker.problem.connect(self.problem.say)
@@ -307,6 +309,23 @@ class ChatPage(QWidget):
         if model is not None:
             self._model_line.show_model(model.name)
             self.composer.set_model(model.name, sees_pictures=model.can(Capability.VISION))
+        self._ask_thinking(model)
+
+    def _ask_thinking(self, model: InstalledModel | None) -> None:
+        self.composer.set_thinking(None)
+        if model is None or not model.can(Capability.REASONING):
+            return
+        task = self._bridge.submit(self._services.models.thinks(model.id), self)
+        task.succeeded.connect(lambda on: self.composer.set_thinking(on) if self.picker.model == model else None)
+        # What is wrong with a model is told when it is asked something.
+        task.start()
+
+    def _want_thinking(self, on: bool) -> None:
+        model = self.picker.model
+        if model is not None:
+            task = self._bridge.call(lambda: _keep_thinking(self._services.settings, model.id, on=on), self)
+            task.failed.connect(self._say_error)
+            task.start()
 
     def _show_loading(self, state: LoadedModel) -> None:
         view: AnswerView | None = self.transcript.last_answer
@@ -353,6 +372,13 @@ class ChatPage(QWidget):
         sheet = chat_stylesheet(Theme.current())
         if sheet != self.styleSheet():
             self.setStyleSheet(sheet)
+
+
+def _keep_thinking(settings: SettingsStore, model_id: str, *, on: bool) -> None:
+    """For this model, from now on, in the window and for other programs."""
+    models = settings.current.models
+    chosen = models.get(model_id, ModelSettings()).model_copy(update={"reasoning_effort": "on" if on else "none"})
+    settings.update(models={**models, model_id: chosen})
 
 
 async def _kept_picture(conversations: ConversationService, sha256: str, most_px: int) -> tuple[bytes, QImage]:

@@ -32,7 +32,7 @@ FINISHED = Finished(FinishReason.STOP, Usage(10, 20), Timings(0.0, 0.1, 0.5))
 EMBER = a_model(
     "ember", source=ModelSource.BUILT_IN, size_bytes=12_800_000, capabilities=frozenset({Capability.CHAT, Capability.VISION})
 )
-BLIND = a_model("blind-7b")
+BLIND = a_model("blind-7b", capabilities=frozenset({Capability.CHAT, Capability.REASONING}))
 BROKEN = a_model("broken", problem="The file is cut off.")
 
 

@@ -188,3 +188,21 @@ def test_copying_and_pasting_text_works_as_everywhere(composer: Composer, qtbot:
     QApplication.clipboard().setText("two\nlines")
     qtbot.keySequence(edit_of(composer), QKeySequence(QKeySequence.StandardKey.Paste))
     assert composer.text == "two\nlines"
+
+
+def test_thinking_is_offered_for_a_model_that_can(composer: Composer, qtbot: QtBot) -> None:
+    wanted: list[bool] = []
+    composer.thinking_wanted.connect(wanted.append)
+    think = next(each for each in composer.findChildren(QToolButton) if each.text() == "Think")
+    assert not think.isVisible()
+    composer.set_thinking(False)
+    assert think.isVisible()
+    assert not think.isChecked()
+    qtbot.mouseClick(think, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(think, Qt.Key.Key_Space)
+    assert wanted == [True, False]
+    composer.set_thinking(True)
+    assert think.isChecked()
+    assert wanted == [True, False]
+    composer.set_thinking(None)
+    assert not think.isVisible()

@@ -319,3 +319,26 @@ def test_every_control_has_an_accessible_name(page: ChatPage, bench: Bench, qtbo
     nameless = [each for each in controls if not each.accessibleName() and not getattr(each, "text", str)()]
     assert nameless == []
     assert any(isinstance(each, QPushButton) for each in controls)
+
+
+def test_thinking_is_switched_for_one_model_and_kept(page: ChatPage, bench: Bench, qtbot: QtBot) -> None:
+    think = next(each for each in page.composer.findChildren(QAbstractButton) if each.text() == "Think")
+    assert not think.isVisible()
+    page.picker.use("blind-7b")
+    qtbot.waitUntil(think.isVisible)
+    assert think.isChecked()
+    qtbot.mouseClick(think, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "blind-7b" in bench.services.settings.current.models)
+    assert bench.services.settings.current.models["blind-7b"].reasoning_effort == "none"
+    qtbot.mouseClick(think, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bench.services.settings.current.models["blind-7b"].reasoning_effort == "on")
+    page.picker.use("ember")
+    qtbot.waitUntil(lambda: not think.isVisible())
+
+
+def test_a_model_that_turns_out_not_to_think_has_no_switch_for_it(page: ChatPage, bench: Bench, qtbot: QtBot) -> None:
+    cast(Any, bench.services.models).thinking = None
+    page.picker.use("blind-7b")
+    qtbot.waitUntil(lambda: cast(Any, bench.services.models).asked == ["blind-7b"])
+    think = next(each for each in page.composer.findChildren(QAbstractButton) if each.text() == "Think")
+    assert not think.isVisible()
