@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from app.domain.errors import GenerationFailed
 from app.domain.generation import FinishReason, Timings, TokenLogprob, Usage
 from app.domain.prompt import Piece
@@ -89,6 +91,7 @@ class Generation:
         limit = job.reasoning_limit
         self._thought = ThoughtLimit(limit) if limit is not None else None
         self._closing = vocabulary.tokenize(limit.closing, parse_special=True) if limit is not None else []
+        self._refused: int | None = None
         self._n_generated = 0
         self._queued_at = clock()
         self._started_at: float | None = None
@@ -129,6 +132,8 @@ class Generation:
             self._first_token_at = self._clock()
         wanted = self._job.top_logprobs
         original = row.copy() if wanted is not None else row
+        if self._refused is not None:
+            row[self._refused] = -np.inf
         self._sampler.edit(row)
         token = self._choose(row)
         if self._vocabulary.is_eog(token):
@@ -205,6 +210,15 @@ class Generation:
             self._thought = None
             for token in self._closing:
                 self._take(token, None)
+            self._refused = self._second_closing()
+
+    def _second_closing(self) -> int | None:
+        """The token with which a model whose thought was cut might close it again, in the middle of its answer."""
+        limit = self._job.reasoning_limit
+        if limit is None or limit.closing.strip() != limit.close:
+            return None
+        ids = self._vocabulary.tokenize(limit.close, parse_special=True)
+        return ids[0] if len(ids) == 1 and self._vocabulary.is_control(ids[0]) else None
 
     def _take_forced(self) -> None:
         # Without a row of logits there are no log probabilities: who wants them gets every token sampled.

@@ -163,6 +163,23 @@ def test_no_reasoning_is_wanted_where_the_prompt_has_opened_it(vocabulary: Llama
     assert "".join(piece.text for piece in writer.pieces()) == "\n</think>\n\nyes"
 
 
+def test_reasoning_that_was_cut_is_not_closed_a_second_time(vocabulary: LlamaVocabulary) -> None:
+    job = say("a", "", max_tokens=100)
+    writer = _Writer(vocabulary, replace(job, reasoning_limit=thinking(2)))
+    writer.want("<think>a b c</think>d")
+    assert writer.text().count("</think>") == 1
+    writer = _Writer(vocabulary, replace(job, reasoning_limit=thinking(9)))
+    writer.want("<think>a b c</think>d</think>")
+    assert writer.text() == "<think>a b c</think>d</think>"
+
+
+def test_the_end_of_a_message_may_come_again(vocabulary: LlamaVocabulary) -> None:
+    channel = ReasoningLimit(1, "<think>", "</think>", "</think>answer:")
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=100), reasoning_limit=channel))
+    writer.want("<think>a b</think>")
+    assert writer.text().count("</think>") == 2
+
+
 def test_the_grammar_binds_behind_reasoning_that_was_cut(vocabulary: LlamaVocabulary) -> None:
     constraint = Constraint(lark='%llguidance {}\nstart: "yes" | "no"\n', after="</think>")
     job = replace(say("a", "", max_tokens=100), reasoning_limit=thinking(2, begun=True), constraint=constraint)

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from app.domain.generation import Effort, ReasoningChoice
+from app.domain.generation import Effort, JsonObjectFormat, ReasoningChoice
 from app.domain.messages import Role
+from app.domain.prompt import ReasoningLimit
 from app.formats.chat_format import ChatFormat
 from app.formats.derive import derive_spec
 from app.formats.thinking import ReasoningControl, Thinking
 from app.formats.traits import traits_of
 from tests.formats.real_templates import TEMPLATES, template_of
 from tests.formats.talks import WEATHER, Answer, ask, called, pieces, result, said, text_of
+from tests.formats.test_constraint import takes
 
 # "+": the prompt opens the reasoning; "?": the model may; "-": neither. By itself, switched on, switched off. Then what the
 # template is given to think not at all and as much as it can, and what closes a thought.
@@ -85,6 +87,7 @@ REAL: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "poolside-Laguna-XS-2.1": ("-+-", {"enable_thinking": False}, {"enable_thinking": True}, "\n</think>\n"),
     "poolside-Laguna-XS.2": ("-+-", {"enable_thinking": False}, {"enable_thinking": True}, "\n</think>\n"),
     "tencent-Hy3": ("-+-", {}, {"reasoning_effort": "high"}, "</think:opensource>"),
+    "unsloth-Apriel-1.5": ("???", {}, {}, "\n[BEGIN FINAL RESPONSE]\n\n"),
     "upstage-Solar-Open-100B": (
         "??-",
         {"reasoning_effort": "minimal"},
@@ -147,3 +150,32 @@ def test_a_switch_in_the_messages_counts(llama_models: Path) -> None:
     turns = ask(said(Role.SYSTEM, "/no_think"), said(Role.USER, "Hi"))
     assert text_of(chat_format.prompt(turns)).endswith("<think></think>")
     assert Answer(chat_format.parser(turns).feed(pieces("Hello", 9)[0])).content == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "opening", "end", "header"),
+    [
+        ("openai-gpt-oss-120b", "<|channel|>analysis<|message|>", "<|end|>", "<|channel|>final<|message|>"),
+        ("muse-glimmer", " to=self<|message|>", "<|eom|>", " to=user<|message|>"),
+    ],
+)
+def test_a_thought_in_a_channel_is_cut_by_the_message_that_follows(
+    name: str, opening: str, end: str, header: str, llama_models: Path
+) -> None:
+    chat_format = format_of(name, llama_models)
+    request = ask("Hi", reasoning=ReasoningChoice(Effort.NONE), output=JsonObjectFormat())
+    limit = chat_format.reasoning_limit(request)
+    assert limit == ReasoningLimit(0, opening, end, f"{end}<|start|>assistant{header}")
+    written = f'{opening}{limit.closing}{{"a": 1}}'
+    assert takes(chat_format.constraint(request), written)
+    read = Answer(chat_format.parser(request).feed(pieces(written, 1000)[0]))
+    assert (read.reasoning, read.content) == ("", '{"a": 1}')
+    with_tools = ask("Hi", reasoning=ReasoningChoice(budget=9), tools=(WEATHER,))
+    assert chat_format.reasoning_limit(with_tools) == ReasoningLimit(9, opening, end, f"{end}<|start|>assistant")
+
+
+def test_a_model_without_a_switch_that_opens_its_thought_itself_has_it_closed_at_once(llama_models: Path) -> None:
+    chat_format = format_of("Kimi-K2-Thinking", llama_models)
+    request = ask("Hi", reasoning=ReasoningChoice(Effort.NONE))
+    assert text_of(chat_format.prompt(request)).endswith("<|im_middle|>")
+    assert chat_format.reasoning_limit(request) == ReasoningLimit(0, "<think>", "</think>", "\n</think>\n\n")
