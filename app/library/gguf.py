@@ -12,7 +12,7 @@ from typing import Final
 from app.library.gguf_container import Container, Tensor, read_container
 from app.library.gguf_types import FILE_TYPES
 
-__all__ = ["GgufHeader", "GgufKind", "Pooling", "read_header", "read_template"]
+__all__ = ["GgufHeader", "GgufKind", "Pooling", "read_header"]
 
 # Heads that turn an encoder into a classifier or a reranker.
 _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
@@ -78,11 +78,6 @@ def read_header(path: Path) -> GgufHeader:
     return _Facts(read_container(path)).header()
 
 
-def read_template(path: Path) -> str:
-    """The chat template of a model's file; "" if it has none. Raises NotAModel."""
-    return _Facts(read_container(path)).template()
-
-
 class _Facts:
     """Takes typed values out of metadata that may hold anything."""
 
@@ -94,7 +89,7 @@ class _Facts:
     def header(self) -> GgufHeader:
         container = self._container
         kind = self._kind()
-        template = self.template()
+        template = self._template()
         pooling = self._pooling()
         return GgufHeader(
             kind=kind,
@@ -123,9 +118,6 @@ class _Facts:
             description=self._text("general.description"),
             size_label=self._text("general.size_label"),
         )
-
-    def template(self) -> str:
-        return self._text("tokenizer.chat_template")
 
     def _kind(self) -> GgufKind:
         kind = self._text("general.type")
@@ -167,6 +159,9 @@ class _Facts:
 
     def _template_keys(self) -> Iterable[str]:
         return (key for key in self._metadata if key.startswith("tokenizer.chat_template."))
+
+    def _template(self) -> str:
+        return self._text("tokenizer.chat_template")
 
     def _sees(self) -> bool:
         flag = self._metadata.get("clip.has_vision_encoder")

@@ -9,7 +9,7 @@ from app.domain.generation import Effort, Pooling, ReasoningChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
 from app.formats import BUILT_IN_TEMPLATES, ChatFormat
-from app.library.gguf import read_template
+from app.library.stored_template import read_template
 from app.settings import ModelSettings, Settings
 
 __all__ = ["chat_template", "effective_settings", "engine_config", "is_pinned", "reasoning_default", "unloaded_format"]
@@ -52,10 +52,11 @@ def chat_template(model_id: str, chosen: str) -> str:
 def unloaded_format(model: InstalledModel, chosen: Settings) -> ChatFormat:
     """How a model would talk that is not in memory. Reads its file. Raises ModelLoadFailed."""
     try:
-        source = chat_template(model.id, chosen.chat_template) if chosen.chat_template else read_template(model.path)
+        stored = read_template(model.path)
     except NotAModel as error:
         raise ModelLoadFailed(model.id, str(error)) from error
-    return ChatFormat.of(source, bos_text="", eos_text="")
+    source = chat_template(model.id, chosen.chat_template) if chosen.chat_template else stored.source
+    return ChatFormat.of(source, bos_text=stored.bos_text, eos_text=stored.eos_text)
 
 
 def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path | None = None) -> EngineConfig:

@@ -17,7 +17,7 @@ from app.domain.generation import Pooling
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import Capability, LoadedModel, ModelState
 from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
-from app.library.gguf import read_template
+from app.library.stored_template import read_template
 from app.service.keep_alive import KeepAlive
 from app.service.models import ModelManager
 from app.settings import ModelSettings, SettingsStore
@@ -299,8 +299,7 @@ async def test_a_broken_chat_template_is_told_in_the_log(tmp_path: Path, caplog:
 async def test_whether_a_model_thinks_is_what_its_template_says_or_what_was_set(
     tmp_path: Path, ember_path: Path, loaded: bool
 ) -> None:
-    template = read_template(ember_path)
-    launcher = FakeLauncher(info=model_info(chat_template=template))
+    launcher = FakeLauncher(info=model_info(chat_template=read_template(ember_path).source))
     settings = SettingsStore(tmp_path / "settings.json")
     models = ModelManager(FakeLibrary(installed_model("ember", path=ember_path)), launcher, settings)
     if loaded:
