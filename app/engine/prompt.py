@@ -98,11 +98,18 @@ class PromptTokenizer:
     def _as_plain(self, text: str, markers: re.Pattern[str]) -> list[int]:
         """Tokens of a text that spells markers, each cut after its first character."""
         ids: list[int] = []
+        pieces = []
         while found := markers.search(text):
-            cut = found.start() + 1
-            ids += self._vocabulary.tokenize(text[:cut], parse_special=False)
-            text = text[cut:]
-        return ids + self._vocabulary.tokenize(text, parse_special=False)
+            pieces.append(text[: found.start() + 1])
+            text = text[found.start() + 1 :]
+        for piece in (*pieces, text):
+            ids += self._within(piece) if ids else self._vocabulary.tokenize(piece, parse_special=False)
+        return ids
+
+    def _within(self, text: str) -> list[int]:
+        """Tokens of a text behind another one, where no space must be added: that comes before the line break."""
+        skipped = len(self._vocabulary.tokenize("\n", parse_special=False)) if text and self._vocabulary.adds_space else 0
+        return self._vocabulary.tokenize("\n" + text if skipped else text, parse_special=False)[skipped:]
 
     def _checked(self, ids: tuple[int, ...]) -> list[int]:
         n_tokens = self._vocabulary.n_tokens
