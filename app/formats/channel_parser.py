@@ -35,15 +35,22 @@ class ChannelParser:
     """What `OutputParser` is for other formats, and as patient: it never raises, and what is malformed comes out as text."""
 
     def __init__(
-        self, spec: FormatSpec, channels: ChannelSyntax, *, tools: Iterable[Tool] = (), parallel_calls: bool = True
+        self,
+        spec: FormatSpec,
+        channels: ChannelSyntax,
+        *,
+        tools: Iterable[Tool] = (),
+        parallel_calls: bool = True,
+        in_content: bool = False,
     ) -> None:
+        """`in_content` if the prompt ends in the words of an answer."""
         self._syntax = channels
         self._tools = tuple(tools)
         self._spec = spec
         self._parallel_calls = parallel_calls
         self._out = DeltaLedger()
         self._held = ""
-        self._state = _State.HEADER
+        self._state = _State.CONTENT if in_content else _State.HEADER
         self._ends = Markers((*channels.ends, channels.start))
         self._starts = Markers((channels.start,))
         self._called = False

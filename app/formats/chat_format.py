@@ -14,19 +14,19 @@ from app.formats.call_grammar import channel_reasoning, channel_words
 from app.formats.call_writer import write_answer
 from app.formats.channel_parser import ChannelParser
 from app.formats.constraint import constraint_for
-from app.formats.conversation import offered_tools
 from app.formats.derive import derive_spec
 from app.formats.families import Family, family_of
 from app.formats.ledger import Delta
 from app.formats.parser import OutputParser
-from app.formats.prompt import begun_answer, plain_prompt, render_prompt
+from app.formats.prompt import plain_prompt, render_prompt
 from app.formats.spec import PROMPTED_TOOLS, FormatSpec
 from app.formats.spec_json import spec_to_json
 from app.formats.template import CHATML, BrokenTemplate, ChatTemplate
 from app.formats.thinking import SWITCHES, ReasoningControl, Thinking
 from app.formats.traits import TemplateTraits, traits_of
+from app.formats.turns import begun_turn, offered_tools
 
-__all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser"]
+__all__ = ["ChannelParser", "ChatFormat", "Delta", "OutputParser", "template_problem"]
 
 _EXAMPLE = ToolCall("call00001", "get_weather", '{"city": "Paris", "days": 2}')
 
@@ -113,7 +113,13 @@ class ChatFormat:
         """A fresh parser for one answer."""
         tools, channels = offered_tools(request), self._spec.channels
         if channels is not None:
-            return ChannelParser(self._spec, channels, tools=tools, parallel_calls=request.parallel_tool_calls)
+            return ChannelParser(
+                self._spec,
+                channels,
+                tools=tools,
+                parallel_calls=request.parallel_tool_calls,
+                in_content=begun_turn(request) is not None,
+            )
         return OutputParser(
             self._spec,
             tools=tools,
@@ -157,10 +163,12 @@ class ChatFormat:
     def _shown_thinking(self, request: ChatRequest) -> Thinking:
         """What the prompt as the template writes it makes the model do."""
         reasoning = self._spec.reasoning
+        if begun := begun_turn(request):
+            text = begun.text
+            is_open = reasoning and (not text or text.rfind(reasoning.open) > text.rfind(reasoning.close))
+            return Thinking.BEGUN if is_open else Thinking.OFF
         if reasoning is None:
             return self._reasoning.thinking({})
-        if begun := begun_answer(request):
-            return Thinking.BEGUN if begun.rfind(reasoning.open) > begun.rfind(reasoning.close) else Thinking.OFF
         told = self._told(request)
         prompt = plain_prompt(self._template, self._traits, told, self._spec.tools)
         return self._reasoning.thinking(told.template_args, prompt=prompt)
@@ -184,6 +192,15 @@ class ChatFormat:
             raise UnsupportedContent(
                 "Hearth knows no tool calls for this model's chat template. Leave them out of the messages.", param="messages"
             )
+
+
+def template_problem(source: str) -> str | None:
+    """Why a template can't be used, with the line; None if it can."""
+    try:
+        traits_of(ChatTemplate(source, bos_text="", eos_text=""))
+    except BrokenTemplate as error:
+        return str(error)
+    return None
 
 
 def _wants_none(request: ChatRequest) -> bool:

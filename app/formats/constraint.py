@@ -10,12 +10,12 @@ from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
 from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_reasoning
-from app.formats.conversation import offered_tools
 from app.formats.lark import Lark
 from app.formats.output_grammar import OutputGrammar, output_grammar
 from app.formats.schemas import is_usable, problem_of
 from app.formats.spec import ContentSyntax, FormatSpec, ReasoningSyntax
 from app.formats.thinking import Thinking
+from app.formats.turns import offered_tools
 
 __all__ = ["callable_tools", "constraint_for"]
 

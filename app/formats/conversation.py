@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from app.domain.errors import InvalidRequest
-from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
+from app.domain.generation import ChatRequest, NamedToolChoice, Tool
 from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
-from app.formats.call_writer import introduction, write_calls
+from app.formats.call_writer import write_calls
 from app.formats.spec import ToolSyntax
 from app.formats.traits import TemplateTraits
+from app.formats.turns import begun_turn, offered_tools, turns_of
 
-__all__ = ["Conversation", "Media", "Wording", "offered_tools", "texts_of"]
+__all__ = ["Conversation", "Media", "Wording", "texts_of"]
 
 Block = dict[str, Any]
 Media: TypeAlias = ImagePart | AudioPart
@@ -35,6 +36,10 @@ class Wording(Protocol):
         """What stands for a picture or sound."""
         ...
 
+    def stop(self) -> str:
+        """What stands where the prompt ends, behind an answer to go on with."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -52,20 +57,18 @@ class Conversation:
 
         Raises InvalidRequest for tool calls whose arguments the template can't take.
         """
-        turns = _folded(_introduced(request, traits, syntax), traits)
+        turns = turns_of(request, traits, syntax)
         names = {call.id: call.name for turn in turns for call in turn.tool_calls}
         pictures: list[Media] = []
         writer = _Writer(traits, wording, names, pictures, syntax)
         messages = [writer.message(turn) for turn in turns]
-        if not traits.results and any(turn.role is Role.TOOL for turn in turns):
+        if begun := begun_turn(request):
+            key = "content" if begun.text or traits.reasoning_parts else traits.reasoning_key
+            messages[-1][key] = _followed(messages[-1].get(key) or "", wording.stop())
+        if traits.alternates or (not traits.results and any(turn.role is Role.TOOL for turn in turns)):
             messages = _joined(messages)
         tools = [writer.tool(tool) for tool in offered_tools(request)]
         return cls(messages, tools or traits.no_tools, tuple(pictures))
-
-
-def offered_tools(request: ChatRequest) -> tuple[Tool, ...]:
-    """The tools the model is told of: with `tool_choice` none, none of them."""
-    return () if request.tool_choice == AutoToolChoice.NONE else request.tools
 
 
 def texts_of(request: ChatRequest) -> Iterator[str]:
@@ -94,52 +97,31 @@ def _loads(text: str) -> Any:
         return None
 
 
-def _folded(messages: tuple[Message, ...], traits: TemplateTraits) -> tuple[Message, ...]:
-    """The messages with the roles that the template knows."""
-    if traits.system:
-        return messages
-    leading = 0
-    while leading < len(messages) and messages[leading].role in (Role.SYSTEM, Role.DEVELOPER):
-        leading += 1
-    first = next((index for index in range(leading, len(messages)) if messages[index].role is Role.USER), None)
-    if not leading:
-        return messages
-    rules = tuple(part for message in messages[:leading] for part in (*message.parts, TextPart("\n\n")))
-    if first is None:
-        return (Message(Role.USER, rules[:-1]), *messages[leading:])
-    user = messages[first]
-    return (*messages[leading:first], Message(Role.USER, (*rules, *user.parts), name=user.name), *messages[first + 1 :])
-
-
-def _introduced(request: ChatRequest, traits: TemplateTraits, syntax: ToolSyntax | None) -> tuple[Message, ...]:
-    """The messages with a word about the tools, where the template has none for them."""
-    tools = offered_tools(request)
-    if not tools or traits.tools or syntax is None:
-        return request.messages
-    rules = TextPart(introduction(tools, syntax))
-    first, *rest = request.messages
-    if first.role in (Role.SYSTEM, Role.DEVELOPER):
-        return (replace(first, parts=(*first.parts, TextPart("\n\n"), rules)), *rest)
-    return (Message(Role.SYSTEM, (rules,)), *request.messages)
-
-
 def _joined(messages: list[Block]) -> list[Block]:
-    """Neighbouring turns of the user made one: results stand among them, and many templates want turns to alternate."""
+    """Neighbouring turns of one role made one, but those of calls."""
     joined: list[Block] = []
     for message in messages:
         last = joined[-1] if joined else None
-        if last and last["role"] == message["role"] == Role.USER.value:
-            joined[-1] = {**last, "content": _appended(last["content"], message["content"])}
+        is_same = last and last["role"] == message["role"] and message["role"] != Role.TOOL.value
+        if last and is_same and not last.get("tool_calls") and not message.get("tool_calls"):
+            joined[-1] = {**last, "content": _appended(last["content"], message["content"], "\n\n")}
         else:
             joined.append(message)
     return joined
 
 
-def _appended(first: str | list[Block], second: str | list[Block]) -> str | list[Block]:
+def _appended(first: str | list[Block], second: str | list[Block], between: str) -> str | list[Block]:
     if isinstance(first, str) and isinstance(second, str):
-        return f"{first}\n{second}" if first and second else first or second
+        return f"{first}{between}{second}" if first and second else first or second
     as_parts = [content if isinstance(content, list) else [{"type": "text", "text": content}] for content in (first, second)]
-    return [*as_parts[0], {"type": "text", "text": "\n"}, *as_parts[1]]
+    return [*as_parts[0], {"type": "text", "text": between}, *as_parts[1]]
+
+
+def _followed(content: str | list[Block], sign: str) -> str | list[Block]:
+    if isinstance(content, str):
+        return content + sign
+    last = content[-1]
+    return [*content[:-1], {**last, last["type"]: last[last["type"]] + sign}]
 
 
 class _Writer:
@@ -154,6 +136,7 @@ class _Writer:
         syntax: ToolSyntax | None,
     ) -> None:
         self._syntax = syntax
+        self._last_called = "function"
         self._traits = traits
         self._wording = wording
         self._names = names
@@ -166,21 +149,35 @@ class _Writer:
         if role is Role.TOOL and not self._traits.results:
             return self._result(message)
         block: Block = {"role": role.value, "content": self._content(message)}
-        name = message.name or self._names.get(message.tool_call_id or "")
-        if name:
+        if name := self._name(message):
             block["name"] = self._wording.value(name)
-        if message.reasoning and not (message.tool_calls and message.parts and self._traits.reasoning_key == "thinking"):
-            # gpt-oss takes only one of both beside a call.
-            block[self._traits.reasoning_key] = self._wording.content(message.reasoning)
+        if message.reasoning:
+            block |= self._reasoning(message, block["content"])
         if message.tool_call_id is not None:
             block["tool_call_id"] = self._wording.value(message.tool_call_id)
-        if message.tool_calls and not self._traits.calls and self._syntax is not None:
-            block["content"] = _appended(block["content"], write_calls(self._syntax, map(self._plain_call, message.tool_calls)))
-        elif message.tool_calls:
-            block["tool_calls"] = [self._call(call) for call in message.tool_calls]
-            if self._traits.null_content and not message.parts:
-                block["content"] = None
-        return block
+        return self._with_calls(block, message) if message.tool_calls else block
+
+    def _reasoning(self, message: Message, content: str | list[Block]) -> Block:
+        key, reasoning = self._traits.reasoning_key, self._wording.content(message.reasoning)
+        if self._traits.reasoning_parts:
+            words = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            return {"content": [{"type": key, key: reasoning}, *(words if content else [])]}
+        # gpt-oss takes only one of both beside a call.
+        return {} if key == "thinking" and message.tool_calls and message.parts else {key: reasoning}
+
+    def _name(self, message: Message) -> str | None:
+        """Of a result, the function's; some templates can't do without, whatever the ids are."""
+        if message.role is not Role.TOOL:
+            return message.name
+        return message.name or self._names.get(message.tool_call_id or "") or self._last_called
+
+    def _with_calls(self, block: Block, message: Message) -> Block:
+        self._last_called = message.tool_calls[-1].name
+        if not self._traits.calls and self._syntax is not None:
+            written = write_calls(self._syntax, map(self._plain_call, message.tool_calls))
+            return {**block, "content": _appended(block["content"], written, "\n")}
+        content = None if self._traits.null_content and not block["content"] else block["content"]
+        return {**block, "content": content, "tool_calls": [self._call(call) for call in message.tool_calls]}
 
     def _result(self, message: Message) -> Block:
         """As a turn of the user."""
@@ -199,7 +196,10 @@ class _Writer:
         return ToolCall(self._wording.value(call.id), self._wording.value(call.name), written)
 
     def tool(self, tool: Tool) -> Block:
-        function = {"name": tool.name, "description": tool.description, "parameters": _loads(tool.parameters)}
+        parameters = _loads(tool.parameters)
+        if not self._traits.bare_tools:
+            parameters = _described(parameters)
+        function = {"name": tool.name, "description": tool.description, "parameters": parameters}
         return {"type": "function", "function": self._values(function)}
 
     def _call(self, call: ToolCall) -> Block:
@@ -236,6 +236,16 @@ class _Writer:
         texts.append(self._wording.content(gathered))
         as_parts = self._traits.parts and (len(texts) > 1 or not self._traits.strings)
         return [{"type": "text", "text": text} for text in texts if text] if as_parts else "".join(texts)
+
+
+def _described(parameters: Any) -> Any:
+    """A tool's schema with what JSON Schema leaves open."""
+    if not isinstance(parameters, dict):
+        parameters = {}
+    properties = parameters.get("properties")
+    given = properties.items() if isinstance(properties, dict) else ()
+    described = {name: {"description": "", **schema} for name, schema in given if isinstance(schema, dict)}
+    return {"type": "object", "required": [], **parameters, "properties": described}
 
 
 def _no_object(call: ToolCall) -> InvalidRequest:

@@ -56,8 +56,8 @@ class Marks:
     def __init__(self, texts: Iterable[str]) -> None:
         taken = {sign.lower() for text in texts for sign in _SIGNS.findall(text)}
         free = (chr(code) for code in _SIGN_CODES if chr(code) not in taken and _escaped(chr(code)) not in taken)
-        self._characters = "".join(itertools.islice(free, 4))
-        if len(self._characters) < 4:
+        self._characters = "".join(itertools.islice(free, 5))
+        if len(self._characters) < 5:
             raise InvalidRequest("The messages contain every cuneiform sign; leave some of them out.", param="messages")
         self._start_over()
 
@@ -69,10 +69,10 @@ class Marks:
         return marks
 
     def _start_over(self) -> None:
-        self._open, self._close, self._picture, self._end = tuple(self._characters)
+        self._open, self._close, self._picture, self._end, self.stop = tuple(self._characters)
         self._contents: dict[str, int] = {}
         self._forms = {form: sign for sign in self._characters for form in (sign, _escaped(sign))}
-        kinds = "|".join(re.escape(form) for form, sign in self._forms.items() if sign != self._end)
+        kinds = "|".join(re.escape(form) for form, sign in self._forms.items() if sign not in (self._end, self.stop))
         self._finder = re.compile(f"({kinds})([0-9]{{1,9}})(?:{self._end}|{re.escape(_escaped(self._end))})")
 
     def around(self, text: str) -> str:

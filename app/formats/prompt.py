@@ -5,21 +5,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import ChatRequest
-from app.domain.messages import AudioPart, Role, TextPart
+from app.domain.messages import AudioPart
 from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound
 from app.formats.conversation import Conversation, Media, Wording, texts_of
 from app.formats.marks import RISKY, MarkedText, Marks, Run
 from app.formats.spec import ToolSyntax
 from app.formats.template import ChatTemplate
 from app.formats.traits import TemplateTraits
+from app.formats.turns import begun_turn
 
-__all__ = ["begun_answer", "plain_prompt", "render_prompt"]
+__all__ = ["plain_prompt", "render_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class _Unmarked:
 
     def picture(self, index: int) -> str:
         return self.marks.picture(index)
+
+    def stop(self) -> str:
+        return self.marks.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class _Painter:
         self._template = template
         self._traits = traits
         self._syntax = syntax
-        self._begun = begun_answer(request)
+        self._begun = begun_turn(request) is not None
         self._request = request
         self._marks = Marks(texts_of(request))
         self._now = datetime.now().astimezone()
@@ -129,36 +133,15 @@ class _Painter:
             now=self._now,
             add_generation_prompt=not self._begun,
         )
-        marked = marks.read(rendered, cuts=self._template.looked_for)
-        return _up_to(marked, self._begun) if self._begun else marked
-
-
-def begun_answer(request: ChatRequest) -> str:
-    """The text of the last message if that is an answer to go on with; "" if there is none."""
-    last = request.messages[-1] if request.messages else None
-    if last is None or not request.continues or last.role is not Role.ASSISTANT or last.tool_calls:
-        return ""
-    return "".join(part.text for part in last.parts if isinstance(part, TextPart)).strip()
-
-
-def _up_to(marked: MarkedText, begun: str) -> MarkedText:
-    """What comes before the end of `begun` where it stands last. Raises InvalidRequest where it does not stand there."""
-    end = marked.text.rfind(begun) + len(begun)
-    if end < len(begun):
-        raise InvalidRequest(
-            "The model's chat template changes the last message, so that it can't be continued. "
-            "Leave it out, or let it be answered: 'add_generation_prompt': true.",
-            param="messages",
-        )
-    runs: list[Run] = []
-    for run in marked.runs:
-        kept = run.text[:end]
-        end -= len(run.text)
-        if kept or run.picture is not None:
-            runs.append(replace(run, text=kept))
-        if end <= 0:
-            break
-    return replace(marked, runs=tuple(runs))
+        if self._begun:
+            rendered, stop, _ = rendered.rpartition(marks.stop)
+            if not stop:
+                raise InvalidRequest(
+                    "The model's chat template changes the last message, so that it can't be continued. "
+                    "Leave it out, or let it be answered: 'add_generation_prompt': true.",
+                    param="messages",
+                )
+        return marks.read(rendered, cuts=self._template.looked_for)
 
 
 def _segments(marked: MarkedText, pictures: tuple[Media, ...]) -> tuple[PromptSegment, ...]:

@@ -16,9 +16,12 @@ __all__ = ["FUNCTION", "NUMBERS", "QUESTION", "TOOL", "WORDS", "TemplateTraits",
 
 # In this order, where a template looks for several.
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
+# A template that knows only strings prints a list as Python or JSON would.
+_PRINTED_PART = re.compile(r"""['"]text['"]""")
 # Words that no template contains.
 QUESTION = "Qzxq4"
 SYSTEM = "Szxs4"
+ANSWER = "Wzxw4"
 FUNCTION = "Fzxf4"
 RESULT = "Tzxt4"
 WORDS: Mapping[str, Any] = {"azxa4": "Vzxv4"}
@@ -41,28 +44,42 @@ TOOL: Mapping[str, Any] = {
     },
 }
 
+BARE_TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {"name": FUNCTION, "description": "", "parameters": {"properties": {"azxa4": {}, "bzxb4": {"enum": [1]}}}},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateTraits:
     """What a template takes.
 
-    `strings` and `parts`: content as one string, as a list of typed parts. `calls`: tool calls of earlier turns are rendered;
-    their arguments as an object where `argument_objects` is set, else as JSON text. `results`: so are the results of calls.
-    `null_content`: an assistant turn of tool calls alone has `content: null`, else "". `empty_tools`: no tools are an empty
-    list, not null. `reasoning_key`: under which key of a message the template looks for the reasoning of earlier turns.
+    `strings` and `parts`: content as one string, as a list of typed parts. `late_system`: system messages may stand anywhere,
+    and behind one another. `alternates`: two turns of the user may not. `calls`: tool calls of earlier turns are rendered, with
+    arguments as an object where `argument_objects` is set, else as JSON text. `results`: so are the results of calls.
+    `several_calls`: a turn may have more than one call; `spoken_calls`: it may have words, too. `null_content`: an assistant
+    turn of tool calls alone has `content: null`, else "". `bare_tools`: a tool's schema may lack what JSON Schema lets it lack.
+    `empty_tools`: no tools are an empty list, not null. `reasoning_key`: under which key of a message the template looks for
+    the reasoning of earlier turns; with `reasoning_parts`, it is a part of that type, under that key, in the content.
     """
 
     strings: bool = True
     parts: bool = False
     system: bool = True
     developer: bool = False
+    late_system: bool = True
+    alternates: bool = False
     tools: bool = False
     calls: bool = False
     results: bool = False
     argument_objects: bool = False
+    several_calls: bool = True
+    spoken_calls: bool = True
     null_content: bool = False
+    bare_tools: bool = True
     empty_tools: bool = False
     reasoning_key: str = "reasoning_content"
+    reasoning_parts: bool = False
 
     @property
     def no_tools(self) -> list[Any] | None:
@@ -115,25 +132,66 @@ def _traits(template: ChatTemplate, empty_tools: bool) -> TemplateTraits | None:
         return words in (probe(template, turns, tools=tools) or "")
 
     as_parts = probe(template, [replace(found, strings=False).turn("user", QUESTION)], tools=found.no_tools) or ""
-    # A template that knows only strings prints the list as Python or JSON would.
-    parts = QUESTION in as_parts and "'text'" not in as_parts and '"text"' not in as_parts
+    parts = QUESTION in as_parts and not _PRINTED_PART.search(as_parts)
     found = replace(found, strings=shows(QUESTION, USER), parts=parts)
     if not found.strings and not found.parts:
         return None
-    user, developer = found.turn("user", QUESTION), found.turn("developer", SYSTEM)
+    user, answer, system = (found.turn(*turn) for turn in (("user", QUESTION), ("assistant", ANSWER), ("system", SYSTEM)))
     found = replace(
         found,
-        system=shows(SYSTEM, found.turn("system", SYSTEM), user),
-        developer="developer" in template.source and shows(SYSTEM, developer, user),
+        system=shows(SYSTEM, system, user),
+        developer="developer" in template.source and shows(SYSTEM, found.turn("developer", SYSTEM), user),
+        alternates=shows(ANSWER, user, answer, user) and not shows(ANSWER, user, found.turn("user", ANSWER)),
         tools=shows(FUNCTION, user, tools=[TOOL]),
+        reasoning_parts=_takes_thinking_parts(template, found),
     )
-    found = _with_call_shape(template, found)
-    call = tool_call_turn(traits=found) if found.calls else found.turn("assistant", SYSTEM)
+    found = _with_call_shape(template, replace(found, late_system=found.system and _takes_late_systems(template, found)))
     if not (found.tools or found.calls):
         # A template that writes any role may know nothing of this one.
         return found
+    call = tool_call_turn(traits=found) if found.calls else answer
     given = {**found.turn("tool", RESULT), "tool_call_id": "call00001", "name": FUNCTION}
-    return replace(found, results=shows(RESULT, user, call, given, tools=[TOOL] if found.tools else found.no_tools))
+    found = replace(found, results=shows(RESULT, user, call, given, tools=[TOOL] if found.tools else found.no_tools))
+    return _with_limits_of_calls(template, found) if found.calls else found
+
+
+def _takes_thinking_parts(template: ChatTemplate, traits: TemplateTraits) -> bool:
+    """Whether reasoning comes out as a part of the content, and not as the message's own."""
+    user, answer, thought = traits.turn("user", QUESTION), traits.turn("assistant", ANSWER), {traits.reasoning_key: RESULT}
+    as_part = {**answer, "content": [{"type": traits.reasoning_key, **thought}, {"type": "text", "text": ANSWER}]}
+    with_part, with_key = (
+        probe(template, [user, turn], tools=traits.no_tools) or "" for turn in (as_part, {**answer, **thought})
+    )
+    return RESULT not in with_key and RESULT in with_part and ANSWER in with_part and not _PRINTED_PART.search(with_part)
+
+
+def _takes_late_systems(template: ChatTemplate, traits: TemplateTraits) -> bool:
+    """Whether system messages come out, and in their places, behind one another and behind an answer."""
+    user, answer = traits.turn("user", QUESTION), traits.turn("assistant", ANSWER)
+    first, second = traits.turn("system", SYSTEM), traits.turn("system", RESULT)
+    for turns in ([first, second, user], [first, user, answer, second, user]):
+        text = probe(template, turns, tools=traits.no_tools) or ""
+        places = [text.find(word) for word in (SYSTEM, *((ANSWER,) if answer in turns else ()), RESULT)]
+        if -1 in places or places != sorted(places):
+            return False
+    return True
+
+
+def _with_limits_of_calls(template: ChatTemplate, traits: TemplateTraits) -> TemplateTraits:
+    """What the template refuses, or leaves out, of calls that it renders."""
+
+    def called(turn: Mapping[str, Any], tool: Mapping[str, Any], times: int = 1) -> bool:
+        turns, tools = [traits.turn("user", QUESTION), turn], [tool] if traits.tools else traits.no_tools
+        text = probe(template, turns, tools=tools, add_generation_prompt=False) or ""
+        return text.count("Vzxv4", text.rfind(QUESTION)) >= times
+
+    one, two = (tool_call_turn(count, traits=traits) for count in (1, 2))
+    return replace(
+        traits,
+        several_calls=called(two, TOOL, 2),
+        spoken_calls=called({**one, "content": traits.turn("assistant", ANSWER)["content"]}, TOOL),
+        bare_tools=called(one, BARE_TOOL),
+    )
 
 
 def _reasoning_key(source: str) -> str:

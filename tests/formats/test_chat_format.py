@@ -50,7 +50,7 @@ def test_a_template_that_can_render_nothing_is_replaced(source: str, reason: str
 
 def test_a_conversation_that_the_template_refuses_is_an_invalid_request() -> None:
     with pytest.raises(InvalidRequest, match="Roles must alternate") as caught:
-        formatted(templates.NO_SYSTEM).prompt(ask(said(Role.USER, "a"), said(Role.USER, "b")))
+        formatted(templates.NO_SYSTEM).prompt(ask(said(Role.ASSISTANT, "a"), said(Role.USER, "b")))
     assert caught.value.param == "messages"
 
 

@@ -22,6 +22,9 @@ class Shown:
     def picture(self, index: int) -> str:
         return f"p({index})"
 
+    def stop(self) -> str:
+        return "|"
+
 
 def messages(request: ChatRequest, **traits: Any) -> list[dict[str, Any]]:
     return Conversation.of(
@@ -52,7 +55,7 @@ def test_rules_go_into_the_first_question_where_there_is_no_system_role() -> Non
     request = ask(said(Role.SYSTEM, "x"), said(Role.DEVELOPER, "y"), said(Role.USER, "z", name="n"), said(Role.ASSISTANT, "a"))
     assert messages(request, system=False) == [
         {"role": "user", "content": "c(x\n\ny\n\nz)", "name": "N"},
-        {"role": "assistant", "content": "c(a)"},
+        {"role": "assistant", "content": "c(a)|"},
     ]
     assert messages(ask(said(Role.SYSTEM, "x")), system=False) == [{"role": "user", "content": "c(x)"}]
 
@@ -73,7 +76,7 @@ def test_calls_and_results_are_written_in_openais_shape() -> None:
 
 
 def test_reasoning_of_earlier_turns_is_offered() -> None:
-    (message,) = messages(ask(said(Role.ASSISTANT, "a", reasoning="r")))
+    (message,) = messages(ask(said(Role.ASSISTANT, "a", reasoning="r"), continues=False))
     assert message == {"role": "assistant", "content": "c(a)", "reasoning_content": "c(r)"}
 
 

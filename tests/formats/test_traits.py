@@ -60,3 +60,27 @@ def test_a_template_without_end_costs_one_time_limit() -> None:
 def test_earlier_reasoning_goes_where_the_template_looks_for_it() -> None:
     assert traits(templates.PLAIN).reasoning_key == "reasoning_content"
     assert traits("{% for m in messages %}{{ m.content }}{{ m.get('thinking') }}{% endfor %}").reasoning_key == "thinking"
+
+
+def test_what_a_template_refuses_or_leaves_out_is_known() -> None:
+    plain, strict = traits(templates.PLAIN), traits(templates.NO_SYSTEM)
+    assert (plain.late_system, plain.alternates) == (True, False)
+    assert (strict.late_system, strict.alternates) == (False, True)
+    assert not traits("{% for m in messages %}{{ m.content if m.role != 'system' or loop.first }}{% endfor %}").late_system
+
+
+def test_limits_of_calls_are_known() -> None:
+    every = traits(templates.CHATML_TOOLS)
+    assert (every.several_calls, every.spoken_calls, every.bare_tools) == (True, True, True)
+    only_first = templates.CHATML_TOOLS.replace("in message.tool_calls or []", "in (message.tool_calls or [])[:1]")
+    assert not traits(only_first).several_calls
+    silent = templates.CHATML_TOOLS.replace(
+        "in message.tool_calls or []", "in (message.tool_calls or []) if not message.content"
+    )
+    assert not traits(silent).spoken_calls
+    describing = templates.CHATML_TOOLS.replace(
+        "{{ tool | tojson }}",
+        "{% for p in tool.function.parameters.properties.values() %}{{ p.description + '' }}{% endfor %}"
+        "{{ tool.function.name }}",
+    )
+    assert not traits(describing).bare_tools

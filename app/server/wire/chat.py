@@ -80,6 +80,8 @@ def _continues(body: ChatBody) -> bool:
         raise InvalidRequest(
             "'add_generation_prompt' and 'continue_final_message' exclude one another.", param="continue_final_message"
         )
+    if body.continue_final_message and body.messages[-1].role != "assistant":
+        raise InvalidRequest("'continue_final_message' needs a last message of the assistant.", param="continue_final_message")
     return not body.add_generation_prompt and body.continue_final_message is not False
 
 

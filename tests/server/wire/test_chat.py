@@ -65,12 +65,19 @@ def test_arguments_of_the_template_come_through() -> None:
     ],
 )
 def test_an_answer_that_was_begun_is_gone_on_with_unless_asked_otherwise(fields: dict[str, bool], continues: bool) -> None:
-    assert request(**fields).continues is continues
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Oh"}]
+    assert request(messages=messages, **fields).continues is continues
 
 
 def test_going_on_and_answering_exclude_one_another() -> None:
     with pytest.raises(InvalidRequest) as caught:
         requests(add_generation_prompt=True, continue_final_message=True)
+    assert caught.value.param == "continue_final_message"
+
+
+def test_only_an_answer_can_be_gone_on_with() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        requests(continue_final_message=True)
     assert caught.value.param == "continue_final_message"
 
 
