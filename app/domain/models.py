@@ -85,7 +85,7 @@ class LoadedModel:
 
     `memory_bytes` is what it takes of all devices, 0 where that is not known; `n_gpu_layers` of its layers are on GPUs.
     `unload_at` is when it leaves the memory unless it is used before; None while it is in use or to be kept.
-    `stats` are a second old at most; None unless it is ready.
+    `stats` are a second old at most; None unless it is ready. `warning` says what may be wrong with its answers.
     """
 
     id: str
@@ -99,6 +99,7 @@ class LoadedModel:
     n_gpu_layers: int = 0
     unload_at: datetime | None = None
     stats: EngineStats | None = field(default=None, compare=False)
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

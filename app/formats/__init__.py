@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.formats.chat_format import ChatFormat, OutputParser
+from app.formats.chat_format import ChatFormat, OutputParser, template_problem
 from app.formats.template import BUILT_IN_TEMPLATES
 
-__all__ = ["BUILT_IN_TEMPLATES", "ChatFormat", "OutputParser"]
+__all__ = ["BUILT_IN_TEMPLATES", "ChatFormat", "OutputParser", "template_problem"]

@@ -8,7 +8,7 @@ from app.domain.errors import ModelLoadFailed, NotAModel
 from app.domain.generation import Effort, Pooling, ReasoningChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
-from app.formats import BUILT_IN_TEMPLATES, ChatFormat
+from app.formats import BUILT_IN_TEMPLATES, ChatFormat, template_problem
 from app.library.stored_template import read_template
 from app.settings import ModelSettings, Settings
 
@@ -42,11 +42,14 @@ def chat_template(model_id: str, chosen: str) -> str:
     if chosen in BUILT_IN_TEMPLATES:
         return BUILT_IN_TEMPLATES[chosen]
     try:
-        return Path(chosen).read_text("utf-8")
+        source = Path(chosen).read_text("utf-8")
     except (OSError, ValueError) as error:
         names = ", ".join(BUILT_IN_TEMPLATES)
         reason = f"the chat template '{chosen}' chosen for it is neither one of {names} nor a text file that can be read."
         raise ModelLoadFailed(model_id, reason) from error
+    if problem := template_problem(source):
+        raise ModelLoadFailed(model_id, f"the chat template '{chosen}' chosen for it is broken: {problem}.")
+    return source
 
 
 def unloaded_format(model: InstalledModel, chosen: Settings) -> ChatFormat:

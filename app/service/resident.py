@@ -105,6 +105,7 @@ class Resident:
             n_gpu_layers=client.info.n_gpu_layers,
             unload_at=self.unload_at,
             stats=client.stats,
+            warning=self.in_use.format.problem,
         )
 
     def stop_loading(self) -> bool:

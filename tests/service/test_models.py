@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound, NotEnoughMemory
-from app.domain.generation import Pooling
+from app.domain.generation import ChatRequest, Pooling
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
+from app.domain.messages import Message, Role
 from app.domain.models import Capability, LoadedModel, ModelState
+from app.domain.prompt import ControlText, PlainText
 from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
 from app.library.stored_template import read_template
 from app.service.keep_alive import KeepAlive
@@ -292,6 +294,33 @@ async def test_a_broken_chat_template_is_told_in_the_log(tmp_path: Path, caplog:
     models = ModelManager(FakeLibrary(installed_model("a")), launcher, SettingsStore(tmp_path / "settings.json"))
     await models.load("a")
     assert "chat template is broken" in caplog.text
+    assert "line 1" in (models.state("a").warning or "")
+    await models.close()
+
+
+async def test_a_chosen_chat_template_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
+    file = tmp_path / "own.jinja"
+    file.write_text("{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    settings = SettingsStore(tmp_path / "settings.json")
+    launcher = FakeLauncher(info=model_info(chat_template="{% for %}"))
+    models = ModelManager(FakeLibrary(installed_model("a")), launcher, settings)
+    for chosen, prompt in (("chatml", "<|im_start|>user\nHi"), (str(file), "[Hi]")):
+        settings.update(models={"a": {"chat_template": chosen}})
+        async with models.use("a") as used:
+            segments = used.format.prompt(ChatRequest("a", (Message.of(Role.USER, "Hi"),)))
+        assert "".join(segment.text for segment in segments if isinstance(segment, ControlText | PlainText)).startswith(prompt)
+    await models.close()
+
+
+@pytest.mark.parametrize(("source", "reason"), [(None, "neither one of chatml nor"), ("{{ messages }}\n{% if %}", "line 2")])
+async def test_a_chosen_chat_template_that_can_not_be_used_is_an_error(tmp_path: Path, source: str | None, reason: str) -> None:
+    file = tmp_path / "own.jinja"
+    if source is not None:
+        file.write_text(source)
+    settings = SettingsStore(tmp_path / "settings.json", overrides={"chat_template": str(file)})
+    models = ModelManager(FakeLibrary(installed_model("a")), FakeLauncher(), settings)
+    with pytest.raises(ModelLoadFailed, match=reason):
+        await models.load("a")
     await models.close()
 
 

@@ -27,6 +27,7 @@ def model_body(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
         "quantization": model.quantization,
         "size_bytes": model.size_bytes,
         "state": loaded.state.value,
+        "warning": loaded.warning,
         "active_requests": loaded.active_requests if loaded.state is ModelState.READY else None,
         "memory_bytes": loaded.memory_bytes or None,
         "gpu_layers": loaded.n_gpu_layers if loaded.state is ModelState.READY else None,
