@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import (
@@ -57,7 +57,23 @@ class AllowedTools(Part):
     allowed_tools: _Allowed
 
 
-WireToolChoice: TypeAlias = Literal["none", "auto", "required"] | NamedFunction | AllowedTools
+def _kind_of_choice(choice: Any) -> str:
+    if isinstance(choice, dict):
+        return str(choice.get("type"))
+    return "mode" if choice in ("none", "auto", "required") else ""
+
+
+# One kind is looked at, so that a mistake is told in its words.
+WireToolChoice: TypeAlias = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("mode")]
+    | Annotated[NamedFunction, Tag("function")]
+    | Annotated[AllowedTools, Tag("allowed_tools")],
+    Discriminator(
+        _kind_of_choice,
+        custom_error_type="tool_choice",
+        custom_error_message="Input should be 'none', 'auto', 'required', or an object of type 'function' or 'allowed_tools'",
+    ),
+]
 
 
 def domain_tools(tools: list[WireTool]) -> tuple[Tool, ...]:
