@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.formats.argument_shapes import referred, shapes_of
+
 __all__ = ["NO_JSON", "ArgumentKinds", "Kind", "json_type", "read_json"]
 
 _MAX_DEPTH = 16
@@ -26,8 +28,7 @@ class ArgumentKinds:
 
     def __init__(self, schema: Any = None) -> None:
         self._root = schema if isinstance(schema, dict) else {}
-        properties = self._root.get("properties")
-        self._properties: Mapping[str, Any] = properties if isinstance(properties, dict) else {}
+        self._properties, self._others = _described(self._root)
 
     @classmethod
     def of(cls, parameters: str) -> ArgumentKinds:
@@ -38,7 +39,7 @@ class ArgumentKinds:
             return cls()
 
     def kind(self, name: str) -> Kind:
-        types = self._types(self._properties.get(name), 0)
+        types = self._types(self._properties.get(name, self._others), 0)
         if types == {"string"}:
             return Kind.TEXT
         return Kind.EITHER if not types or "string" in types else Kind.JSON
@@ -52,7 +53,7 @@ class ArgumentKinds:
         for _ in range(_MAX_DEPTH):
             if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
                 return schema
-            schema = self._referred(schema["$ref"])
+            schema = referred(self._root, schema["$ref"])
         return {}
 
     def json_of(self, name: str, text: str) -> str:
@@ -71,7 +72,7 @@ class ArgumentKinds:
     def _takes(self, name: str, value: Any, kind: Kind) -> bool:
         if kind is Kind.JSON:
             return True
-        type_, types = json_type(value), self._types(self._properties.get(name), 0)
+        type_, types = json_type(value), self._types(self._properties.get(name, self._others), 0)
         return type_ != "string" and (not types or type_ in types or (type_ == "integer" and "number" in types))
 
     def _types(self, schema: Any, depth: int) -> set[str]:
@@ -92,20 +93,23 @@ class ArgumentKinds:
             found = [types for one in schema["allOf"] if (types := self._types(one, depth + 1))]
             return set.intersection(*found) if found else set()
         if isinstance(schema.get("$ref"), str):
-            return self._types(self._referred(schema["$ref"]), depth + 1)
+            return self._types(referred(self._root, schema["$ref"]), depth + 1)
         return set()
 
     def _union(self, schemas: Iterable[Any], depth: int) -> set[str]:
         found = [self._types(one, depth + 1) for one in schemas]
         return set().union(*found) if all(found) else set()
 
-    def _referred(self, reference: str) -> Any:
-        node: Any = self._root
-        if not reference.startswith("#"):
-            return None
-        for step in reference[1:].split("/")[1:]:
-            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
-        return node
+
+def _described(root: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """The schemas of the arguments by their names, and that of arguments with other names."""
+    shapes = shapes_of(root)
+    found: dict[str, list[Any]] = {}
+    for shape in shapes:
+        for name, schema, _ in shape:
+            found.setdefault(name, []).append(schema)
+    described = {name: some[0] if len(some) == 1 else {"anyOf": some} for name, some in found.items()}
+    return described, {"anyOf": [{} if shape.others is None else shape.others for shape in shapes]}
 
 
 def read_json(text: str) -> Any:

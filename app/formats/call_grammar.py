@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from app.domain.generation import Tool
-from app.formats.lark import Lark
+from app.formats.argument_shapes import Shape, shapes_of
+from app.formats.lark import ANY_TEXT, Lark, escaped_regex
 from app.formats.schemas import parameters_of
 from app.formats.spec import (
     ChannelSyntax,
@@ -41,7 +41,11 @@ class CallGrammar:
 
     def calls(self, *, several: bool) -> str:
         """A section of calls, from its opening on."""
-        return f"{self.lark.text(self._syntax.opening)} {self._behind_opening(several=several)}"
+        if not self._syntax.at_start:
+            return f"{self.lark.text(self._syntax.opening)} {self._behind_opening(several=several)}"
+        # One terminal up to where a call can be told from any other text: terminals take as much as they can.
+        first = " | ".join(self._call(index, tool, self._syntax.opening) for index, tool in self._numbered)
+        return f"({first}) {self._behind_first(several=several)}"
 
     def behind_trigger(self, *, several: bool) -> str:
         """The same, from behind the trigger on. Calls outside of a section have a trigger each."""
@@ -49,42 +53,69 @@ class CallGrammar:
         behind = self.lark.text(self._syntax.behind_trigger)
         return f"{behind} {self._behind_opening(several=several and is_section)}"
 
-    def _behind_opening(self, *, several: bool) -> str:
-        syntax, lark = self._syntax, self.lark
-        close = lark.text(syntax.call.close)
-        numbered = enumerate(self._tools, self._first)
-        bodies = [lark.rule(f"call_{index}", f"{self._body(index, tool)} {close}") for index, tool in numbered]
-        call = lark.rule(f"calls_from_{self._first}", " | ".join(bodies))
-        more = f"({lark.text(syntax.between + syntax.call.open)} {call})*" if several else ""
-        return f"{call} {more} {lark.text(syntax.close)}"
+    def no_calls(self) -> str:
+        """A text that does not begin as one of the calls does."""
+        heads = "|".join(escaped_regex(self._head(tool.name)) for tool in self._tools)
+        return self.lark.rule("NO_CALLS", f"/{ANY_TEXT}/ & ~/({heads}){ANY_TEXT}/")
 
-    def _body(self, index: int, tool: Tool) -> str:
+    def _head(self, name: str) -> str:
+        match self._syntax.call:
+            case JsonCall(name_key=""):
+                head = "{" + json.dumps(name)
+            case JsonCall(name_key=key):
+                head = f"{{{json.dumps(key)}: {json.dumps(name)}"
+            case NamedCall(name_end=end):
+                head = name + end
+        return self._syntax.opening + head
+
+    @property
+    def _numbered(self) -> Iterator[tuple[int, Tool]]:
+        return enumerate(self._tools, self._first)
+
+    def _behind_opening(self, *, several: bool) -> str:
+        return f"{self._any_call()} {self._behind_first(several=several)}"
+
+    def _behind_first(self, *, several: bool) -> str:
+        syntax, lark = self._syntax, self.lark
+        more = f"({lark.text(syntax.between + syntax.call.open)} {self._any_call()})*" if several else ""
+        return f"{more} {lark.text(syntax.close)}"
+
+    def _any_call(self) -> str:
+        bodies = [self.lark.rule(f"call_{index}", self._call(index, tool)) for index, tool in self._numbered]
+        return self.lark.rule(f"calls_from_{self._first}", " | ".join(bodies))
+
+    def _call(self, index: int, tool: Tool, opening: str = "") -> str:
+        """One call behind what opens it, or with that and what opens the section."""
         match self._syntax.call:
             case JsonCall() as call:
-                return self._json_body(call, index, tool)
+                body = self._json_body(call, index, tool, opening)
             case NamedCall() as call:
-                return self._named_body(call, index, tool)
+                body = self._named_body(call, index, tool, opening)
+        return f"{body} {self.lark.text(self._syntax.call.close)}"
 
-    def _json_body(self, call: JsonCall, index: int, tool: Tool) -> str:
+    def _json_body(self, call: JsonCall, index: int, tool: Tool, opening: str) -> str:
         lark = self.lark
         arguments = _json_arguments(self.lark, index, tool)
         if not call.name_key:
-            return f'{lark.text("{" + json.dumps(tool.name) + ": ")} {arguments} "}}"'
+            return f'{lark.text(opening + "{" + json.dumps(tool.name) + ": ")} {arguments} "}}"'
         call_id = _NUMBER if call.id_leads else _ID
         quoted = f"{lark.text(json.dumps(call.id_key) + ': ' + chr(34))} {call_id} {lark.text(chr(34))}" if call.id_key else ""
         name = f"{json.dumps(call.name_key)}: {json.dumps(tool.name)}, {json.dumps(call.arguments_key)}: "
         if call.id_key and call.id_leads:
-            return f'"{{" {quoted} {lark.text(", " + name)} {arguments} "}}"'
+            return f'{lark.text(opening + "{")} {quoted} {lark.text(", " + name)} {arguments} "}}"'
         comma = lark.text(", ") if quoted else ""
-        return f'{lark.text("{" + name)} {arguments} {comma} {quoted} "}}"'
+        return f'{lark.text(opening + "{" + name)} {arguments} {comma} {quoted} "}}"'
 
-    def _named_body(self, call: NamedCall, index: int, tool: Tool) -> str:
+    def _named_body(self, call: NamedCall, index: int, tool: Tool, opening: str) -> str:
         lark = self.lark
+        arguments = self._arguments(call, index, tool)
+        if not (call.id_first or call.id_open or call.numbered):
+            return f"{lark.text(opening + tool.name + call.name_end)} {arguments}"
         id_first = f"{_ID} {lark.text(call.id_first)}" if call.id_first else ""
         call_id = f"{lark.text(call.id_open)} {_ID}" if call.id_open else ""
         number = f"{lark.text(call.numbered)} {_NUMBER}" if call.numbered else ""
-        head = f"{id_first} {lark.text(tool.name)} {call_id} {number} {lark.text(call.name_end)}"
-        return f"{head} {self._arguments(call, index, tool)}"
+        head = f"{lark.text(opening)} {id_first} {lark.text(tool.name)} {call_id} {number} {lark.text(call.name_end)}"
+        return f"{head} {arguments}"
 
     def _arguments(self, call: NamedCall, index: int, tool: Tool) -> str:
         match call.arguments:
@@ -98,48 +129,60 @@ class CallGrammar:
                 return self._pairs(values, LiteralValues(values, dialect), pair, ", " if dialect == "python" else ",")
 
     def _pairs(self, values: Values, literals: LiteralValues, pair: str, comma: str) -> str:
-        lark, properties = self.lark, _properties(values.schema)
-        if properties is None:
-            one = f"{lark.rule('KEY', _KEY)} {lark.text(pair)} {literals.anything()}"
-            return f"({one} ({lark.text(comma)} {one})*)?"
-        items = [
-            (f"{lark.text(key + pair)} {literals.of(f'{values.name}_{number}', schema)}", required)
-            for number, (key, schema, required) in enumerate(properties)
-        ]
-        return sequence(lark, f"{values.name}_rest", items, comma)
+        lark = self.lark
+
+        def items(shape: Shape, prefix: str) -> list[tuple[str, bool]]:
+            return [
+                (f"{lark.text(literals.name(key) + pair)} {literals.of(f'{prefix}_{number}', schema)}", required)
+                for number, (key, schema, required) in enumerate(shape)
+            ]
+
+        def others(shape: Shape, prefix: str) -> str:
+            return f"{self._other_name(shape, prefix)} {lark.text(pair)} {literals.of(f'{prefix}_other', shape.others)}"
+
+        return self._shapes(values, items, others, comma)
 
     def _tagged(self, tagged: TaggedArguments, index: int, tool: Tool) -> str:
         lark = self.lark
         values = Values(lark, f"a{index}", parameters_of(tool))
         written = TaggedValues(values, tagged)
-        properties = _properties(values.schema)
-        if properties is None:
-            return self._any_tagged(tagged, written)
-        items = []
-        for number, (key, schema, required) in enumerate(properties):
-            close = tagged.close + (key + tagged.close_end if tagged.close_end else "")
-            value = written.of(f"{values.name}_{number}", schema, end=close)
-            items.append((f"{lark.text(tagged.open + key)} {value}", required))
-        return sequence(lark, f"{values.name}_rest", items, tagged.between)
 
-    def _any_tagged(self, tagged: TaggedArguments, written: TaggedValues) -> str:
-        """Arguments of whatever names: nothing is known of them."""
-        lark = self.lark
-        if tagged.close_end:
-            # The name would have to be repeated, which no grammar of this kind can ask for.
-            return ""
-        one = f"{lark.text(tagged.open)} {lark.rule('KEY', _KEY)} {written.text('any', {}, end=tagged.close)}"
-        return f"({one} ({lark.text(tagged.between)} {one})*)?"
+        def items(shape: Shape, prefix: str) -> list[tuple[str, bool]]:
+            found = []
+            for number, (key, schema, required) in enumerate(shape):
+                close = tagged.close + (key + tagged.close_end if tagged.close_end else "")
+                value = written.of(f"{prefix}_{number}", schema, end=close)
+                found.append((f"{lark.text(tagged.open + key)} {value}", required))
+            return found
 
+        def others(shape: Shape, prefix: str) -> str:
+            if tagged.close_end:
+                # The name would have to be repeated, which no grammar of this kind can ask for.
+                return ""
+            value = written.of(f"{prefix}_other", shape.others, end=tagged.close)
+            return f"{lark.text(tagged.open)} {self._other_name(shape, prefix)} {value}"
 
-def _properties(schema: Any) -> list[tuple[str, Any, bool]] | None:
-    """Name, schema and whether it must come, of each argument; None where any argument may come."""
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and properties:
-        required = schema.get("required") or ()
-        return [(key, value, key in required) for key, value in properties.items()]
-    is_closed = schema.get("additionalProperties") is False or properties == {}
-    return [] if is_closed and not schema.keys() & {"anyOf", "oneOf", "allOf", "$ref"} else None
+        return self._shapes(values, items, others, tagged.between)
+
+    def _other_name(self, shape: Shape, prefix: str) -> str:
+        named = "|".join(escaped_regex(name) for name, _, _ in shape)
+        return self.lark.rule(f"KEY_{prefix}".upper(), f"{_KEY} & ~/{named}/") if named else self.lark.rule("KEY", _KEY)
+
+    def _shapes(
+        self,
+        values: Values,
+        items: Callable[[Shape, str], list[tuple[str, bool]]],
+        others: Callable[[Shape, str], str],
+        joint: str,
+    ) -> str:
+        """The arguments in any of the sets that the schema leaves to choose from: those it names, then those it doesn't."""
+        found = []
+        for index, shape in enumerate(shapes_of(values.schema)):
+            prefix = f"{values.name}_s{index}"
+            named = items(shape, prefix)
+            other = others(shape, prefix) if shape.others is not None else ""
+            found.append(sequence(self.lark, f"{prefix}_rest", named, joint, other))
+        return f"({' | '.join(found)})" if all(found) else f"({' | '.join(filter(None, found))})?" if any(found) else ""
 
 
 class ChannelGrammar:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import llguidance
-
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
+from app.domain.schema import MAX_PROPERTIES_IN_ALL, load_schema, n_properties
 from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_reasoning
 from app.formats.lark import Lark
 from app.formats.output_grammar import OutputGrammar, output_grammar
-from app.formats.schemas import is_usable, problem_of
+from app.formats.schemas import is_usable, lark_problem
 from app.formats.spec import ContentSyntax, FormatSpec, ReasoningSyntax
 from app.formats.thinking import Thinking
 from app.formats.turns import offered_tools
@@ -76,6 +75,8 @@ def _answer(
 ) -> Constraint:
     """Calls of `tools` in the model's own way of writing them, or `words`."""
     param = words.param if words else "tools"
+    if problem := _too_many(tools):
+        raise InvalidRequest(f"The schemas of 'tools' can't be kept together: {problem}.", param="tools")
     several = request.parallel_tool_calls and not _names_one(request)
     if spec.channels is not None:
         channels = ChannelGrammar(spec, spec.channels, tools)
@@ -108,29 +109,57 @@ def _possible_calls(
     """Free text in which every call that the model begins is one of `tools` with arguments of its schema.
 
     Unless a tool is strict, nobody has asked for a call to be held to its schema here, so a schema that can't be kept leaves
-    its arguments free.
+    its arguments free. Raises InvalidRequest for strict ones that can't be kept.
     """
     if not tools:
         return None
-    usable = tuple(tool if tool.strict or is_usable(tool) else replace(tool, parameters='{"type": "object"}') for tool in tools)
-    lark, reasoning = Lark(), spec.reasoning
+    freed = tuple(map(_freed, tools))
+    kept = tuple(tool if tool.strict or is_usable(tool) else free for tool, free in zip(tools, freed, strict=True))
+    problem = ""
+    for offered in dict.fromkeys((kept, freed)):
+        if problem := _too_many(offered):
+            continue
+        constraint = _calls_in_free_text(request, spec, offered, thinking=thinking)
+        if constraint is None or not (problem := lark_problem(constraint.lark or "")):
+            return constraint
+    if any(tool.strict for tool in tools):
+        raise InvalidRequest(f"The schemas of 'tools' can't be kept together: {problem}.", param="tools")
+    return None
+
+
+def _freed(tool: Tool) -> Tool:
+    return tool if tool.strict else replace(tool, parameters='{"type": "object"}')
+
+
+def _too_many(tools: tuple[Tool, ...]) -> str:
+    """What is too much of the tools' schemas in all; "" for nothing. One grammar has to hold them."""
+    n_in_all = sum(n_properties(load_schema(tool.parameters, what="A schema", param="tools")) for tool in tools)
+    if n_in_all <= MAX_PROPERTIES_IN_ALL:
+        return ""
+    return f"they have {n_in_all} properties in all, and at most {MAX_PROPERTIES_IN_ALL} are possible"
+
+
+def _calls_in_free_text(
+    request: ChatRequest, spec: FormatSpec, tools: tuple[Tool, ...], *, thinking: Thinking
+) -> Constraint | None:
+    """None where the model has no way of calling."""
+    reasoning = spec.reasoning
     aside: tuple[str, str] | None
     if spec.channels is not None:
-        channels = ChannelGrammar(spec, spec.channels, usable)
-        trigger, start, lark, aside = (
-            channels.trigger,
-            channels.behind_trigger(),
-            channels.lark,
-            channel_reasoning(spec.channels),
-        )
-    elif spec.tools is not None and spec.tools.trigger:
-        trigger = spec.tools.trigger
-        start = CallGrammar(spec.tools, usable, lark).behind_trigger(several=request.parallel_tool_calls)
-        aside = (reasoning.open, reasoning.close) if reasoning else None
+        channels = ChannelGrammar(spec, spec.channels, tools)
+        trigger, start, lark = channels.trigger, channels.behind_trigger(), channels.lark
+        aside = channel_reasoning(spec.channels)
+    elif spec.tools is None:
+        return None
     else:
-        return None
-    written = lark.written(start)
-    if problem_of(llguidance.LLMatcher.grammar_from_lark(written)):
-        return None
+        lark = Lark()
+        calls = CallGrammar(spec.tools, tools, lark)
+        if spec.tools.at_start:
+            answer = f"({calls.calls(several=request.parallel_tool_calls)} | {calls.no_calls()})"
+            return _behind_reasoning(answer, lark, reasoning, thinking, param="tools")
+        trigger, start = spec.tools.trigger, calls.behind_trigger(several=request.parallel_tool_calls)
+        aside = (reasoning.open, reasoning.close) if reasoning else None
     after = reasoning.close if reasoning and thinking is Thinking.BEGUN else ""
-    return Constraint(lark=written, markers=lark.markers, triggers=(trigger,), after=after, aside=aside)
+    return Constraint(
+        lark=lark.written(start), markers=lark.markers, triggers=(trigger,), after=after, aside=aside, param="tools"
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from app.formats.spec import TAG
 
-__all__ = ["Lark", "escaped_regex"]
+__all__ = ["ANY_TEXT", "Lark", "escaped_regex"]
+
+ANY_TEXT = "(?s:.*)"
 
 
 class Lark:
@@ -48,8 +51,9 @@ class Lark:
         words = (f"{_quoted(between)} {self._marker(tag)}" for between, tag in zip(TAG.split(text), found, strict=True))
         return " ".join(words).strip()
 
-    def text_until(self, name: str, end: str, size: str = "*") -> str:
-        """Any text and the `end` behind it, the first marker of which the text does not contain. `size` bounds its characters.
+    def text_until(self, name: str, end: str, texts: Sequence[str] = (ANY_TEXT,)) -> str:
+        """A text and the `end` behind it, the first marker of which the text does not contain. It matches all of `texts`, which
+        are regular expressions.
 
         Where that marker is a special token it follows the text; where it is none, text and marker have to be one terminal: a
         terminal takes as much as it can, and would begin to take the marker.
@@ -59,10 +63,12 @@ class Lark:
         marker = found.group() if found else end.strip()
         lead = escaped_regex(first[: first.index(marker)])
         inside, behind = escaped_regex(marker), self.text(end[len(first) :])
-        spelled = self.rule(f"{name}_SPELLED", f"/(?s:.{size}){lead}{inside}/ & ~/(?s:.*){inside}(?s:.+)/")
+        spelled = self.rule(
+            f"{name}_SPELLED", " & ".join((*(f"/({text}){lead}{inside}/" for text in texts), f"~/(?s:.*){inside}(?s:.+)/"))
+        )
         if found is None:
             return f"{spelled} {behind}"
-        alone = self.rule(name, f"/(?s:.{size}){lead}/ & ~/(?s:.*){inside}(?s:.*)/")
+        alone = self.rule(name, " & ".join((*(f"/({text}){lead}/" for text in texts), f"~/(?s:.*){inside}(?s:.*)/")))
         return f"({spelled} | {alone} {self._marker(marker)}) {behind}"
 
     def written(self, start: str) -> str:

@@ -13,10 +13,11 @@ from app.domain.generation import Tool
 from app.domain.schema import GRAMMAR_LIMITS, load_schema
 from app.formats.enforced_schema import EnforcedSchema, enforced
 
-__all__ = ["enforced_schema", "is_usable", "parameters_of", "problem_of"]
+__all__ = ["enforced_schema", "is_usable", "lark_problem", "parameters_of", "problem_of"]
 
 # Of grammars that have been looked at.
 _LONGEST_KEPT = 50_000
+_LONGEST_LARK_KEPT = 2_000_000
 _MOST_NAMED = 5
 
 
@@ -53,6 +54,11 @@ def is_usable(tool: Tool) -> bool:
     return True
 
 
+def lark_problem(lark: str) -> str:
+    """What keeps a grammar in Lark from being used; "" for nothing. Its first step is tried too: many fail only there."""
+    return _lark_found_before(lark) if len(lark) <= _LONGEST_LARK_KEPT else _lark_found(lark)
+
+
 def problem_of(grammar: str) -> str:
     """What llguidance says against a grammar; "" for nothing. Clients send the same tools with every request."""
     return _found_before(grammar) if len(grammar) <= _LONGEST_KEPT else _found(grammar)
@@ -79,6 +85,18 @@ def _found(grammar: str) -> str:
 
 
 _found_before = lru_cache(maxsize=128)(_found)
+
+
+def _lark_found(lark: str) -> str:
+    limits = llguidance.LLParserLimits(**GRAMMAR_LIMITS)
+    grammar = llguidance.LLMatcher.grammar_from_lark(lark)
+    matcher = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), grammar, log_level=0, limits=limits)
+    if not matcher.is_error():
+        matcher.compute_bitmask()
+    return _first_line(matcher.get_error()) if matcher.is_error() else ""
+
+
+_lark_found_before = lru_cache(maxsize=8)(_lark_found)
 
 
 def _first_line(text: str) -> str:

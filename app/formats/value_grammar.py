@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.formats.argument_kinds import ArgumentKinds, json_type
+from app.formats.argument_shapes import referred
 from app.formats.lark import Lark
 from app.formats.spec import TaggedArguments
+from app.formats.text_pattern import whole_pattern
 
 __all__ = ["JSON_SPACING", "LiteralValues", "TaggedValues", "Values"]
 
 # The spacing that models write by themselves, and the one that can't go astray in blanks.
 JSON_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _DEFINITIONS = ("$defs", "definitions")
-_MAX_TEXT = 10_000
+# What a schema's definitions call the schema itself, where it has become a part of them.
+_ROOT = "root-of-this-schema"
+# A terminal that counts to more costs more than a grammar may.
+_MAX_TEXT = 1_000
 _MAX_DEPTH = 12
+_INSIDE = tuple(f"#/{key}/" for key in _DEFINITIONS)
+_GEMMA_QUOTE = '<|"|>'
+_PLAIN_NAME = re.compile(r"[^\s,:=(){}\[\]'\"<>|]+")
+_SAID_IN_JSON = frozenset(
+    [
+        "allOf",
+        "not",
+        "pattern",
+        "format",
+        "prefixItems",
+        "contains",
+        "uniqueItems",
+        "patternProperties",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +54,12 @@ class Values:
 
     def json(self, schema: Any) -> str:
         """JSON that conforms to a part of the function's schema, which may refer to its definitions."""
+        part = schema if isinstance(schema, dict) else {"not": {}} if schema is False else {}
         definitions = {key: self.schema[key] for key in _DEFINITIONS if key in self.schema}
-        complete = {**(schema if isinstance(schema, dict) else {}), **definitions, "x-guidance": JSON_SPACING}
-        return f"%json {json.dumps(complete)}"
+        if _refers_beyond_definitions(part) or _refers_beyond_definitions(definitions):
+            definitions["$defs"] = {**definitions.get("$defs", {}), _ROOT: dict(self.schema)}
+            part, definitions = _rerooted(part), _rerooted(definitions)
+        return f"%json {json.dumps({**part, **definitions, 'x-guidance': JSON_SPACING})}"
 
 
 class TaggedValues:
@@ -48,10 +75,8 @@ class TaggedValues:
         return f"({' | '.join(self._choices(name, schema, end, 0))})"
 
     def text(self, name: str, schema: Any, *, end: str) -> str:
-        size = _size(schema)[0]
-        return (
-            f"{self._values.lark.text(self._syntax.name_end)} {self._values.lark.text_until(f'TEXT_{name}'.upper(), end, size)}"
-        )
+        lark = self._values.lark
+        return f"{lark.text(self._syntax.name_end)} {lark.text_until(f'TEXT_{name}'.upper(), end, _texts(schema))}"
 
     def _choices(self, name: str, schema: Any, end: str, depth: int) -> list[str]:
         schema = self._kinds.resolved(schema)
@@ -88,6 +113,9 @@ class LiteralValues:
     def __init__(self, values: Values, dialect: Literal["python", "gemma"]) -> None:
         self._values = values
         self._dialect = dialect
+        self._kinds = ArgumentKinds(values.schema)
+        self._references: dict[str, str] = {}
+        self._patterns: dict[str, int] = {}
         self._words = {"python": ("True", "False", "None"), "gemma": ("true", "false", "null")}[dialect]
 
     def of(self, name: str, schema: Any) -> str:
@@ -97,10 +125,7 @@ class LiteralValues:
         """Any literal."""
         lark = self._values.lark
         if lark.reserve("literal"):
-            text, item = self._text(None), "literal"
-            key = f"{text} {lark.text(': ')}" if self._dialect == "python" else 'GEMMA_KEY ":"'
-            if self._dialect == "gemma":
-                lark.rule("GEMMA_KEY", "/[A-Za-z0-9_]{1,64}/")
+            text, item, key = self._text(None), "literal", self._any_key()
             comma = lark.text(self._comma)
             words = " | ".join(json.dumps(word) for word in self._words)
             lark.define(
@@ -133,6 +158,8 @@ class LiteralValues:
         return " | ".join(rules) or self.anything()
 
     def _typed(self, name: str, kind: str, schema: dict[str, Any], depth: int) -> str:
+        if self._is_said_in_json(schema):
+            return self._values.json(schema)
         match kind:
             case "string":
                 return self._text(schema)
@@ -149,22 +176,32 @@ class LiteralValues:
             case _:
                 return self.anything()
 
+    def _is_said_in_json(self, schema: dict[str, Any]) -> bool:
+        """Whether a value is written as JSON, as its schema says more than can be said otherwise: its reader takes that too."""
+        types = self._kinds.types(schema)
+        if self._dialect == "gemma" and (not types or not types <= {"number", "integer", "boolean", "null"}):
+            # Its texts are no JSON.
+            return False
+        return bool(_SAID_IN_JSON & schema.keys()) or (
+            "object" in types and bool(set(schema.get("required") or ()) - schema.get("properties", {}).keys())
+        )
+
     def _array(self, name: str, schema: dict[str, Any], depth: int) -> str:
         lark = self._values.lark
         item = lark.rule(f"{name}_item", self._value(f"{name}_item", schema.get("items"), depth + 1))
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
-        if not isinstance(least, int) or least <= 0:
-            more = f"{{0,{most - 1}}}" if isinstance(most, int) and most > 0 else "*"
-            inner = "" if most == 0 else f"({item} ({lark.text(self._comma)} {item}){more})?"
-        else:
-            bound = most - 1 if isinstance(most, int) and most >= least else ""
-            inner = f"{item} ({lark.text(self._comma)} {item}){{{least - 1},{bound}}}"
-        return f'"[" {inner} "]"'
+        least, most = schema.get("minItems"), schema.get("maxItems")
+        least = least if isinstance(least, int) and least > 0 else 0
+        most = most if isinstance(most, int) and most >= least else None
+        if most == 0:
+            return '"[" "]"'
+        bounds = f"{{{max(least - 1, 0)},{'' if most is None else most - 1}}}"
+        more = f"({lark.text(self._comma)} {item}){bounds}" if most != 1 else ""
+        return f'"[" {item} {more} "]"' if least else f'"[" ({item} {more})? "]"'
 
     def _object(self, name: str, schema: dict[str, Any], depth: int) -> str:
         properties = schema.get("properties")
         if not isinstance(properties, dict) or not properties:
-            return self.anything() if schema.get("additionalProperties", True) is not False else '"{" "}"'
+            return self._any_object(name, schema.get("additionalProperties", True), depth)
         lark = self._values.lark
         pairs = [
             (
@@ -175,25 +212,41 @@ class LiteralValues:
         ]
         return f'"{{" {sequence(lark, f"{name}_pairs", pairs, self._comma)} "}}"'
 
-    def _key(self, key: str) -> str:
+    def _any_object(self, name: str, others: Any, depth: int) -> str:
+        """An object whose keys are not known, and `others` the schema of its values."""
+        if others is False:
+            return '"{" "}"'
         lark = self._values.lark
-        return lark.text(f"{key!r}: ") if self._dialect == "python" else lark.text(f"{key}:")
+        value = lark.rule(f"{name}_other", self._value(f"{name}_other", others, depth + 1))
+        pair = f"{self._any_key()} {value}"
+        return f'"{{" ({pair} ({lark.text(self._comma)} {pair})*)? "}}"'
+
+    def name(self, name: str) -> str:
+        """An argument's name; quoted where it could not be told from what is around it."""
+        if _PLAIN_NAME.fullmatch(name):
+            return name
+        return repr(name) if self._dialect == "python" else f"{_GEMMA_QUOTE}{name}{_GEMMA_QUOTE}"
+
+    def _key(self, key: str) -> str:
+        return self._values.lark.text(f"{key!r}: " if self._dialect == "python" else f"{self.name(key)}:")
+
+    def _any_key(self) -> str:
+        lark = self._values.lark
+        if self._dialect == "python":
+            return f"{self._text(None)} {lark.text(': ')}"
+        return f'{lark.rule("GEMMA_KEY", "/[A-Za-z0-9_]{1,64}/")} ":"'
 
     def _referred(self, reference: str, depth: int) -> str:
-        node: Any = self._values.schema
-        for step in reference.lstrip("#").split("/")[1:]:
-            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
-        lark = self._values.lark
-        plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in reference).lower()
-        name = f"{self._values.name}_ref_{plain}"
-        if lark.reserve(name):
-            lark.define(name, self._value(f"{name}_x", node, depth + 1))
+        name = self._references.setdefault(reference, f"{self._values.name}_ref_{len(self._references)}")
+        if self._values.lark.reserve(name):
+            body = self._value(f"{name}_x", referred(self._values.schema, reference), depth + 1)
+            self._values.lark.define(name, body)
         return name
 
     def _constant(self, value: Any) -> str:
         lark = self._values.lark
         if isinstance(value, str):
-            return lark.text(repr(value) if self._dialect == "python" else f'<|"|>{value}<|"|>')
+            return lark.text(repr(value) if self._dialect == "python" else f"{_GEMMA_QUOTE}{value}{_GEMMA_QUOTE}")
         word = self._words[(True, False, None).index(value)] if value is None or isinstance(value, bool) else json.dumps(value)
         return lark.text(word)
 
@@ -203,15 +256,18 @@ class LiteralValues:
         if self._dialect == "python":
             quoted = [rf"{quote}([^{quote}\\\n]|\\[nrt'\"\\]){size}{quote}" for quote in ("'", '"')]
             return lark.rule(f"PYTHON_TEXT{suffix}", f"/{'|'.join(quoted)}/")
-        quote = '<|"|>'
-        return f"{lark.text(quote)} {lark.text_until(f'GEMMA_TEXT{suffix}', quote, size)}"
+        pattern = schema.get("pattern") if isinstance(schema, dict) else None
+        if pattern is not None:
+            # Terminals are told apart by their names.
+            suffix += f"_{self._patterns.setdefault(str(pattern), len(self._patterns))}_{self._values.name}".upper()
+        return f"{lark.text(_GEMMA_QUOTE)} {lark.text_until(f'GEMMA_TEXT{suffix}', _GEMMA_QUOTE, _texts(schema))}"
 
 
-def sequence(lark: Lark, name: str, items: list[tuple[str, bool]], separator: str) -> str:
-    """Items in their order, each given with whether it must come, joined by `separator`."""
+def sequence(lark: Lark, name: str, items: list[tuple[str, bool]], separator: str, other: str = "") -> str:
+    """Items in their order, each given with whether it must come, joined by `separator`; behind them any number of `other`."""
     joint = lark.text(separator)
-    rest = ""
-    starts: list[str] = []
+    rest = lark.rule(f"{name}_others", f"({joint} {other})*") if other else ""
+    starts = [f"{other} {rest}"] if other else []
     for index in range(len(items) - 1, -1, -1):
         item, required = items[index]
         following = rest
@@ -231,6 +287,44 @@ def _size(schema: Any) -> tuple[str, str]:
     if (shortest, longest) == (0, None):
         return "*", ""
     return f"{{{shortest},{'' if longest is None else longest}}}", f"_{shortest}_{'N' if longest is None else longest}"
+
+
+def _texts(schema: Any) -> list[str]:
+    """The regular expressions that a text has to match."""
+    found = [f"(?s:.{_size(schema)[0]})"]
+    pattern = schema.get("pattern") if isinstance(schema, dict) else None
+    if isinstance(pattern, str) and (whole := whole_pattern(pattern)) is not None:
+        found.append(whole)
+    return found
+
+
+def _refers_beyond_definitions(schema: Any) -> bool:
+    match schema:
+        case dict():
+            reference = schema.get("$ref")
+            beyond = isinstance(reference, str) and reference.startswith("#") and not reference.startswith(_INSIDE)
+            return beyond or any(map(_refers_beyond_definitions, schema.values()))
+        case list():
+            return any(map(_refers_beyond_definitions, schema))
+        case _:
+            return False
+
+
+def _rerooted(schema: Any) -> Any:
+    """`schema` with its references to the whole schema, or to places in it, going to that among the definitions."""
+    match schema:
+        case dict():
+            return {key: _elsewhere(value) if key == "$ref" else _rerooted(value) for key, value in schema.items()}
+        case list():
+            return list(map(_rerooted, schema))
+        case _:
+            return schema
+
+
+def _elsewhere(reference: Any) -> Any:
+    if not isinstance(reference, str) or not reference.startswith("#") or reference.startswith(_INSIDE):
+        return reference
+    return f"#/$defs/{_ROOT}{reference[1:]}"
 
 
 def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:

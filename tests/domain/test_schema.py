@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.domain.schema import load_schema
+from app.domain.schema import load_schema, n_properties
 
 
 def _load(text: str) -> object:
@@ -33,3 +33,8 @@ def test_too_much_of_one_is_refused_with_what_is_too_much(text: str, why: str) -
     with pytest.raises(InvalidRequest, match=why) as caught:
         _load(text)
     assert caught.value.param == "response_format"
+
+
+def test_the_properties_of_all_its_objects_are_counted() -> None:
+    inner = {"properties": {"a": {}, "b": {"items": {"properties": {"c": {}}}}}}
+    assert n_properties({"anyOf": [inner, True], "$defs": {"x": inner}}) == 7

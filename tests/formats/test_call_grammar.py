@@ -7,16 +7,19 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import jsonschema
 import llguidance
 import llguidance.numpy
 import numpy as np
 import pytest
 
+from app.domain.errors import InvalidRequest
 from app.domain.generation import AutoToolChoice, NamedToolChoice, Tool
 from app.domain.prompt import Constraint
+from app.domain.schema import GRAMMAR_LIMITS
 from app.formats.constraint import constraint_for
 from app.formats.thinking import Thinking
-from tests.formats.families import FAMILIES, TOOL_SCHEMAS, Family
+from tests.formats.families import FAMILIES, Family
 from tests.formats.talks import ask
 from tests.formats.test_families import TOOLS, each_family, expected, read
 
@@ -36,6 +39,14 @@ WILD = {
     "additionalProperties": False,
 }
 ROUNDS = 6
+# One of each way of writing arguments, and of each way of marking calls.
+KINDS = tuple(
+    family
+    for family in FAMILIES
+    if family.name
+    in {"hermes", "llama-3", "lfm2", "gemma-4", "qwen3-coder", "minimax-m3", "deepseek-dsml", "kimi-k3", "gpt-oss"}
+)
+each_kind = pytest.mark.parametrize("family", KINDS, ids=lambda family: family.name)
 
 
 class Vocabulary:
@@ -74,7 +85,10 @@ class Matching:
         self.vocabulary = Vocabulary(constraint.markers if special else ())
         lark = constraint.lark_for(self.vocabulary.id_of)
         tokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(self.vocabulary))
-        self._matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(lark), log_level=0)
+        grammar = llguidance.LLMatcher.grammar_from_lark(lark)
+        limits = llguidance.LLParserLimits(**GRAMMAR_LIMITS)
+        self._matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0, limits=limits)
+        self._matcher.compute_bitmask()
         assert not self._matcher.is_error(), self._matcher.get_error() + lark
 
     def takes(self, text: str) -> bool:
@@ -173,10 +187,11 @@ def check(arguments: dict[str, Any], text: str) -> None:
 @each_family
 def test_a_call_that_may_be_made_is_held_to_the_schema_behind_its_trigger(family: Family) -> None:
     constraint = constraint_for(ask("Hi", tools=TOOLS), family.spec, thinking=Thinking.OFF)
-    if family.spec.tools is not None and family.spec.tools.at_start:
-        assert constraint is None
-        return
     assert constraint is not None
+    if family.spec.tools is not None and family.spec.tools.at_start:
+        # What the whole answer is, its first words say.
+        assert constraint.triggers == ()
+        return
     (trigger,) = constraint.triggers
     matching = Matching(constraint, special=False)
     behind = one(family).split(trigger, 1)[1]
@@ -186,6 +201,67 @@ def test_a_call_that_may_be_made_is_held_to_the_schema_behind_its_trigger(family
         behind = behind.split(trigger, 1)[0].rstrip("\n")
     assert matching.takes(behind)
     assert not matching.takes(behind.replace("find", "fond"))
+
+
+@pytest.mark.parametrize("name", ["llama-3", "llama-4"])
+def test_where_calls_stand_at_the_start_an_answer_is_calls_or_any_other_text(name: str) -> None:
+    (family,) = (family for family in FAMILIES if family.name == name)
+    constraint = constraint_for(ask("Hi", tools=TOOLS), family.spec, thinking=Thinking.OFF)
+    assert constraint is not None
+    matching = Matching(constraint, special=False)
+    assert matching.takes(family.text)
+    for wrong in (family.text.replace("count", "cuont"), family.text[:-1], family.text.replace("7", "seven")):
+        assert not matching.takes(wrong)
+    for text in ("Hello!", "", f"It is {family.text}", '{"name": "John"}', "[1, 2]", "[finder(", "{"):
+        assert matching.takes(text)
+
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "pattern": {"properties": {"a": {"type": "string", "pattern": "^[a-c]{2,4}$"}}, "required": ["a"]},
+    "listed": {"properties": {"a": {"enum": ["x y", "<b>", "it's", 'q"t', "", 1, None, True, [1, "q"]]}}, "required": ["a"]},
+    "all of": {"properties": {"a": {"allOf": [{"type": "integer"}, {"minimum": 3}]}}, "required": ["a"]},
+    "not described": {"properties": {"a": {"type": "integer"}}, "required": ["b"], "additionalProperties": {"type": "null"}},
+    "referred to": {
+        "$ref": "#/$defs/T",
+        "$defs": {
+            "T": {"properties": {"a": {"type": "integer"}, "n": {"$ref": "#/$defs/N"}}, "required": ["a"]},
+            "N": {"const": 1},
+        },
+    },
+    "in a choice": {
+        "anyOf": [
+            {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+            {"properties": {"b": {"type": "string", "maxLength": 3}}, "required": ["b"]},
+        ]
+    },
+    "in parts": {"properties": {"a": {"type": "null"}}, "allOf": [{"properties": {"c": {"const": 2}}, "required": ["c"]}]},
+    "other names": {"properties": {"a": {"type": "null"}}, "additionalProperties": {"type": "integer"}},
+    "other keys": {"properties": {"a": {"type": "object", "additionalProperties": {"type": "integer"}}}, "required": ["a"]},
+    "names alike": {
+        "$defs": {"Size": {"const": 1}, "size": {"const": "s"}},
+        "properties": {"a": {"$ref": "#/$defs/Size"}, "b": {"$ref": "#/$defs/size"}},
+        "required": ["a", "b"],
+    },
+    "itself": {"properties": {"a": {"type": "null"}, "more": {"type": "array", "items": {"$ref": "#"}, "maxItems": 1}}},
+    "part of itself": {"properties": {"a": {"type": "boolean"}, "b": {"type": "array", "items": {"$ref": "#/properties/a"}}}},
+    "odd names": {
+        "properties": {"a b": {"type": "integer"}, "é-x.y": {"type": "string", "maxLength": 2}},
+        "required": ["a b", "é-x.y"],
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_arguments_conform_to_every_kind_of_schema(name: str) -> None:
+    schema = {"type": "object", **SCHEMAS[name]}
+    tool = Tool("do_it", "", json.dumps(schema))
+    rng = random.Random(name)
+    for family in KINDS:
+        matching = Matching(required(family, tool, several=False), special=True)
+        for text in (text for _ in range(ROUNDS) if (text := matching.written(rng)) is not None):
+            answer, called = read(family, text, tools=(tool,))
+            assert called, text
+            jsonschema.validate(json.loads(answer.arguments[0]), schema)
 
 
 def test_only_allowed_tools_may_be_called() -> None:
@@ -201,7 +277,42 @@ def test_only_allowed_tools_may_be_called() -> None:
         assert not Matching(constraint, special=False).takes(text.replace("now", "find"))
 
 
-def test_many_tools_compile_in_the_limits() -> None:
-    tools = tuple(Tool(f"tool_{index}", "", json.dumps(TOOL_SCHEMAS["find"])) for index in range(128))
-    for family in FAMILIES:
-        Matching(required(family, *tools), special=True)
+def many(n_properties: int, *, strict: bool = False) -> tuple[Tool, ...]:
+    properties = {f"p{index}": {"type": ["integer", "array"][index % 2]} for index in range(n_properties)}
+    schema = json.dumps({"type": "object", "properties": properties})
+    return tuple(Tool(f"tool_{index}", "", schema, strict=strict) for index in range(128))
+
+
+@each_kind
+def test_many_tools_compile_in_the_limits(family: Family) -> None:
+    for choice in (AutoToolChoice.REQUIRED, AutoToolChoice.AUTO):
+        constraint = constraint_for(ask("Hi", tools=many(20), tool_choice=choice), family.spec, thinking=Thinking.OFF)
+        assert constraint is not None
+        assert "p19" in (constraint.lark or "")
+        Matching(constraint, special=True)
+
+
+def test_too_many_arguments_in_all_are_refused_where_they_must_be_kept_and_else_left_free() -> None:
+    hermes = FAMILIES[0].spec
+    for request in (
+        ask("Hi", tools=many(50), tool_choice=AutoToolChoice.REQUIRED),
+        ask("Hi", tools=many(50, strict=True)),
+    ):
+        with pytest.raises(InvalidRequest, match="6400 properties in all") as caught:
+            constraint_for(request, hermes, thinking=Thinking.OFF)
+        assert caught.value.param == "tools"
+    constraint = constraint_for(ask("Hi", tools=many(50)), hermes, thinking=Thinking.OFF)
+    assert constraint is not None
+    matching = Matching(constraint, special=False)
+    assert matching.takes('\n{"name": "tool_7", "arguments": {"anything": 1}}\n</tool_call>')
+    assert not matching.takes('\n{"name": "tool_x", "arguments": {}}\n</tool_call>')
+
+
+@each_kind
+def test_long_texts_are_no_reason_to_refuse_a_tool(family: Family) -> None:
+    texts = {f"t{index}": {"type": "string", "maxLength": 900 * index} for index in range(1, 12)}
+    tool = Tool("write", "", json.dumps({"type": "object", "properties": texts}))
+    constraint = constraint_for(ask("Hi", tools=(tool,)), family.spec, thinking=Thinking.OFF)
+    assert constraint is not None
+    assert "t11" in (constraint.lark or "")
+    Matching(constraint, special=False)
