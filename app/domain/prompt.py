@@ -62,6 +62,9 @@ class Constraint:
 
     `markers` are texts to which `lark` gives a rule each (`marker_0: "<tool_call>"`): in many vocabularies they are one special
     token, which no string matches, so a vocabulary takes `lark_for` itself. `param` is what the request calls the grammar.
+
+    `begun` is what the prompt holds of the answer already: where the grammar allows it, the answer goes on from there, else the
+    grammar begins behind it.
     """
 
     json_schema: str | None = None
@@ -71,6 +74,7 @@ class Constraint:
     triggers: tuple[str, ...] = ()
     aside: tuple[str, str] | None = None
     param: str = "response_format"
+    begun: str = ""
 
     def lark_for(self, special_token: Callable[[str], int | None]) -> str:
         """`lark` for a vocabulary; `special_token` gives the id of the one special token that a text is, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import llguidance
@@ -50,12 +50,13 @@ class ConstraintCompiler:
 
     def compile(self, constraint: Constraint) -> AnswerConstraint:
         """Raises InvalidRequest naming the constraint's `param`, with llguidance's own explanation."""
-        matcher = self._compiled.pop(constraint, None)
+        key = replace(constraint, begun="")
+        matcher = self._compiled.pop(key, None)
         if matcher is None:
-            matcher = self._new_matcher(constraint)
+            matcher = self._new_matcher(key)
         if len(constraint.lark or constraint.json_schema or "") <= _LONGEST_KEPT:
             # The one used last is the last to go.
-            self._compiled[constraint] = matcher
+            self._compiled[key] = matcher
             if len(self._compiled) > _MOST_KEPT:
                 del self._compiled[next(iter(self._compiled))]
         return AnswerConstraint(matcher.deep_copy(), self._tokenizer.get(), self._vocabulary, constraint)
@@ -105,6 +106,8 @@ class AnswerConstraint:
         # A whole number of 64-bit words.
         self._mask = np.zeros((vocabulary.n_tokens + 63) // 64, np.uint64)
         self._mask_bytes = 4 * ((vocabulary.n_tokens + 31) // 32)
+        if constraint.begun and self._free is None and self._takes(constraint.begun.encode()):
+            self._consume(self._tokens(constraint.begun.encode()))
 
     @property
     def finished(self) -> bool:

@@ -99,6 +99,9 @@ class Generation:
         try:
             self._end_thought()
             self._take_forced()
+            if self._constraint is not None and self._constraint.finished and self.finished is None:
+                # What the prompt held of the answer was all of it.
+                self._end(FinishReason.STOP)
         except BaseException:
             self.close()
             raise

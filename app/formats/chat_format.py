@@ -91,7 +91,9 @@ class ChatFormat:
     def constraint(self, request: ChatRequest) -> Constraint | None:
         """The grammar for `output` and for the calls of `tools`. Raises InvalidRequest for a bad schema."""
         self._require_tools(request)
-        return constraint_for(request, self._spec, thinking=self._thinking(request))
+        constraint = constraint_for(request, self._spec, thinking=self._thinking(request))
+        begun = begun_turn(request)
+        return replace(constraint, begun=begun.text) if constraint is not None and begun is not None else constraint
 
     def reasoning_limit(self, request: ChatRequest) -> ReasoningLimit | None:
         """Where the reasoning ends at the latest, if the request bounds it."""

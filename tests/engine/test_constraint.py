@@ -88,6 +88,18 @@ def test_what_is_forced_needs_no_sampling(compiler: ConstraintCompiler, vocabula
         constraint.accept(token)
 
 
+def test_an_answer_goes_on_where_the_prompt_has_begun_it(compiler: ConstraintCompiler, vocabulary: LlamaVocabulary) -> None:
+    begun = compiler.compile(Constraint(json_schema=PERSON, begun='{"name": "An'))
+    assert not begun.allows(_end(vocabulary))
+    assert _feed(begun, vocabulary, 'na", "age": 30}')
+    assert begun.finished or begun.allows(_end(vocabulary))
+
+
+def test_behind_other_words_the_grammar_begins_by_itself(compiler: ConstraintCompiler, vocabulary: LlamaVocabulary) -> None:
+    constraint = compiler.compile(Constraint(json_schema=PERSON, begun="Here it is: "))
+    assert _feed(constraint, vocabulary, '{"name": "Anna", "age": 30}')
+
+
 def test_blanks_between_json_tokens_are_bounded(compiler: ConstraintCompiler, vocabulary: LlamaVocabulary) -> None:
     constraint = compiler.compile(Constraint(json_schema=PERSON))
     assert _feed(constraint, vocabulary, "{")

@@ -140,6 +140,13 @@ def test_a_trigger_in_the_reasoning_binds_nothing(vocabulary: LlamaVocabulary) -
     assert writer.text() == "<think>a <tool_call> would be</think>No."
 
 
+def test_an_answer_that_the_prompt_holds_whole_is_at_its_end(vocabulary: LlamaVocabulary) -> None:
+    constraint = Constraint(lark='%llguidance {}\nstart: "yes" | "no"\n', begun="yes")
+    writer = _Writer(vocabulary, replace(say("a", "", max_tokens=100), constraint=constraint))
+    writer.want("no")
+    assert (writer.text(), writer.generation.finished) == ("", FinishReason.STOP)
+
+
 def thinking(n_tokens: int, *, begun: bool = False) -> ReasoningLimit:
     return ReasoningLimit(n_tokens, "<think>", "</think>", "\n</think>\n\n", begun=begun)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import InvalidRequest
+from app.domain.generation import JsonObjectFormat
 from app.domain.messages import Message, Role
+from app.formats.chat_format import ChatFormat
 from tests.formats.conversations import TOOL_CONVERSATIONS
 from tests.formats.real_templates import TEMPLATES, format_of
 from tests.formats.talks import Answer, ask, formatted, pieces, plain, said, text_of
@@ -57,3 +59,12 @@ def test_a_template_that_takes_the_end_off_can_not_go_on() -> None:
     with pytest.raises(InvalidRequest, match="add_generation_prompt") as caught:
         formatted("{% for m in messages %}{{ m.content[:9] }}{% endfor %}").prompt(ask("Hi", "The answer is"))
     assert caught.value.param == "messages"
+
+
+def test_a_grammar_goes_on_where_the_answer_was_begun(ember: ChatFormat) -> None:
+    constraint = ember.constraint(ask("Hi", '{"a": ', output=JsonObjectFormat()))
+    assert constraint is not None
+    assert constraint.begun == '{"a": '
+    anew = ember.constraint(ask("Hi", '{"a": ', output=JsonObjectFormat(), continues=False))
+    assert anew is not None
+    assert anew.begun == ""
