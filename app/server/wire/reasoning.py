@@ -41,7 +41,7 @@ class ReasoningFields(WireRequest):
     reasoning_effort: _Effort | None = None
     reasoning: WireReasoning | None = None
     thinking: WireThinking | None = None
-    think: bool | _Effort | None = None
+    think: _Effort | bool | None = None
     enable_thinking: bool | None = None
     reasoning_budget: _Budget | None = None
     thinking_budget: _Budget | None = None
