@@ -7,7 +7,7 @@ import json
 from typing import Protocol
 
 from app.formats.argument_kinds import NO_JSON, ArgumentKinds, Kind, read_json
-from app.formats.expect import BLANKS, expect_any, find
+from app.formats.expect import behind_blanks, expect_any, find
 from app.formats.json_scan import JsonScanner, Scan
 from app.formats.spec import TaggedArguments
 
@@ -45,7 +45,7 @@ class JsonReader:
 
     def read(self, text: str, start: int) -> tuple[Scan, int]:
         if self._scanner is None:
-            at = _behind_blanks(text, start)
+            at = behind_blanks(text, start)
             if at == len(text):
                 return Scan.MORE, start
             if text[at] != "{":
@@ -186,9 +186,3 @@ class TaggedReader:
             self._new.append(json.dumps(text, ensure_ascii=False))
         else:
             self._new.append(self._kinds.json_of(self._name, text))
-
-
-def _behind_blanks(text: str, start: int) -> int:
-    while start < len(text) and text[start] in BLANKS:
-        start += 1
-    return start

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from app.formats.argument_kinds import ArgumentKinds
 from app.formats.call_progress import CallReader
-from app.formats.expect import BLANKS, expect, expect_any
+from app.formats.expect import behind_blanks, expect, expect_any
 from app.formats.json_call import JsonCallReader
 from app.formats.json_scan import Scan
 from app.formats.ledger import DeltaLedger
@@ -108,7 +108,7 @@ class CallSection:
         if not self._lists:
             self._place = _Place.IN_CALL
             return start
-        at = _behind_blanks(text, start)
+        at = behind_blanks(text, start)
         if at == len(text):
             return start
         if text[at] == "[" and not self._in_list:
@@ -124,7 +124,7 @@ class CallSection:
         if not (self._is_section or self._in_list or self._syntax.at_start or self._call_is_open):
             self.give_up()
             return start
-        at = _behind_blanks(text, start)
+        at = behind_blanks(text, start)
         closed, end = expect_any(text, at, (self._section_end, *(self._call_ends if self._call_is_open else ())))
         if closed is Scan.DONE:
             self._past(text, start, end)
@@ -208,9 +208,3 @@ def _endings(close: str) -> tuple[str, ...]:
     """A closing marker; of one in several lines, the last lines alone too, as models leave the first ones out."""
     lines = close.strip().splitlines()
     return tuple("\n".join(lines[first:]) for first in range(len(lines)))
-
-
-def _behind_blanks(text: str, start: int) -> int:
-    while start < len(text) and text[start] in BLANKS:
-        start += 1
-    return start

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.domain.generation import Tool
 from app.domain.messages import ToolCall
+from app.formats.argument_kinds import json_type
 from app.formats.spec import (
     FormatSpec,
     JsonArguments,
@@ -101,24 +102,10 @@ def _arguments(syntax: NamedCall, call: ToolCall) -> str:
 
 def _passage(syntax: TaggedArguments, name: str, value: Any) -> str:
     is_text = isinstance(value, str)
-    json_end = syntax.json_name_end.replace("{type}", _type_of(value))
+    json_end = syntax.json_name_end.replace("{type}", json_type(value).replace("integer", "number"))
     name_end = syntax.name_end if is_text or not json_end else json_end
     close_end = name + syntax.close_end if syntax.close_end else ""
     return f"{syntax.open}{name}{name_end}{value if is_text else _dumped(value)}{syntax.close}{close_end}"
-
-
-def _type_of(value: Any) -> str:
-    match value:
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case list():
-            return "array"
-        case Mapping():
-            return "object"
-        case _:
-            return "null"
 
 
 def _gemma(value: Any) -> str:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from app.formats.json_scan import Scan
 
-__all__ = ["BLANKS", "expect", "expect_any", "find"]
+__all__ = ["BLANKS", "behind_blanks", "expect", "expect_any", "find"]
 
 BLANKS = " \t\r\n"
+
+
+def behind_blanks(text: str, start: int) -> int:
+    """Where the blanks that begin at `start` end."""
+    while start < len(text) and text[start] in BLANKS:
+        start += 1
+    return start
 
 
 def expect(text: str, start: int, wanted: str) -> tuple[Scan, int]:
@@ -15,8 +22,7 @@ def expect(text: str, start: int, wanted: str) -> tuple[Scan, int]:
     for character in wanted:
         if character in BLANKS:
             continue
-        while at < len(text) and text[at] in BLANKS:
-            at += 1
+        at = behind_blanks(text, at)
         if at == len(text):
             return Scan.MORE, start
         if text[at] != character:
