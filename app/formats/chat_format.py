@@ -13,7 +13,7 @@ from app.domain.prompt import Constraint, ControlText, PromptSegment, ReasoningL
 from app.formats.call_grammar import channel_reasoning, channel_words
 from app.formats.call_writer import write_answer
 from app.formats.channel_parser import ChannelParser
-from app.formats.constraint import constraint_for
+from app.formats.constraint import binds, constraint_for
 from app.formats.derive import derive_spec
 from app.formats.families import Family, family_of
 from app.formats.ledger import Delta
@@ -91,6 +91,9 @@ class ChatFormat:
     def constraint(self, request: ChatRequest) -> Constraint | None:
         """The grammar for `output` and for the calls of `tools`. Raises InvalidRequest for a bad schema."""
         self._require_tools(request)
+        if not binds(request):
+            # To find out whether the model thinks takes another rendering.
+            return None
         constraint = constraint_for(request, self._spec, thinking=self._thinking(request))
         begun = begun_turn(request)
         return replace(constraint, begun=begun.text) if constraint is not None and begun is not None else constraint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
-from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, Tool
+from app.domain.generation import AutoToolChoice, ChatRequest, NamedToolChoice, TextFormat, Tool
 from app.domain.prompt import Constraint
 from app.domain.schema import MAX_PROPERTIES_IN_ALL, load_schema, n_properties
 from app.formats.call_grammar import GAP, CallGrammar, ChannelGrammar, channel_reasoning
@@ -16,7 +16,7 @@ from app.formats.spec import ContentSyntax, FormatSpec, ReasoningSyntax
 from app.formats.thinking import Thinking
 from app.formats.turns import offered_tools
 
-__all__ = ["callable_tools", "constraint_for"]
+__all__ = ["binds", "callable_tools", "constraint_for"]
 
 
 def callable_tools(request: ChatRequest) -> tuple[Tool, ...]:
@@ -32,6 +32,12 @@ def callable_tools(request: ChatRequest) -> tuple[Tool, ...]:
     if choice == AutoToolChoice.REQUIRED and not tools:
         raise InvalidRequest("'tool_choice' is 'required', but there are no 'tools'.", param="tool_choice")
     return tools
+
+
+def binds(request: ChatRequest) -> bool:
+    """Whether anything of a request may bind the words of its answer."""
+    chooses = request.tool_choice not in (AutoToolChoice.AUTO, AutoToolChoice.NONE)
+    return chooses or bool(offered_tools(request)) or not isinstance(request.output, TextFormat)
 
 
 def constraint_for(request: ChatRequest, spec: FormatSpec, *, thinking: Thinking) -> Constraint | None:
