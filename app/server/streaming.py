@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -22,21 +21,27 @@ __all__ = ["EventStream", "Frames", "while_connected"]
 # How long the status code waits for the model before the stream is opened all the same, so that the client hears something.
 DECIDE_S = 15.0
 PING_S = 10.0
-_PING = b": still working\n\n"
-_DONE = b"data: [DONE]\n\n"
 
 T = TypeVar("T")
 
 
 class Frames(Protocol):
-    """Writes one endpoint's chunks. b"" writes nothing."""
+    """Writes one endpoint's stream. b"" writes nothing."""
 
     def opening(self) -> bytes: ...
 
     def event(self, index: int, event: GenerationEvent) -> bytes: ...
 
+    def ping(self) -> bytes:
+        """Said whenever nothing else was for a while."""
+        ...
+
     def closing(self, tally: Tally) -> bytes:
-        """What comes before `[DONE]`."""
+        """The end of a stream that went well."""
+        ...
+
+    def failed(self, problem: Problem) -> bytes:
+        """The end of one that did not."""
         ...
 
 
@@ -106,7 +111,7 @@ class EventStream(Response):
             await _cancel(writing, pinging)
             if self._started:
                 self._track.error = STOPPING_PROBLEM.message
-                await _send(send, _error_frame(STOPPING_PROBLEM) + _DONE)
+                await _send(send, self._frames.failed(STOPPING_PROBLEM))
                 await _send(send, b"", more=False)
             raise
         finally:
@@ -125,11 +130,11 @@ class EventStream(Response):
         await _send(send, self._frames.opening())
         try:
             await self._write_events(send)
-            await _send(send, self._frames.closing(self._tally) + _DONE)
+            await _send(send, self._frames.closing(self._tally))
         except AppError as error:
             problem = problem_of(error)
             self._track.error = problem.message
-            await _send(send, _error_frame(problem) + _DONE)
+            await _send(send, self._frames.failed(problem))
         await _send(send, b"", more=False)
 
     async def _write_events(self, send: Send) -> None:
@@ -156,7 +161,7 @@ class EventStream(Response):
             self._wrote = False
             await asyncio.sleep(self._ping_s)
             if self._started and not self._wrote:
-                await _send(send, _PING)
+                await _send(send, self._frames.ping())
 
     async def _close(self) -> None:
         if self._first is not None:
@@ -177,7 +182,3 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
-
-
-def _error_frame(problem: Problem) -> bytes:
-    return b"data: " + json.dumps(problem.body(), ensure_ascii=False).encode() + b"\n\n"

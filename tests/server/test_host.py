@@ -113,7 +113,7 @@ async def test_stopping_ends_a_stream_with_an_error_and_frees_the_engine(
         rest = await client.rest()
         await client.close()
         assert api.engine.cancelled == [job.id for job in api.engine.jobs]
-        assert '"code": "shutting_down"' in rest
+        assert '"code":"shutting_down"' in rest
         assert api.activity.records[-1].error == "The server is being switched off."
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 

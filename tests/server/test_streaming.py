@@ -10,6 +10,7 @@ import pytest
 from app.domain.errors import ContextOverflow, EngineCrashed, GenerationFailed, InvalidRequest
 from app.domain.generation import Finished, FinishReason, GenerationEvent, TextDelta, Timings, Usage
 from app.server.answers import IndexedEvent, Tally
+from app.server.errors import Problem
 from app.server.recording import RequestTrack
 from app.server.streaming import EventStream
 from tests.fakes import Answer, FakeLauncher
@@ -129,6 +130,12 @@ class PlainFrames:
     def closing(self, tally: Tally) -> bytes:
         return f"{tally.usage.completion_tokens};".encode()
 
+    def ping(self) -> bytes:
+        return b"ping;"
+
+    def failed(self, problem: Problem) -> bytes:
+        return problem.message.encode()
+
 
 async def respond(events: AsyncGenerator[IndexedEvent, None], until: str, *, decide_s: float) -> str:
     """Run an EventStream that pings without pause, until `until` was written; then the client leaves."""
@@ -156,7 +163,7 @@ async def test_silence_is_filled_with_comments() -> None:
         yield 0, TextDelta("a;")
         await asyncio.Event().wait()
 
-    assert (await respond(silent(), "a;: still working\n\n: still working", decide_s=1)).startswith("open;")
+    assert (await respond(silent(), "a;ping;ping;", decide_s=1)).startswith("open;")
 
 
 async def test_a_first_event_that_takes_long_does_not_hold_up_the_stream() -> None:
@@ -164,7 +171,7 @@ async def test_a_first_event_that_takes_long_does_not_hold_up_the_stream() -> No
         await asyncio.Event().wait()
         yield 0, TextDelta("never")
 
-    assert "never" not in await respond(slow(), "open;: still working", decide_s=0)
+    assert "never" not in await respond(slow(), "open;ping;", decide_s=0)
 
 
 async def test_an_error_after_a_long_silence_comes_in_the_stream() -> None:
@@ -175,7 +182,7 @@ async def test_an_error_after_a_long_silence_comes_in_the_stream() -> None:
         yield
 
     text = await respond(failing(), "[DONE]", decide_s=0)
-    assert '"Too long."' in text
+    assert "Too long." in text
 
 
 async def test_events_are_closed_whatever_happens() -> None:
@@ -192,7 +199,7 @@ async def test_events_are_closed_whatever_happens() -> None:
         finally:
             closed.append(name)
 
-    assert "1;data: [DONE]" in await respond(watched("end"), "[DONE]", decide_s=1)
+    assert "a;1;" in await respond(watched("end"), "[DONE]", decide_s=1)
     await respond(watched("left", wait=True), "a;", decide_s=1)
     with pytest.raises(GenerationFailed):
         await respond(watched("failed", fail=True), "never", decide_s=1)

@@ -16,7 +16,17 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.server.answers import Answer, Tally
-from app.server.wire.reply import ReplyHead, closing_fields, encode, logprob_entry, schema_error_field, timings_body, usage_body
+from app.server.wire.reply import (
+    DONE,
+    DataFrames,
+    ReplyHead,
+    closing_fields,
+    encode,
+    logprob_entry,
+    schema_error_field,
+    timings_body,
+    usage_body,
+)
 
 __all__ = ["ChatFrames", "chat_completion"]
 
@@ -37,7 +47,7 @@ def chat_completion(
     return {**head.body("chat.completion"), "choices": choices, **closing_fields(tally)}
 
 
-class ChatFrames:
+class ChatFrames(DataFrames):
     """Writes chunks from prepared text: what differs from token to token is put between two constant pieces."""
 
     def __init__(self, head: ReplyHead, *, choices: int, logprobs: bool, usage: bool, reasoning: bool = True) -> None:
@@ -79,8 +89,8 @@ class ChatFrames:
 
     def closing(self, tally: Tally) -> bytes:
         if not self._usage:
-            return b""
-        return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode()
+            return DONE
+        return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode() + DONE
 
     def _end(self, index: int, finished: Finished) -> bytes:
         last = {"logprobs": None, "finish_reason": finished.reason.value, **schema_error_field(finished.schema_error)}

@@ -13,7 +13,17 @@ from app.domain.generation import CompletionRequest, Finished, GenerationEvent, 
 from app.server.answers import Answer, Tally
 from app.server.wire.base import StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
 from app.server.wire.output import OutputFields
-from app.server.wire.reply import ReplyHead, closing_fields, encode, finite, schema_error_field, timings_body, usage_body
+from app.server.wire.reply import (
+    DONE,
+    DataFrames,
+    ReplyHead,
+    closing_fields,
+    encode,
+    finite,
+    schema_error_field,
+    timings_body,
+    usage_body,
+)
 
 __all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests", "prompts_of"]
 
@@ -135,7 +145,7 @@ def _alternatives(token: TokenLogprob) -> dict[str, float]:
     return alternatives
 
 
-class CompletionFrames:
+class CompletionFrames(DataFrames):
     """Writes chunks from prepared text. `echoes` has one text per choice."""
 
     def __init__(self, head: ReplyHead, body: CompletionBody, echoes: Sequence[str]) -> None:
@@ -160,7 +170,8 @@ class CompletionFrames:
                 return b""
 
     def closing(self, tally: Tally) -> bytes:
-        return f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n'.encode() if self._usage else b""
+        usage = f'{self._last}],"usage":{encode(usage_body(tally.usage))}}}\n\n' if self._usage else ""
+        return usage.encode() + DONE
 
     def _end(self, index: int, finished: Finished) -> bytes:
         last = {"text": "", "index": index, "logprobs": None, "finish_reason": finished.reason.value}

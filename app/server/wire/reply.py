@@ -11,8 +11,11 @@ from typing import Any
 
 from app.domain.generation import Finished, TokenLogprob, Usage
 from app.server.answers import Tally
+from app.server.errors import Problem
 
 __all__ = [
+    "DONE",
+    "DataFrames",
     "ReplyHead",
     "closing_fields",
     "encode",
@@ -25,6 +28,8 @@ __all__ = [
 
 # JSON has no minus infinity; this is what OpenAI sends for a token that could not be.
 _IMPOSSIBLE = -9999.0
+
+DONE = b"data: [DONE]\n\n"
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -57,6 +62,17 @@ class ReplyHead:
         """The same as the beginning of a `data:` line, open for its choices."""
         usage = ',"usage":null' if usage_null else ""
         return f'data: {encode(self.body(kind))[:-1]}{usage},"choices":['
+
+
+class DataFrames:
+    """What all streams of plain `data:` lines share."""
+
+    def ping(self) -> bytes:
+        """A comment: proxies and clients would take the silence for a failure."""
+        return b": still working\n\n"
+
+    def failed(self, problem: Problem) -> bytes:
+        return f"data: {encode(problem.body())}\n\n".encode() + DONE
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

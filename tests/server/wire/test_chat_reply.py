@@ -107,7 +107,8 @@ def test_log_probabilities_come_with_their_delta_even_if_it_has_no_text_yet() ->
 
 def test_nothing_is_written_for_nothing() -> None:
     frames = ChatFrames(HEAD, choices=1, logprobs=False, usage=False)
-    assert frames.event(0, TextDelta("")) == frames.event(0, PrefillProgress(1, 2, 0)) == frames.closing(Tally()) == b""
+    assert frames.event(0, TextDelta("")) == frames.event(0, PrefillProgress(1, 2, 0)) == b""
+    assert frames.closing(Tally()) == b"data: [DONE]\n\n"
 
 
 def test_every_choice_begins_with_its_role() -> None:
