@@ -15,7 +15,6 @@ from app.domain.generation import EmbeddingResult, RerankResult, Truncation
 from app.domain.prompt import Piece, PromptSegment
 from app.domain.stats import EngineStats
 from app.engine.client import EngineOutput
-from app.engine.loop import Frame
 from app.engine.protocol import (
     Cancel,
     Command,
@@ -26,6 +25,7 @@ from app.engine.protocol import (
     EmbedJob,
     Finish,
     Forget,
+    Frame,
     GenerateJob,
     Job,
     JobFailed,

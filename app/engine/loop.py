@@ -7,11 +7,12 @@ import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from app.domain.errors import AppError, GenerationFailed
 from app.domain.prompt import PromptSegment
 from app.domain.stats import EngineStats
+from app.engine.outbox import Outbox
 from app.engine.protocol import (
     Cancel,
     Command,
@@ -19,9 +20,9 @@ from app.engine.protocol import (
     DetokenizeJob,
     EmbedJob,
     EngineConfig,
-    EngineEvent,
     Finish,
     Forget,
+    Frame,
     GenerateJob,
     Job,
     JobEvent,
@@ -35,14 +36,11 @@ from app.engine.protocol import (
     TokenizeJob,
 )
 
-__all__ = ["EngineCore", "EngineLoader", "EngineLoop", "Frame"]
+__all__ = ["EngineCore", "EngineLoader", "EngineLoop"]
 
 _log = logging.getLogger(__name__)
 
 _TELL_EVERY_NS = 1_000_000_000
-
-Frame: TypeAlias = tuple[EngineEvent, ...]
-"""What crosses at once: all events of one step, of all sequences."""
 
 
 class EngineCore(Protocol):
@@ -111,7 +109,7 @@ class EngineLoop:
         self._engine = engine
         self._emit = emit
         self._inbox: queue.SimpleQueue[_Submit | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
-        self._send_ns = 0
+        self._outbox = Outbox(emit)
         self._told_at = 0
 
     def hasten(self, command: Command) -> None:
@@ -138,11 +136,9 @@ class EngineLoop:
         """Step until `Shutdown`, then close the engine. The engine rests while it has nothing to do."""
         try:
             while self._take_commands():
-                events = (*self._engine.step(), *self._standing())
-                if events:
-                    started = perf_counter_ns()
-                    self._emit(events)
-                    self._send_ns += perf_counter_ns() - started
+                started = perf_counter_ns()
+                events = self._engine.step()
+                self._outbox.put((*events, *self._standing()), step_ns=perf_counter_ns() - started)
             if self._engine.has_unwritten:
                 self._emit((Saving(),))
                 self._engine.keep()
@@ -155,7 +151,7 @@ class EngineLoop:
         if now - self._told_at < _TELL_EVERY_NS and self._engine.busy:
             return ()
         self._told_at = now
-        return (Standing(self._engine.stats(send_ns=self._send_ns)),)
+        return (Standing(self._engine.stats(send_ns=self._outbox.send_ns)),)
 
     def _prepare(self, job: Job) -> None:
         try:
@@ -180,6 +176,8 @@ class EngineLoop:
                 command = self._inbox.get(block=not self._engine.busy)
             except queue.Empty:
                 return True
+            # A step with a new prompt is longer than the last.
+            self._outbox.send()
             match command:
                 case Shutdown():
                     return False

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
 from app.engine.jobs import JobClient
-from app.engine.loop import Frame
-from app.engine.protocol import Command, EngineConfig, Load, LoadFailed, LoadProgress, Ready, Shutdown, Surveyed
+from app.engine.protocol import Command, EngineConfig, Frame, Load, LoadFailed, LoadProgress, Ready, Shutdown, Surveyed
 from app.engine.survey import survey
 from app.engine.worker_process import WorkerProcess, worker_command
 

@@ -38,6 +38,7 @@ __all__ = [
     "EngineEvent",
     "Finish",
     "Forget",
+    "Frame",
     "GenerateJob",
     "Job",
     "JobFailed",
@@ -379,3 +380,5 @@ class JobFailed:
 
 JobEvent: TypeAlias = PromptProgress | Tokens | Done | Embedded | Reranked | Tokenized | Detokenized | JobFailed
 EngineEvent: TypeAlias = LoadProgress | Ready | LoadFailed | Surveyed | Saving | Standing | JobEvent
+Frame: TypeAlias = tuple[EngineEvent, ...]
+"""What crosses at once: events of one or more steps, of all sequences."""

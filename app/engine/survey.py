@@ -10,8 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from app.domain.errors import AppError, ModelLoadFailed
-from app.engine.loop import Frame
-from app.engine.protocol import EngineConfig, LoadFailed, Survey, Surveyed
+from app.engine.protocol import EngineConfig, Frame, LoadFailed, Survey, Surveyed
 from app.engine.worker_process import WorkerProcess, worker_command
 
 __all__ = ["survey"]

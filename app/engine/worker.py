@@ -26,7 +26,7 @@ from pathlib import Path
 
 from app.domain.errors import AppError, ModelLoadFailed
 from app.engine.llama.backend import prepare_process
-from app.engine.loop import EngineCore, EngineLoader, EngineLoop, Frame
+from app.engine.loop import EngineCore, EngineLoader, EngineLoop
 from app.engine.protocol import (
     PROTOCOL_VERSION,
     Cancel,
@@ -34,6 +34,7 @@ from app.engine.protocol import (
     EngineConfig,
     Finish,
     Forget,
+    Frame,
     Job,
     Load,
     LoadFailed,

@@ -18,8 +18,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import IO, cast
 
-from app.engine.loop import Frame
-from app.engine.protocol import Command
+from app.engine.protocol import Command, Frame
 
 __all__ = ["WorkerProcess", "worker_command"]
 

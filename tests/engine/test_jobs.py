@@ -11,8 +11,18 @@ from app.domain.errors import EngineStopped, GenerationFailed
 from app.domain.generation import FinishReason, SamplingParams, Timings, Usage
 from app.domain.prompt import PlainText
 from app.engine.jobs import JobClient
-from app.engine.loop import Frame
-from app.engine.protocol import Cancel, Command, Done, GenerateJob, JobFailed, PromptProgress, Tokenized, TokenizeJob, Tokens
+from app.engine.protocol import (
+    Cancel,
+    Command,
+    Done,
+    Frame,
+    GenerateJob,
+    JobFailed,
+    PromptProgress,
+    Tokenized,
+    TokenizeJob,
+    Tokens,
+)
 from tests.fakes import piece
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import EngineBusy, GenerationFailed, InvalidRequest
 from app.domain.generation import SamplingParams
 from app.domain.prompt import PlainText
-from app.engine.loop import EngineLoop, Frame
+from app.engine.loop import EngineLoop
 from app.engine.protocol import (
     Cancel,
     Command,
@@ -18,6 +18,7 @@ from app.engine.protocol import (
     EmbedJob,
     EngineEvent,
     Finish,
+    Frame,
     GenerateJob,
     JobFailed,
     Shutdown,

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.loop import Frame
-from app.engine.protocol import EngineConfig, Load, Ready
+from app.engine.protocol import EngineConfig, Frame, Load, Ready
 from app.engine.worker_process import WorkerProcess, worker_command
 from tests.engine.scripted_engine import COMMAND
 
