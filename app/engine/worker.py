@@ -3,6 +3,7 @@
     stdin ──address, key──▶ main ──▶ connect ──▶ wait for Load ──▶ load ──▶ EngineLoop.run     (main thread: the engine thread)
     pipe  ──commands─────▶ reader thread ──▶ preparing thread ──▶ EngineLoop.handle;  end of the pipe ──▶ exit at once
                                 └─ what ends a job ──▶ EngineLoop.hasten
+    frames ──────────────▶ sending thread ──▶ pipe
 
 The end of the pipe means that the program is gone, so the reader thread ends the process there and then, also while the other
 threads are inside native code. Keep the imports of this module few: they are paid at each load of a model.
@@ -71,7 +72,7 @@ class _Worker:
     def __init__(self, pipe: Connection, loader: EngineLoader) -> None:
         self._pipe = pipe
         self._loader = loader
-        self._sending = threading.Lock()
+        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._loop: EngineLoop | None = None
         self._first: queue.SimpleQueue[Load | Survey] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Job | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
@@ -79,6 +80,14 @@ class _Worker:
     def run(self) -> int:
         """Load, then step until `Shutdown`; or survey, and end. Main thread."""
         self._start(self._read, name="reader")
+        sender = self._start(self._write, name="sender")
+        try:
+            return self._serve()
+        finally:
+            self._frames.put(None)
+            sender.join()
+
+    def _serve(self) -> int:
         first = self._first.get()
         if isinstance(first, Survey):
             self._survey(first)
@@ -88,21 +97,21 @@ class _Worker:
             return 0
         # What the loading made stays: no need to look through it in every collection.
         gc.freeze()
-        self._loop = loop = EngineLoop(engine, self._send)
+        self._loop = loop = EngineLoop(engine, self._frames.put)
         self._start(lambda: self._prepare(loop), name="preparer")
-        self._send((Ready(engine.info),))
+        self._frames.put((Ready(engine.info),))
         loop.run()
         return 0
 
     def _load(self, load: Load) -> EngineCore | None:
         if load.version != PROTOCOL_VERSION:
             reason = "parts of different versions of this program are mixed; please install it again."
-            self._send((LoadFailed(ModelLoadFailed(load.config.model_path.name, reason)),))
+            self._frames.put((LoadFailed(ModelLoadFailed(load.config.model_path.name, reason)),))
             return None
         try:
-            return self._loader(load.config, on_progress=_Progress(self._send))
+            return self._loader(load.config, on_progress=_Progress(self._frames.put))
         except AppError as error:
-            self._send((LoadFailed(error),))
+            self._frames.put((LoadFailed(error),))
             return None
 
     def _survey(self, survey: Survey) -> None:
@@ -110,9 +119,9 @@ class _Worker:
         from app.engine.loading import survey_machine
 
         try:
-            self._send((survey_machine(survey.config),))
+            self._frames.put((survey_machine(survey.config),))
         except AppError as error:
-            self._send((LoadFailed(error),))
+            self._frames.put((LoadFailed(error),))
 
     def _read(self) -> None:
         """Take commands as long as the program lives, and do nothing long, so that its end is never missed. Reader thread."""
@@ -132,7 +141,15 @@ class _Worker:
         while True:
             loop.handle(self._commands.get())
 
-    def _start(self, work: Callable[[], None], *, name: str) -> None:
+    def _write(self) -> None:
+        """Send what is said until the end. Sending thread: a step need not wait until the program has been woken."""
+        try:
+            while (frame := self._frames.get()) is not None:
+                self._pipe.send(frame)
+        except OSError:
+            os._exit(0)
+
+    def _start(self, work: Callable[[], None], *, name: str) -> threading.Thread:
         """Run `work` on a thread without which the worker can't go on."""
 
         def guarded() -> None:
@@ -142,15 +159,9 @@ class _Worker:
                 _log.exception("The %s failed", name)
                 os._exit(1)
 
-        threading.Thread(target=guarded, name=name, daemon=True).start()
-
-    def _send(self, frame: Frame) -> None:
-        """Any thread."""
-        try:
-            with self._sending:
-                self._pipe.send(frame)
-        except OSError:
-            os._exit(0)
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
 
 
 class _Progress:
