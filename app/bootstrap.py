@@ -24,11 +24,13 @@ from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.loop import ServiceLoop
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.service.server_control import ServerState
 from app.service.services import Services
 from app.settings import SettingsStore
@@ -77,9 +79,16 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         conversations = ConversationService(paths.chats_file, chat)
         stack.push_async_callback(conversations.close)
         embeddings = EmbeddingService(models)
-        activity = Activity()
+        activity, api_keys, refusals = Activity(), ApiKeys(paths.api_keys), Refusals()
         server = ApiServer(
-            chat=chat, embeddings=embeddings, models=models, library=library, activity=activity, settings=settings
+            chat=chat,
+            embeddings=embeddings,
+            models=models,
+            library=library,
+            activity=activity,
+            settings=settings,
+            keys=api_keys,
+            refusals=refusals,
         )
         # Closed in reverse: the end of the server is still told of.
         stack.callback(server.changed.subscribe(lambda state: _publish(paths, state)))
@@ -95,6 +104,8 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
             embeddings=embeddings,
             conversations=conversations,
             activity=activity,
+            api_keys=api_keys,
+            refusals=refusals,
             server=server,
         )
 

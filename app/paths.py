@@ -38,6 +38,11 @@ class Paths:
         return self.config / "settings.json"
 
     @property
+    def api_keys(self) -> Path:
+        """Digests of the server's keys."""
+        return self.config / "api-keys"
+
+    @property
     def models(self) -> Path:
         """The default models folder."""
         return self.data / "models"

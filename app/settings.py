@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import SettingsError
 from app.domain.observable import Observable
+from app.domain.origins import host_name, web_origin
 
 __all__ = ["DEFAULT_PORT", "AdapterSettings", "ModelSettings", "Settings", "SettingsStore"]
 
@@ -29,6 +30,8 @@ Parallel: TypeAlias = Annotated[int, Field(ge=1, le=64)]
 Batch: TypeAlias = Annotated[int, Field(ge=32, le=65536)]
 Draft: TypeAlias = Annotated[int, Field(ge=0, le=8)]
 Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
+Origins: TypeAlias = tuple[Annotated[str, AfterValidator(web_origin)], ...]
+Hosts: TypeAlias = tuple[Annotated[str, AfterValidator(host_name)], ...]
 # Seconds; -1 means for ever.
 KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 
@@ -92,7 +95,13 @@ class Settings(BaseModel):
     server_enabled: bool = True
     host: str = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    # One key in plain text; keys that can be named and revoked are made with `hearth keys`.
     api_key: str = ""
+    # Whether programs on this computer must send a key too. Beyond loopback everyone must.
+    require_api_key: bool = False
+    # Web pages and names of this computer that are let in besides its own.
+    allowed_origins: Origins = ()
+    allowed_hosts: Hosts = ()
     # Engine
     n_parallel: Parallel = 4
     n_ctx: Count = 0

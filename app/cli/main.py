@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import formats, memory, models, selftest, serve, window
+from app.cli import formats, keys, memory, models, selftest, serve, window
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import AppError
 from app.options import EngineMode, Options
@@ -38,6 +38,7 @@ def hearth(
 
 
 cli.command("serve")(serve.serve)
+cli.add_typer(keys.keys, name="keys")
 cli.command("pull")(models.pull)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)

@@ -67,7 +67,9 @@ def remove(context: typer.Context, model: str, profile: ProfileOption = None) ->
 
 def running_models(
     context: typer.Context,
-    api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="The key that `serve` was given.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="HEARTH_API_KEY", help="A key of the server, where it asks for one.")
+    ] = None,
     profile: ProfileOption = None,
 ) -> None:
     """List the models in memory of the Hearth that runs now, and what they have done.
@@ -197,7 +199,7 @@ def _served_models(paths: Paths, api_key: str | None) -> list[dict[str, Any]]:
             return [{"id": model["id"], **model} for model in json.load(response)["data"]]
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.UNAUTHORIZED:
-            raise _NotServed(f"Hearth runs at {address} and asks for its API key: add --api-key KEY.") from error
+            raise _NotServed(f"Hearth runs at {address} and asks for an API key: set HEARTH_API_KEY.") from error
         raise _NotServed(_NOT_RUNNING) from error
     except (OSError, ValueError, LookupError, TypeError, HTTPException) as error:
         # No file, an outdated one, or another program at its address now.

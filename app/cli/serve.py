@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli.access_options import AllowHostOption, AllowOriginOption, ApiKeyOption, RequireKeyOption
 from app.cli.engine_options import (
     BatchSizeOption,
     CacheTypeKOption,
@@ -85,7 +86,10 @@ def serve(
     memory_limit: MemoryLimitOption = None,
     memory_check: MemoryCheckOption = None,
     max_models: MaxModelsOption = None,
-    api_key: Annotated[str | None, typer.Option(envvar="HEARTH_API_KEY", help="Key that clients must send.")] = None,
+    api_key: ApiKeyOption = None,
+    require_api_key: RequireKeyOption = None,
+    allow_origin: AllowOriginOption = None,
+    allow_host: AllowHostOption = None,
     profile: ProfileOption = None,
     engine: EngineOption = EngineMode.PROCESS,
     verbose: VerboseOption = False,
@@ -102,6 +106,9 @@ def serve(
         "draft_model": draft_model.absolute() if draft_model is not None else None,
         "pooling": pooling,
         "api_key": api_key,
+        "require_api_key": require_api_key,
+        "allowed_origins": tuple(allow_origin) if allow_origin else None,
+        "allowed_hosts": tuple(allow_host) if allow_host else None,
         "devices": tuple(device) if device else None,
         "tensor_split": shares(tensor_split),
         "cache_type_k": cache_type_k,

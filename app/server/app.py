@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib import metadata
 
 from fastapi import FastAPI
@@ -21,9 +22,11 @@ from app.server.routes.generation import generation_routes
 from app.server.routes.models import model_routes
 from app.server.routes.tokens import token_routes
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 
 __all__ = ["create_app"]
 
@@ -35,7 +38,9 @@ def create_app(
     models: ModelManager,
     library: ModelLibrary,
     activity: Activity,
-    policy: AccessPolicy | None = None,
+    policy: Callable[[], AccessPolicy],
+    keys: ApiKeys,
+    refusals: Refusals,
 ) -> FastAPI:
     """Nothing on this app downloads, deletes, or reads a path that a client names."""
     version = _version()
@@ -50,7 +55,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     # The last one added is the outermost.
-    app.add_middleware(Guard, policy=policy or AccessPolicy())
+    app.add_middleware(Guard, policy=policy, keys=keys, refusals=refusals)
     app.add_middleware(Recorder, activity=activity)
     return app
 

@@ -76,6 +76,7 @@ _HTTP: Mapping[int, tuple[str, str]] = MappingProxyType(
         408: ("invalid_request_error", "request_timeout"),
         413: ("invalid_request_error", "request_too_large"),
         415: ("invalid_request_error", "unsupported_media_type"),
+        431: ("invalid_request_error", "headers_too_large"),
         499: ("invalid_request_error", "client_closed_request"),
         503: ("server_error", "shutting_down"),
     }

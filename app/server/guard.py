@@ -1,19 +1,24 @@
-"""Who may use the port: checks of Host, Origin and API key that run before a request's body is read."""
+"""Who may use the port: checks of headers, Host, Origin and API key that run before a request's body is read."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.domain.origins import host_name, web_origin
 from app.server.errors import Problem, http_problem
+from app.server.recording import track_of
+from app.service.api_keys import ApiKeys
+from app.service.refusals import CallerKind, Refusals
 
 __all__ = ["AccessPolicy", "Guard", "is_loopback"]
 
@@ -22,29 +27,52 @@ _CONTAINER_HOSTS = frozenset({"host.docker.internal", "host.containers.internal"
 # Pages that an installed program brings along; no site on the web can have these origins.
 _APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file"})
 _OPEN_PATHS = frozenset({"/", "/health"})
-_EXPOSED = "x-request-id, x-hearth-ignored, x-should-retry, retry-after"
+_EXPOSED = b"x-request-id, request-id, x-hearth-ignored, x-should-retry, retry-after"
+_METHODS = "GET, POST, DELETE, OPTIONS"
+# Asked for by name, as `*` would leave out the first.
+_USUAL_HEADERS = "authorization, content-type, x-api-key"
+_SETTINGS_KEY = "api_key"
+_MAX_HEADER_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What the server lets in. `host` is the address it is bound to; an empty `api_key` asks for none.
+    """What the server lets in. `host` is the address it is bound to.
 
-    `allowed_origins` are web pages that a person has allowed by name, such as "https://chat.example.org".
+    `asks_for_key` holds beyond loopback in any case. `api_key` is one that is right, in plain text; "" is none.
+    `allowed_origins` are web pages that a person has allowed by name, such as "https://chat.example.org", and `allowed_hosts`
+    further names of this computer.
     """
 
     host: str = "127.0.0.1"
+    asks_for_key: bool = False
     api_key: str = ""
-    allowed_origins: frozenset[str] = field(default_factory=frozenset)
+    allowed_origins: Collection[str] = ()
+    allowed_hosts: Collection[str] = ()
     machine_name: str = field(default_factory=socket.gethostname)
 
-    def refusal(self, *, path: str, method: str, headers: Headers) -> Problem | None:
-        """Why the request is turned away, or None."""
+    def refusal(self, *, path: str, method: str, headers: Headers, key: str | None = None) -> Problem | None:
+        """Why the request is turned away, or None. `key` is the name of the key it carries, None for none that is right."""
         return (
-            self._host_refusal(headers)
+            _shape_refusal(headers)
+            or self._host_refusal(headers)
             or self._origin_refusal(headers)
-            or self._key_refusal(path, method, headers)
-            or self._type_refusal(method, headers)
+            or self._key_refusal(path, method, headers, key)
+            or _type_refusal(method, headers)
         )
+
+    def knows_host(self, headers: Headers) -> bool:
+        """Whether Host names this machine.
+
+        A web page whose name was made to point at this machine still sends its own name (DNS rebinding). Beyond loopback every
+        request carries a key, which such a page does not have.
+        """
+        if not is_loopback(self.host):
+            return True
+        name = _only_host(headers)
+        if _names_this_machine(name) or name in _CONTAINER_HOSTS or name in self.allowed_hosts:
+            return True
+        return name in {self.machine_name.lower(), self.host.lower()} or (name == "0.0.0.0" and "origin" not in headers)
 
     def allows_origin(self, origin: str) -> bool:
         if origin in self.allowed_origins:
@@ -59,71 +87,94 @@ class AccessPolicy:
         return parts.scheme in {"http", "https"} and _names_this_machine(name)
 
     def _host_refusal(self, headers: Headers) -> Problem | None:
-        """A web page whose name was made to point at this machine still sends its own name as Host (DNS rebinding)."""
-        if not is_loopback(self.host):
-            return None  # Beyond loopback every request carries the key, which such a page does not have.
-        hosts = headers.getlist("host")
-        name = _host_name(hosts[0]) if len(hosts) == 1 else ""
-        known = _names_this_machine(name) or name in _CONTAINER_HOSTS or name in {self.machine_name.lower(), self.host.lower()}
-        if known or (name == "0.0.0.0" and "origin" not in headers):
+        if self.knows_host(headers):
             return None
-        shown = hosts[0][:100] if hosts else "(none)"
+        shown = headers.get("host", "(none)")[:100]
         return http_problem(
-            403, f"The Host header '{shown}' does not name this machine. Use http://127.0.0.1 or http://localhost."
+            403,
+            f"The Host header '{shown}' does not name this machine. Use http://127.0.0.1 or http://localhost, or have the name "
+            "allowed in Hearth: on its server page, or with --allow-host.",
         )
 
     def _origin_refusal(self, headers: Headers) -> Problem | None:
-        origin = headers.get("origin")
-        if origin is not None and not self.allows_origin(origin):
-            return http_problem(403, f"Web pages of {origin[:200]} may not use this server.")
-        if origin is None and headers.get("sec-fetch-site", "") == "cross-site":
+        origins = headers.getlist("origin")
+        if len(origins) > 1 or any(not self.allows_origin(origin) for origin in origins):
+            return http_problem(
+                403,
+                f"Web pages of {origins[0][:200]} may not use this server. They can be allowed in Hearth: on its server page, "
+                "or with --allow-origin.",
+            )
+        if not origins and headers.get("sec-fetch-site", "") == "cross-site":
             return http_problem(403, "Web pages of other sites may not use this server.")
         return None
 
-    def _key_refusal(self, path: str, method: str, headers: Headers) -> Problem | None:
-        if not self.api_key or method == "OPTIONS" or path in _OPEN_PATHS:
+    def _key_refusal(self, path: str, method: str, headers: Headers, key: str | None) -> Problem | None:
+        asks = self.asks_for_key or bool(self.api_key) or not is_loopback(self.host)
+        if not asks or key is not None or method == "OPTIONS" or path in _OPEN_PATHS:
             return None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        if hmac.compare_digest(given.encode("latin-1"), self.api_key.encode()):
-            return None
+        wrong = any(_given_keys(headers))
         message = (
-            "The API key is wrong." if given else "This server asks for an API key: send it as 'Authorization: Bearer KEY'."
+            "The API key is wrong." if wrong else "This server asks for an API key: send it as 'Authorization: Bearer KEY'."
         )
         return http_problem(401, message, headers=(("www-authenticate", "Bearer"),))
 
-    @staticmethod
-    def _type_refusal(method: str, headers: Headers) -> Problem | None:
-        """A page can post forms and plain text anywhere without asking; JSON it can't. curl and others send any type."""
-        from_browser = "origin" in headers or "sec-fetch-site" in headers or "sec-fetch-mode" in headers
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if method == "POST" and from_browser and kind != "application/json":
-            return http_problem(415, f"Send the body as Content-Type application/json, not '{kind[:100]}'.")
-        return None
-
 
 class Guard:
-    """Applies an `AccessPolicy`, and answers browsers that ask what a page may do (CORS)."""
+    """Applies the `AccessPolicy` of the moment, and answers browsers that ask what a page may do (CORS)."""
 
-    def __init__(self, app: ASGIApp, policy: AccessPolicy) -> None:
+    def __init__(self, app: ASGIApp, policy: Callable[[], AccessPolicy], keys: ApiKeys, refusals: Refusals) -> None:
         self._app = app
         self._policy = policy
+        self._keys = keys
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refusal = self._policy.refusal(path=scope["path"], method=scope["method"], headers=headers)
+        headers, policy = Headers(scope=scope), self._policy()
+        key = self._key_name(policy, headers)
+        track_of(HTTPConnection(scope)).key = key or ""
+        refusal = policy.refusal(path=scope["path"], method=scope["method"], headers=headers, key=key)
         origin = headers.get("origin")
-        if origin is not None and self._policy.allows_origin(origin):
-            send = _with_cors(send, origin)
+        send = _with_cors(send, origin if origin is not None and policy.allows_origin(origin) else None)
         if refusal is not None:
+            self._note(policy, headers, refusal)
             await refusal.response()(scope, receive, send)
         elif origin is not None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _key_name(self, policy: AccessPolicy, headers: Headers) -> str | None:
+        """The name of the first key given that is right."""
+        for given in _given_keys(headers):
+            if policy.api_key and hmac.compare_digest(given, policy.api_key.encode()):
+                return _SETTINGS_KEY
+            if (name := self._keys.name_of(given)) is not None:
+                return name
+        return None
+
+    def _note(self, policy: AccessPolicy, headers: Headers, refusal: Problem) -> None:
+        """Keep whom a person could let in."""
+        if refusal.status != 403:
+            return
+        try:
+            if not policy.knows_host(headers):
+                self._refusals.note(CallerKind.HOST, host_name(_only_host(headers)))
+            else:
+                self._refusals.note(CallerKind.PAGE, web_origin(headers.get("origin", "")))
+        except ValueError:
+            return  # No name that could be allowed, such as the origin "null".
+
+
+def _given_keys(headers: Headers) -> Iterator[bytes]:
+    """Keys as OpenAI's clients send them, and as Anthropic's do. Some programs send both, one of them made up."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        yield token.strip().encode("latin-1")
+    if key := headers.get("x-api-key", "").strip():
+        yield key.encode("latin-1")
 
 
 def is_loopback(host: str) -> bool:
@@ -142,43 +193,57 @@ def _names_this_machine(name: str) -> bool:
     return is_loopback(name) or name.endswith(".localhost")
 
 
-def _host_name(host: str) -> str:
-    """The name in a Host header: lower case, without port, brackets and the root's dot. "" if it is malformed."""
+def _only_host(headers: Headers) -> str:
+    """The name in the Host header; "" if it is malformed, missing, or one of several."""
+    hosts = headers.getlist("host")
     try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port
+        return host_name(hosts[0]) if len(hosts) == 1 else ""
     except ValueError:
         return ""
-    if parts.path or parts.query or parts.fragment or parts.username is not None:
-        return ""
-    return (parts.hostname or "").removesuffix(".")
+
+
+def _shape_refusal(headers: Headers) -> Problem | None:
+    """Headers that are too long in all, and a body whose end two servers could see in different places (smuggling)."""
+    if sum(len(name) + len(value) for name, value in headers.raw) > _MAX_HEADER_BYTES:
+        return http_problem(431, f"The request's headers are longer than {_MAX_HEADER_BYTES // 1024} KiB in all.")
+    if "transfer-encoding" in headers and "content-length" in headers:
+        return http_problem(
+            400, "A request has Content-Length or Transfer-Encoding, not both.", headers=(("connection", "close"),)
+        )
+    return None
+
+
+def _type_refusal(method: str, headers: Headers) -> Problem | None:
+    """A page can post forms and plain text anywhere without asking; JSON it can't. curl and others send any type."""
+    from_browser = "origin" in headers or "sec-fetch-site" in headers or "sec-fetch-mode" in headers
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if method == "POST" and from_browser and kind != "application/json":
+        return http_problem(415, f"Send the body as Content-Type application/json, not '{kind[:100]}'.")
+    return None
 
 
 def _preflight(headers: Headers) -> Response:
+    """An allowed page may send what it asks for: SDKs bring many headers of their own (x-stainless-*, anthropic-version)."""
     answer = {
-        "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
-        "access-control-allow-headers": headers.get("access-control-request-headers", "authorization, content-type"),
+        "access-control-allow-methods": _METHODS,
+        "access-control-allow-headers": headers.get("access-control-request-headers", _USUAL_HEADERS),
         "access-control-max-age": "600",
+        "vary": "Access-Control-Request-Headers, Access-Control-Request-Private-Network",
     }
     if headers.get("access-control-request-private-network") == "true":
         answer["access-control-allow-private-network"] = "true"
     return Response(status_code=204, headers=answer)
 
 
-def _with_cors(send: Send, origin: str) -> Send:
-    """The exact origin, never a wildcard, never credentials."""
-    added: Sequence[tuple[str, str]] = (
-        ("access-control-allow-origin", origin),
-        ("access-control-expose-headers", _EXPOSED),
-    )
+def _with_cors(send: Send, origin: str | None) -> Send:
+    """The exact origin that is allowed, never a wildcard, never credentials."""
+    added = [(b"vary", b"Origin")]
+    if origin is not None:
+        added += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"access-control-expose-headers", _EXPOSED)]
 
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=list(message["headers"]))
-            for name, value in added:
-                headers[name] = value
-            headers.add_vary_header("Origin")
-            message["headers"] = headers.raw
+            message["headers"] = [*message["headers"], *added]
         await send(message)
 
     return wrapped

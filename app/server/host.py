@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import socket
+from functools import partial
 
 from app.domain.errors import AddressInUse, AppError, SettingsError
 from app.domain.observable import Observable
@@ -16,9 +17,11 @@ from app.server.app import create_app
 from app.server.guard import AccessPolicy, is_loopback
 from app.server.uvicorn_server import GuestServer, guest_config
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.service.server_control import ServerState
 from app.settings import Settings, SettingsStore
 
@@ -32,7 +35,8 @@ _PORTS_TRIED = 20
 class ApiServer:
     """Implements `ServerControl`: the API on the address of the settings, on the running event loop.
 
-    Owned by the service loop. It can be started and stopped any number of times; each start reads the settings again.
+    Owned by the service loop. It can be started and stopped any number of times; each start reads the settings again. Who may
+    use it follows the settings and keys at once.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class ApiServer:
         library: ModelLibrary,
         activity: Activity,
         settings: SettingsStore,
+        keys: ApiKeys,
+        refusals: Refusals,
     ) -> None:
         self._chat = chat
         self._embeddings = embeddings
@@ -51,6 +57,8 @@ class ApiServer:
         self._library = library
         self._activity = activity
         self._settings = settings
+        self._keys = keys
+        self._refusals = refusals
         self._changed: Observable[ServerState] = Observable()
         self._state = ServerState(running=False)
         self._server: GuestServer | None = None
@@ -72,7 +80,7 @@ class ApiServer:
             if self._serving is not None:
                 return
             try:
-                bound = await _bind(self._settings.current)
+                bound = await self._bind(self._settings.current)
             except AppError as error:
                 self._become(ServerState(running=False, error=str(error)))
                 raise
@@ -88,16 +96,33 @@ class ApiServer:
             self._server = self._serving = None
             self._become(ServerState(running=False))
 
+    async def _bind(self, settings: Settings) -> socket.socket:
+        """A listening socket of our own: a taken port is found out here, and no other program can slip in between."""
+        host = await _resolve(settings.host)
+        if not is_loopback(host) and not settings.api_key and not self._keys.listed():
+            raise SettingsError(
+                f"{settings.host} can be reached from other computers, so the server needs an API key: make one on the server "
+                "page or with 'hearth keys create NAME' (or set api_key), or use the host 127.0.0.1."
+            )
+        try:
+            return _listen(host, settings.port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise AddressInUse(host=host, port=settings.port, free_port=_free_port(host, settings.port)) from error
+            reason = error.strerror or str(error)
+            raise SettingsError(f"The server can't listen on {settings.host}, port {settings.port}: {reason}.") from error
+
     async def _serve(self, bound: socket.socket) -> None:
         host, port = bound.getsockname()[:2]
-        policy = AccessPolicy(host=host, api_key=self._settings.current.api_key)
         app = create_app(
             chat=self._chat,
             embeddings=self._embeddings,
             models=self._models,
             library=self._library,
             activity=self._activity,
-            policy=policy,
+            policy=partial(self._policy, host, socket.gethostname()),
+            keys=self._keys,
+            refusals=self._refusals,
         )
         server = GuestServer(guest_config(app))
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="api-server")
@@ -106,26 +131,20 @@ class ApiServer:
         _log.info("Listening on %s:%d", host, port)
         self._become(ServerState(running=True, address=_address(host, port)))
 
+    def _policy(self, host: str, machine_name: str) -> AccessPolicy:
+        settings = self._settings.current
+        return AccessPolicy(
+            host=host,
+            asks_for_key=settings.require_api_key,
+            api_key=settings.api_key,
+            allowed_origins=settings.allowed_origins,
+            allowed_hosts=settings.allowed_hosts,
+            machine_name=machine_name,
+        )
+
     def _become(self, state: ServerState) -> None:
         self._state = state
         self._changed.notify(state)
-
-
-async def _bind(settings: Settings) -> socket.socket:
-    """A listening socket of our own: a taken port is found out here, and no other program can slip in between."""
-    host = await _resolve(settings.host)
-    if not is_loopback(host) and not settings.api_key:
-        raise SettingsError(
-            f"{settings.host} can be reached from other computers, so the server needs an API key: "
-            "set api_key (--api-key), or use the host 127.0.0.1."
-        )
-    try:
-        return _listen(host, settings.port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(host=host, port=settings.port, free_port=_free_port(host, settings.port)) from error
-        reason = error.strerror or str(error)
-        raise SettingsError(f"The server can't listen on {settings.host}, port {settings.port}: {reason}.") from error
 
 
 async def _resolve(host: str) -> str:

@@ -33,6 +33,7 @@ class RequestTrack:
         self.endpoint = endpoint
         self.status: int | None = None
         self.error: str | None = None
+        self.key = ""
         self._listener = listener
         self._model = ""
         self._usage: Usage | None = None
@@ -75,6 +76,7 @@ class RequestTrack:
             tokens_per_s=self._tokens_per_s,
             duration_s=duration_s,
             error=self.error,
+            key=self.key,
         )
         self._listener(record)
 

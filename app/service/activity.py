@@ -15,7 +15,10 @@ _KEPT = 200
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One HTTP request. `status` is None while it runs; token figures are None where a request has none."""
+    """One HTTP request. `status` is None while it runs; token figures are None where a request has none.
+
+    `key` is the name of the API key it came with.
+    """
 
     id: str
     started: datetime
@@ -27,6 +30,7 @@ class RequestRecord:
     tokens_per_s: float | None = None
     duration_s: float | None = None
     error: str | None = None
+    key: str = ""
 
 
 class Activity:

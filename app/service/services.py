@@ -9,10 +9,12 @@ from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.service.server_control import ServerControl
 from app.settings import SettingsStore
 
@@ -33,4 +35,6 @@ class Services:
     embeddings: EmbeddingService
     conversations: ConversationService
     activity: Activity
+    api_keys: ApiKeys
+    refusals: Refusals
     server: ServerControl

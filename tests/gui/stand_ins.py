@@ -23,6 +23,8 @@ from app.domain.observable import Observable
 from app.gui.desktop import Desktop
 from app.paths import Paths
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
+from app.service.refusals import Refusals
 from app.service.server_control import ServerState
 from app.service.services import Services
 from app.settings import SettingsStore
@@ -267,5 +269,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         embeddings=cast(Any, None),
         conversations=cast(Any, None),
         activity=Activity(),
+        api_keys=ApiKeys(paths.api_keys),
+        refusals=Refusals(),
         server=cast(Any, StandInServer(settings)),
     )

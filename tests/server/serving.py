@@ -15,9 +15,11 @@ import httpx2
 from app.domain.models import Capability, InstalledModel
 from app.server.host import ApiServer
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeEngineClient, FakeLauncher, FakeLibrary, installed_model
 
@@ -34,6 +36,8 @@ class Serving:
     models: ModelManager
     activity: Activity
     settings: SettingsStore
+    keys: ApiKeys
+    refusals: Refusals
 
     @property
     def port(self) -> int:
@@ -80,7 +84,7 @@ async def serving(
     library = FakeLibrary(*models)
     launcher = launcher or FakeLauncher(*answers)
     manager = ModelManager(library, launcher, store, make_format=lambda _: FakeChatFormat())
-    activity = Activity()
+    activity, keys, refusals = Activity(), ApiKeys(folder / "api-keys"), Refusals()
     server = ApiServer(
         chat=ChatService(manager),
         embeddings=EmbeddingService(manager),
@@ -88,12 +92,14 @@ async def serving(
         library=library,
         activity=activity,
         settings=store,
+        keys=keys,
+        refusals=refusals,
     )
     await server.start()
     base = (server.state.address or "").removesuffix("/v1")
     try:
         async with httpx2.AsyncClient(base_url=base, timeout=20) as http:
-            yield Serving(server, http, launcher, manager, activity, store)
+            yield Serving(server, http, launcher, manager, activity, store, keys, refusals)
     finally:
         await server.stop()
         await manager.close()

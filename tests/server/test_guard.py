@@ -6,14 +6,18 @@ import pytest
 from starlette.datastructures import Headers
 
 from app.server.guard import AccessPolicy, is_loopback
+from app.service.api_keys import ApiKeys
+from app.service.refusals import CallerKind, RefusedCaller
 from tests.server.serving import HELLO, RawClient, serving
 
 POLICY = AccessPolicy(machine_name="Workbench")
 
 
-def refusal(policy: AccessPolicy = POLICY, *, path: str = "/v1/models", method: str = "GET", **headers: str) -> int | None:
+def refusal(
+    policy: AccessPolicy = POLICY, *, path: str = "/v1/models", method: str = "GET", key: str | None = None, **headers: str
+) -> int | None:
     given = Headers({"host": "127.0.0.1", **{name.replace("_", "-"): value for name, value in headers.items()}})
-    problem = policy.refusal(path=path, method=method, headers=given)
+    problem = policy.refusal(path=path, method=method, headers=given, key=key)
     return None if problem is None else problem.status
 
 
@@ -123,33 +127,116 @@ def test_a_page_must_post_json_but_a_program_may_post_anything() -> None:
     assert refusal(method="POST", content_type="application/x-www-form-urlencoded") is None
 
 
-def test_a_key_is_asked_for_where_one_is_set() -> None:
-    policy = AccessPolicy(api_key="geheim-ü")
+@pytest.mark.parametrize(
+    "policy", [AccessPolicy(api_key="secret"), AccessPolicy(asks_for_key=True), AccessPolicy(host="0.0.0.0")]
+)
+def test_a_key_is_asked_for_where_one_is_needed(policy: AccessPolicy) -> None:
     assert refusal(policy) == 401
     assert refusal(policy, authorization="Bearer wrong") == 401
-    assert refusal(policy, authorization="Basic geheim") == 401
-    assert refusal(policy, x_api_key="") == 401
-    right = "geheim-ü".encode().decode("latin-1")
-    assert refusal(policy, authorization=f"Bearer {right}") is None
-    assert refusal(policy, authorization=f"bearer  {right} ") is None
-    assert refusal(policy, x_api_key=right) is None
-
-
-def test_health_and_preflights_need_no_key() -> None:
-    policy = AccessPolicy(api_key="secret")
+    assert refusal(policy, key="laptop") is None
     assert refusal(policy, path="/health") is None
     assert refusal(policy, path="/v1/models", method="OPTIONS") is None
     assert refusal(policy, path="/v1/health") == 401
 
 
-def test_without_a_key_any_key_is_accepted() -> None:
+def test_without_need_any_key_is_accepted() -> None:
     assert refusal(authorization="Bearer whatever") is None
 
 
 def test_beyond_loopback_the_key_stands_in_for_the_host() -> None:
-    policy = AccessPolicy(host="0.0.0.0", api_key="secret")
-    assert refusal(policy, host="192.168.1.5", authorization="Bearer secret") is None
+    policy = AccessPolicy(host="0.0.0.0")
+    assert refusal(policy, host="192.168.1.5", key="laptop") is None
     assert refusal(policy, host="192.168.1.5") == 401
+
+
+def test_a_name_that_a_person_added_passes() -> None:
+    policy = AccessPolicy(allowed_hosts=("workbench.lan",), machine_name="x")
+    assert refusal(policy, host="Workbench.LAN:8642") is None
+    assert refusal(policy, host="other.lan") == 403
+
+
+def test_two_origins_are_refused() -> None:
+    headers = Headers(raw=[(b"host", b"127.0.0.1"), (b"origin", b"http://localhost"), (b"origin", b"https://evil.example")])
+    problem = POLICY.refusal(path="/", method="GET", headers=headers)
+    assert problem is not None
+    assert problem.status == 403
+
+
+def test_headers_that_are_too_long_in_all_are_refused() -> None:
+    assert refusal(**{f"x_{index}": "y" * 1000 for index in range(40)}) == 431
+
+
+def test_two_ways_to_end_a_body_are_refused() -> None:
+    assert refusal(method="POST", content_length="5", transfer_encoding="chunked") == 400
+
+
+@pytest.mark.anyio
+async def test_the_right_key_opens_in_either_header(tmp_path: Path) -> None:
+    async with serving(tmp_path, api_key="geheim-ü") as api:
+        right = "geheim-ü".encode()
+        tried: list[tuple[dict[str, bytes], int]] = [
+            ({}, 401),
+            ({"authorization": b"Bearer wrong"}, 401),
+            ({"authorization": b"Basic " + right}, 401),
+            ({"x-api-key": b""}, 401),
+            ({"authorization": b"Bearer " + right}, 200),
+            ({"authorization": b"bearer  " + right}, 200),
+            ({"x-api-key": right}, 200),
+            ({"authorization": b"Bearer made-up", "x-api-key": right}, 200),
+        ]
+        for headers, status in tried:
+            answer = await api.http.get("/v1/models", headers=list(headers.items()))
+            assert answer.status_code == status, headers
+
+
+@pytest.mark.anyio
+async def test_keys_count_from_the_moment_they_are_made_until_they_are_revoked(tmp_path: Path) -> None:
+    async with serving(tmp_path, require_api_key=True) as api:
+        elsewhere = ApiKeys(tmp_path / "api-keys")
+        for name in ("laptop", "phone"):
+            key = elsewhere.create(name)
+            headers = {"authorization": f"Bearer {key}"}
+            assert (await api.http.post("/v1/chat/completions", json=HELLO, headers=headers)).status_code == 200
+            assert api.activity.records[-1].key == name
+            elsewhere.revoke(name)
+            assert (await api.http.get("/v1/models", headers=headers)).status_code == 401
+            assert api.activity.records[-1].key == ""
+
+
+@pytest.mark.anyio
+async def test_a_change_of_what_is_allowed_holds_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        page, host = {"origin": "https://chat.example.org"}, {"host": "workbench.lan"}
+        assert (await api.http.get("/v1/models", headers=page)).status_code == 403
+        assert (await api.http.get("/v1/models", headers=host)).status_code == 403
+        api.settings.update(allowed_origins=("https://Chat.Example.org/",), allowed_hosts=("Workbench.lan:80",))
+        assert (await api.http.get("/v1/models", headers=page)).status_code == 200
+        assert (await api.http.get("/v1/models", headers=host)).status_code == 200
+        api.settings.update(require_api_key=True)
+        assert (await api.http.get("/v1/models")).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_who_could_be_let_in_is_told_once(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        seen: list[tuple[RefusedCaller, ...]] = []
+        api.refusals.changed.subscribe(seen.append)
+        for headers in (
+            {"origin": "https://chat.example.org"},
+            {"origin": "https://chat.example.org"},
+            {"origin": "chrome-extension://abc"},
+            {"origin": "null"},
+            {"sec-fetch-site": "cross-site"},
+            {"host": "workbench.lan:8642"},
+            {"host": "127.0.0.1/x"},
+        ):
+            assert (await api.http.get("/v1/models", headers=headers)).status_code == 403
+        assert [(caller.kind, caller.name) for caller in api.refusals.callers] == [
+            (CallerKind.PAGE, "https://chat.example.org"),
+            (CallerKind.PAGE, "chrome-extension://abc"),
+            (CallerKind.HOST, "workbench.lan"),
+        ]
+        assert len(seen) == 3
 
 
 @pytest.mark.parametrize(
@@ -176,7 +263,7 @@ async def test_a_preflight_of_an_allowed_page_is_answered_for_exactly_that_page(
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert "x-stainless-os" in answer.headers["access-control-allow-headers"]
     assert answer.headers["access-control-allow-private-network"] == "true"
-    assert answer.headers["vary"] == "Origin"
+    assert {name.strip() for name in answer.headers["vary"].split(",")} >= {"Origin", "Access-Control-Request-Headers"}
     assert "access-control-allow-credentials" not in answer.headers
 
 

@@ -20,9 +20,11 @@ from app.engine.process import ProcessLauncher
 from app.engine.protocol import Done, EngineConfig, GenerateJob, Tokens
 from app.server.host import ApiServer
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.settings import SettingsStore
 from tests.fakes import FakeLibrary, installed_model
 from tests.server.serving import chunks
@@ -108,6 +110,8 @@ async def server(
         library=library,
         activity=Activity(),
         settings=store,
+        keys=ApiKeys(tmp_path / "api-keys"),
+        refusals=Refusals(),
     )
     await server.start()
     base = (server.state.address or "").removesuffix("/v1")
