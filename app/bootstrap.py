@@ -30,6 +30,7 @@ from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.loop import ServiceLoop
 from app.service.models import ModelManager
+from app.service.pictures import PictureFetcher
 from app.service.refusals import Refusals
 from app.service.server_control import ServerState
 from app.service.services import Services
@@ -75,7 +76,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         stack.callback(downloads.changed.subscribe(_refresh_when_installed(library)))
         models = ModelManager(library, _launcher(options.engine), settings, cache_folder=paths.prompts)
         stack.push_async_callback(models.close)
-        chat = ChatService(models)
+        chat = ChatService(models, PictureFetcher(lambda: settings.current.fetch_images))
         conversations = ConversationService(paths.chats_file, chat)
         stack.push_async_callback(conversations.close)
         embeddings = EmbeddingService(models)

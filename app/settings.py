@@ -102,6 +102,8 @@ class Settings(BaseModel):
     # Web pages and names of this computer that are let in besides its own.
     allowed_origins: Origins = ()
     allowed_hosts: Hosts = ()
+    # Whether pictures are fetched from public https addresses that a request names.
+    fetch_images: bool = False
     # Engine
     n_parallel: Parallel = 4
     n_ctx: Count = 0

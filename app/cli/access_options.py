@@ -1,4 +1,4 @@
-"""Options of `serve` that say who may use the server."""
+"""Options of `serve` that say who may use the server, and what it fetches for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["AllowHostOption", "AllowOriginOption", "ApiKeyOption", "RequireKeyOption"]
+__all__ = ["AllowHostOption", "AllowOriginOption", "ApiKeyOption", "FetchImagesOption", "RequireKeyOption"]
 
 ApiKeyOption: TypeAlias = Annotated[
     str | None,
@@ -24,4 +24,8 @@ AllowOriginOption: TypeAlias = Annotated[
 ]
 AllowHostOption: TypeAlias = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Answer to this name of the computer too. Repeatable.")
+]
+FetchImagesOption: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--fetch-images/--no-fetch-images", help="Fetch pictures from public https addresses that requests name."),
 ]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.access_options import AllowHostOption, AllowOriginOption, ApiKeyOption, RequireKeyOption
+from app.cli.access_options import AllowHostOption, AllowOriginOption, ApiKeyOption, FetchImagesOption, RequireKeyOption
 from app.cli.engine_options import (
     BatchSizeOption,
     CacheTypeKOption,
@@ -90,6 +90,7 @@ def serve(
     require_api_key: RequireKeyOption = None,
     allow_origin: AllowOriginOption = None,
     allow_host: AllowHostOption = None,
+    fetch_images: FetchImagesOption = None,
     profile: ProfileOption = None,
     engine: EngineOption = EngineMode.PROCESS,
     verbose: VerboseOption = False,
@@ -109,6 +110,7 @@ def serve(
         "require_api_key": require_api_key,
         "allowed_origins": tuple(allow_origin) if allow_origin else None,
         "allowed_hosts": tuple(allow_host) if allow_host else None,
+        "fetch_images": fetch_images,
         "devices": tuple(device) if device else None,
         "tensor_split": shares(tensor_split),
         "cache_type_k": cache_type_k,

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["AudioPart", "ContentPart", "ImagePart", "Message", "Role", "TextPart", "ToolCall"]
+__all__ = ["AudioPart", "ContentPart", "ImagePart", "ImageUrl", "Message", "Role", "TextPart", "ToolCall"]
 
 
 class Role(enum.StrEnum):
@@ -24,9 +24,25 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture as the file's bytes, in one of the formats of `app.engine.pictures`, which checks it before use."""
+    """A picture as the file's bytes, in one of the formats of `app.engine.pictures`, which checks it before use.
+
+    It is made smaller than `max_side` pixels each way first, if that is given.
+    """
 
     data: bytes
+    max_side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUrl:
+    """A picture that is still on the web, by its https address: `app.service.pictures` puts an `ImagePart` in its place.
+
+    `param` is what the request calls it.
+    """
+
+    url: str
+    param: str
+    max_side: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,7 @@ class AudioPart:
     data: bytes
 
 
-ContentPart: TypeAlias = TextPart | ImagePart | AudioPart
+ContentPart: TypeAlias = TextPart | ImagePart | ImageUrl | AudioPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,11 @@ class Message:
     @property
     def images(self) -> tuple[ImagePart, ...]:
         return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+    @property
+    def n_images(self) -> int:
+        """With those that are still on the web."""
+        return sum(isinstance(part, ImagePart | ImageUrl) for part in self.parts)
 
     @property
     def sounds(self) -> tuple[AudioPart, ...]:

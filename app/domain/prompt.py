@@ -28,9 +28,10 @@ class PlainText:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file's bytes, to be read by the model's projector at this place."""
+    """A picture file's bytes, to be read by the model's projector at this place, no larger than `max_side` pixels each way."""
 
     data: bytes
+    max_side: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ __all__ = ["RgbPicture", "read_picture"]
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _MAX_FILE_BYTES = 64 * 1024 * 1024
 _MAX_PIXELS = 64_000_000
+_MAX_SIDE = 16_384
 # No projector looks closer: beyond this, more pixels only take time and memory.
 _USEFUL_PIXELS = 16_000_000
 _MIN_SIDE = 4
@@ -29,7 +30,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Me
 
 @dataclass(frozen=True, slots=True)
 class RgbPicture:
-    """Pixels in rows of RGB bytes. `digest` is the SHA-256 of the file they came from."""
+    """Pixels in rows of RGB bytes. `digest` is the same for the same file in the same size."""
 
     width: int
     height: int
@@ -37,9 +38,9 @@ class RgbPicture:
     digest: bytes
 
 
-def read_picture(data: bytes, *, param: str | None = "messages") -> RgbPicture:
+def read_picture(data: bytes, *, max_side: int | None = None, param: str | None = "messages") -> RgbPicture:
     """Decode a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF file (of several frames the first), turned upright, transparent parts on
-    white, and made smaller where it has more pixels than any model can use.
+    white, and made smaller where it has more pixels than any model can use, or is longer than `max_side` either way.
 
     Size and format are read from the header first, so a small file can't unpack into a huge picture. Raises InvalidRequest.
     """
@@ -51,8 +52,11 @@ def read_picture(data: bytes, *, param: str | None = "messages") -> RgbPicture:
         _check_webp(data, param)
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image.width, image.height, param)
-            pixels = _on_white(_useful(_eight_bits(_upright(_first_frame(image)))))
-            return RgbPicture(pixels.width, pixels.height, pixels.tobytes(), hashlib.sha256(data).digest())
+            pixels = _on_white(_useful(_eight_bits(_upright(_first_frame(image, max_side))), max_side))
+            digest = hashlib.sha256(data)
+            if max_side is not None:
+                digest.update(max_side.to_bytes(4, "little"))
+            return RgbPicture(pixels.width, pixels.height, pixels.tobytes(), digest.digest())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(param) from error
     except UnidentifiedImageError as error:
@@ -76,12 +80,12 @@ def _check_webp(data: bytes, param: str | None) -> None:
         width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
     else:
         width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
-    if width * height > _MAX_PIXELS:
+    if width * height > _MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise _too_large(param)
 
 
 def _check_size(width: int, height: int, param: str | None) -> None:
-    if width * height > _MAX_PIXELS:
+    if width * height > _MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise _too_large(param)
     if min(width, height) < _MIN_SIDE:
         raise InvalidRequest(
@@ -93,15 +97,16 @@ def _check_size(width: int, height: int, param: str | None) -> None:
 
 def _too_large(param: str | None) -> InvalidRequest:
     return InvalidRequest(
-        f"A picture may have at most {_MAX_PIXELS // 1_000_000} million pixels. Make it smaller.", param=param
+        f"A picture may have at most {_MAX_PIXELS // 1_000_000} million pixels, and {_MAX_SIDE:,} each way. Make it smaller.",
+        param=param,
     )
 
 
-def _first_frame(image: Image.Image) -> Image.Image:
+def _first_frame(image: Image.Image, max_side: int | None) -> Image.Image:
     image.seek(0)
     if image.format == "JPEG":
         # Decodes at a half, a quarter or an eighth of the size, which is far cheaper, where the rest is still enough.
-        image.draft(None, _useful_size(image))
+        image.draft(None, _useful_size(image, max_side))
     image.load()
     return image
 
@@ -128,16 +133,18 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-def _useful(image: Image.Image) -> Image.Image:
-    size = _useful_size(image)
+def _useful(image: Image.Image, max_side: int | None) -> Image.Image:
+    size = _useful_size(image, max_side)
     if size == image.size:
         return image
     blends = image.convert("RGBA") if image.mode in ("1", "P", "PA") else image
     return blends.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _useful_size(image: Image.Image) -> tuple[int, int]:
+def _useful_size(image: Image.Image, max_side: int | None) -> tuple[int, int]:
     shrink = min(1.0, math.sqrt(_USEFUL_PIXELS / (image.width * image.height)))
+    if max_side is not None:
+        shrink = min(shrink, max_side / max(image.size))
     return math.ceil(image.width * shrink), math.ceil(image.height * shrink)
 
 

@@ -39,7 +39,7 @@ class PromptTokenizer:
         self._projector = projector
         self._model_name = model_name
         self._tokens_kept = tokens_kept
-        self._known: OrderedDict[bytes, _Parts] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, int | None], _Parts] = OrderedDict()
 
     def tokenize(self, segments: Iterable[PromptSegment], *, add_special: bool) -> TokenizedPrompt:
         """Raises InvalidRequest (an id, picture or sound that can't be used) and UnsupportedContent (a blind or deaf model)."""
@@ -135,13 +135,15 @@ class PromptTokenizer:
         if isinstance(media, Sound) and not (projector and projector.hears):
             raise UnsupportedContent(f"{self._model_name} can't hear. Choose a model with audio input.", param="messages")
         assert projector is not None
-        digest = hashlib.sha256(media.data).digest()
-        known = self._known.get(digest)
+        max_side = media.max_side if isinstance(media, Picture) else None
+        key = hashlib.sha256(media.data).digest(), max_side
+        known = self._known.get(key)
         if known is None:
-            read = read_picture if isinstance(media, Picture) else read_sound
-            known = self._known[digest] = projector.tokenize(read(media.data))
+            is_picture = isinstance(media, Picture)
+            read = read_picture(media.data, max_side=max_side) if is_picture else read_sound(media.data)
+            known = self._known[key] = projector.tokenize(read)
             self._forget_oldest()
-        self._known.move_to_end(digest)
+        self._known.move_to_end(key)
         return known
 
     def _forget_oldest(self) -> None:

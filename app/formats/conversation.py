@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest, NamedToolChoice, Tool
-from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import AudioPart, ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 from app.formats.call_writer import write_calls
 from app.formats.spec import ToolSyntax
 from app.formats.traits import TemplateTraits
@@ -233,6 +233,8 @@ class _Writer:
                     texts += [self._wording.content(gathered), self._wording.picture(len(self._pictures))]
                     self._pictures.append(part)
                     gathered = ""
+                case ImageUrl(param=param):
+                    raise InvalidRequest("URLs are not fetched here. Send the picture itself as a data: URL.", param=param)
         texts.append(self._wording.content(gathered))
         as_parts = self._traits.parts and (len(texts) > 1 or not self._traits.strings)
         return [{"type": "text", "text": text} for text in texts if text] if as_parts else "".join(texts)

@@ -157,7 +157,7 @@ def _segments(marked: MarkedText, pictures: tuple[Media, ...]) -> tuple[PromptSe
 def _segment(run: Run, pictures: tuple[Media, ...]) -> PromptSegment:
     if run.picture is not None:
         media = pictures[run.picture]
-        return Sound(media.data) if isinstance(media, AudioPart) else Picture(media.data)
+        return Sound(media.data) if isinstance(media, AudioPart) else Picture(media.data, media.max_side)
     return PlainText(run.text) if run.plain else ControlText(run.text)
 
 

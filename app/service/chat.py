@@ -22,22 +22,24 @@ from app.formats.output_grammar import output_grammar
 from app.service.answer import AnswerParser, PlainParser, answer_events
 from app.service.checked_answer import checked_events
 from app.service.models import ModelInUse, ModelManager
+from app.service.pictures import PictureFetcher
 
 __all__ = ["ChatService"]
 
 
 class ChatService:
-    """Owned by the service loop."""
+    """Owned by the service loop. Without `pictures`, those that a request names by their address are refused."""
 
-    def __init__(self, models: ModelManager) -> None:
+    def __init__(self, models: ModelManager, pictures: PictureFetcher | None = None) -> None:
         self._models = models
+        self._pictures = pictures
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Answer a conversation. The last event is `Finished`; closing the generator cancels the answer.
 
         Raises RequestError and EngineError kinds. Errors of the request are raised before the first event.
         """
-        _require_text(await self._models.find(request.model))
+        request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             job, parser, check = await asyncio.to_thread(_chat_job, used, request)
             async with aclosing(checked_events(_answer(used, job, parser), check)) as events:
@@ -69,13 +71,26 @@ class ChatService:
                 # The engine does not know what the client calls its prompt.
                 raise ContextOverflow(n_prompt=error.n_prompt, n_ctx=error.n_ctx, param="prompt") from error
 
+    async def with_pictures(self, request: ChatRequest) -> ChatRequest:
+        """The request with the pictures that it names by their addresses. The other methods do this by themselves.
+
+        Raises RequestError kinds; nothing is fetched for a model that can't see or write.
+        """
+        model = await self._models.find(request.model)
+        _require_text(model)
+        if self._pictures is None or all(len(message.images) == message.n_images for message in request.messages):
+            return request
+        if not model.can(Capability.VISION):
+            raise _blind(model.id)
+        return replace(request, messages=await self._pictures.fetched(request.messages))
+
     async def forget(self, cache_key: str) -> None:
         """Keep nothing of what was computed for a conversation."""
         await self._models.forget(cache_key)
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures and sound included."""
-        _require_text(await self._models.find(request.model))
+        request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
             prompt = await asyncio.to_thread(_chat_prompt, used, request)
             return len(await used.client.tokenize(prompt, add_special=True))
@@ -115,12 +130,16 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
 
 def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:
     if not used.client.info.sees_pictures and any(message.images for message in request.messages):
-        message = f"The model '{used.model.id}' can't read pictures. Use a model with vision, or leave the picture out."
-        raise UnsupportedContent(message, param="messages")
+        raise _blind(used.model.id)
     if not used.client.info.hears and any(message.sounds for message in request.messages):
         message = f"The model '{used.model.id}' can't hear. Use a model with audio input, or leave the sound out."
         raise UnsupportedContent(message, param="messages")
     return used.format.prompt(request)
+
+
+def _blind(model_id: str) -> UnsupportedContent:
+    message = f"The model '{model_id}' can't read pictures. Use a model with vision, or leave the picture out."
+    return UnsupportedContent(message, param="messages")
 
 
 def _completion_output(request: CompletionRequest) -> tuple[Constraint | None, AnswerCheck | None]:

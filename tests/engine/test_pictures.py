@@ -106,7 +106,17 @@ def test_equal_files_have_equal_digests() -> None:
     assert read_picture(one).digest == read_picture(one).digest != read_picture(other).digest
 
 
-@pytest.mark.parametrize("size", [(9000, 9000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize(("size", "smaller"), [((800, 400), (512, 256)), ((400, 800), (256, 512)), ((100, 50), (100, 50))])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_no_longer_than_asked_for(kind: str, size: tuple[int, int], smaller: tuple[int, int]) -> None:
+    data = _file(Image.new("RGB", size, (200, 200, 200)), kind)
+    picture = read_picture(data, max_side=512)
+    assert (picture.width, picture.height) == smaller
+    assert picture.rgb[:3] == pytest.approx(b"\xc8\xc8\xc8", abs=2)
+    assert picture.digest != read_picture(data).digest
+
+
+@pytest.mark.parametrize("size", [(17_000, 200), (9000, 9000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])
 def test_a_huge_picture_is_refused_before_it_is_unpacked(size: tuple[int, int]) -> None:
     with pytest.raises(InvalidRequest, match="million pixels"):
         read_picture(_png_header(*size))

@@ -19,6 +19,7 @@ from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.pictures import PictureFetcher
 from app.service.refusals import Refusals
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeEngineClient, FakeLauncher, FakeLibrary, installed_model
@@ -77,6 +78,7 @@ async def serving(
     *answers: Answer,
     models: tuple[InstalledModel, ...] = (installed_model(), embedder(), ranker()),
     launcher: FakeLauncher | None = None,
+    pictures: PictureFetcher | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Serving, None]:
     """`settings` are overrides; the port is free unless they name one."""
@@ -86,7 +88,7 @@ async def serving(
     manager = ModelManager(library, launcher, store, make_format=lambda _: FakeChatFormat())
     activity, keys, refusals = Activity(), ApiKeys(folder / "api-keys"), Refusals()
     server = ApiServer(
-        chat=ChatService(manager),
+        chat=ChatService(manager, pictures or PictureFetcher(lambda: store.current.fetch_images)),
         embeddings=EmbeddingService(manager),
         models=manager,
         library=library,

@@ -24,12 +24,13 @@ from app.domain.generation import (
     TextDelta,
     ToolCallStarted,
 )
-from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart
+from app.domain.messages import AudioPart, ImagePart, ImageUrl, Message, Role, TextPart
 from app.domain.models import Capability, ModelState
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import ModelInfo
 from app.service.chat import ChatService
 from app.service.models import ModelManager
+from app.service.pictures import PictureFetcher
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info, piece
 
@@ -48,10 +49,11 @@ class Bench:
         *answers: Answer,
         info: ModelInfo | None = None,
         make_format: type[FakeChatFormat] = FakeChatFormat,
+        capabilities: frozenset[Capability] = frozenset({Capability.CHAT, Capability.VISION}),
     ) -> None:
         self.launcher = FakeLauncher(*answers, info=info)
         library = FakeLibrary(
-            installed_model("ember"),
+            installed_model("ember", capabilities=capabilities),
             installed_model("mini", capabilities=EMBEDDER),
             installed_model("ranker", capabilities=RANKER),
         )
@@ -212,6 +214,18 @@ async def test_a_sound_for_a_model_without_hearing_is_refused(tmp_path: Path) ->
     bench = Bench(tmp_path, info=model_info(hears=False))
     with pytest.raises(UnsupportedContent, match="can't hear"):
         await answer(bench, question(AudioPart(b"wav"), TextPart("What is it?")))
+
+
+async def test_nothing_is_fetched_for_a_model_that_can_not_see(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, capabilities=frozenset({Capability.CHAT}))
+    message = Message(Role.USER, (ImageUrl("https://pictures.example/a.png", "messages[0]"),))
+    chat = ChatService(bench.models, PictureFetcher(lambda: True, resolve=_never_asked))
+    with pytest.raises(UnsupportedContent, match="can't read pictures"):
+        await chat.count_prompt_tokens(ChatRequest("ember", (message,)))
+
+
+async def _never_asked(host: str, port: int) -> tuple[str, ...]:
+    raise AssertionError(host)
 
 
 async def test_prompt_tokens_count_pictures(tmp_path: Path) -> None:

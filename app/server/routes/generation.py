@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from fastapi import APIRouter
@@ -33,7 +34,12 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
         body = await read_body(request, ChatBody)
         track_of(request).named(body.model)
         headers = ignored_header(ignored_fields(body.model_extra, CHAT_FIELDS))
-        sources: list[Source] = [partial(chat.generate, wanted) for wanted in chat_requests(body)]
+        choices = chat_requests(body)
+        if len(choices) > 1 and any(message.n_images > len(message.images) for message in choices[0].messages):
+            # Once for all of them.
+            fetched = await while_connected(request, chat.with_pictures(choices[0]))
+            choices = tuple(replace(choice, messages=fetched.messages) for choice in choices)
+        sources: list[Source] = [partial(chat.generate, wanted) for wanted in choices]
         head = ReplyHead.of("chatcmpl-", body.model, fingerprint)
         tally = Tally(per_prompt=body.n_choices)
         logprobs = bool(body.logprobs)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedContent, UnsupportedParameter
-from app.domain.messages import AudioPart, ContentPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import AudioPart, ContentPart, Message, Role, TextPart, ToolCall
 from app.server.wire.base import Part
+from app.server.wire.pictures import MAX_IMAGES, WireDetail, file_of, picture_part
 
-__all__ = ["MAX_AUDIO_BYTES", "MAX_IMAGES", "MAX_IMAGE_BYTES", "MAX_SOUNDS", "WireMessage", "domain_messages"]
+__all__ = ["MAX_AUDIO_BYTES", "MAX_SOUNDS", "WireMessage", "domain_messages"]
 
-MAX_IMAGE_BYTES = 20 * 1024 * 1024
-MAX_IMAGES = 16
 MAX_AUDIO_BYTES = 25 * 1024 * 1024
 MAX_SOUNDS = 8
-_SPACE = re.compile(r"\s+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 
 
 class WireImageUrl(Part):
     url: str
-    detail: str | None = None
+    detail: WireDetail | None = None
 
 
 class WireInputAudio(Part):
@@ -73,7 +67,7 @@ class WireMessage(Part):
 def domain_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
     """Raises InvalidRequest and UnsupportedContent, naming the place."""
     converted = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
-    if sum(len(message.images) for message in converted) > MAX_IMAGES:
+    if sum(message.n_images for message in converted) > MAX_IMAGES:
         raise InvalidRequest(f"A request can have at most {MAX_IMAGES} pictures.", param="messages")
     if sum(len(message.sounds) for message in converted) > MAX_SOUNDS:
         raise InvalidRequest(f"A request can have at most {MAX_SOUNDS} sounds.", param="messages")
@@ -117,8 +111,8 @@ def _part(part: WireContentPart, place: str) -> ContentPart:
         case "refusal" if part.refusal is not None:
             return TextPart(part.refusal)
         case "image_url" if part.image_url is not None:
-            url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
-            return ImagePart(_image(url, f"{place}.image_url"))
+            given = WireImageUrl(url=part.image_url) if isinstance(part.image_url, str) else part.image_url
+            return picture_part(given.url, given.detail, f"{place}.image_url")
         case "input_audio" if part.input_audio is not None:
             return AudioPart(_audio(part.input_audio.data, f"{place}.input_audio.data"))
         case "text" | "refusal" | "image_url" | "input_audio":
@@ -131,43 +125,10 @@ def _part(part: WireContentPart, place: str) -> ContentPart:
             raise InvalidRequest(f"'{part.type[:50]}' is no kind of content part.", param=f"{place}.type")
 
 
-def _image(url: str, place: str) -> bytes:
-    """The bytes of a `data:` URL. Nothing is ever fetched or read from the disk for a client."""
-    header, comma, payload = url.partition(",")
-    if not header.lower().startswith("data:"):
-        scheme = _SCHEME.match(url)
-        kind = f"{scheme.group().lower()}: URLs are not fetched" if scheme else "This is no URL"
-        raise InvalidRequest(f"{kind}. Send the picture itself as a data: URL, such as 'data:image/png;base64,…'.", param=place)
-    if not comma or not header.lower().endswith(";base64"):
-        raise InvalidRequest("A picture's data: URL must be base64: 'data:image/png;base64,…'.", param=place)
-    return _file(payload, place, kind="picture", name="picture's data: URL", most=MAX_IMAGE_BYTES)
-
-
 def _audio(data: str, place: str) -> bytes:
     if data[:5].lower() == "data:":
         raise InvalidRequest("A sound is base64 alone, without 'data:' before it.", param=place)
-    return _file(data, place, kind="sound", name="sound", most=MAX_AUDIO_BYTES)
-
-
-def _file(payload: str, place: str, *, kind: str, name: str, most: int) -> bytes:
-    if len(payload) * 3 // 4 > most:
-        raise InvalidRequest(f"A {kind} can have at most {most // (1024 * 1024)} MiB.", param=place)
-    try:
-        data = _decoded(payload)
-    except ValueError as error:
-        raise InvalidRequest(f"The {name} is not valid base64.", param=place) from error
-    if not data:
-        raise InvalidRequest(f"The {name} is empty.", param=place)
-    return data
-
-
-def _decoded(payload: str) -> bytes:
-    """Base64, also with line breaks in it or without its padding. Raises ValueError."""
-    try:
-        return base64.b64decode(payload, validate=True)
-    except binascii.Error:
-        bare = _SPACE.sub("", payload).rstrip("=")
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    return file_of(data, place, kind="sound", name="sound", most=MAX_AUDIO_BYTES)
 
 
 def _tool_call(call: WireToolCall) -> ToolCall:

@@ -4,12 +4,14 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.domain.errors import EngineBusy
 from app.domain.generation import FinishReason
 from app.domain.messages import ImagePart
 from app.domain.prompt import Constraint, ControlText, Picture, TokenIds
+from app.service.pictures import PictureFetcher
 from tests.fakes import Answer, piece
 from tests.server.serving import HELLO, serving
 
@@ -152,3 +154,35 @@ async def test_a_hundred_requests_at_once_are_all_answered(tmp_path: Path) -> No
         answers = await asyncio.gather(*(api.http.post("/v1/chat/completions", json=HELLO) for _ in range(100)))
         assert api.engine.running == set()
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_picture_on_the_web_is_refused_unless_that_is_switched_on(tmp_path: Path) -> None:
+    async with serving(tmp_path, Answer.of("A cat")) as api:
+        answer = await api.chat(messages=[_ASKING])
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "messages[0].content[0].image_url"
+        assert "fetch_images" in answer.json()["error"]["message"]
+        assert api.launcher.clients == []
+
+
+async def test_the_choices_of_a_request_share_a_picture_that_is_fetched(tmp_path: Path) -> None:
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, stream=httpx2.ByteStream(b"\x89PNG\r\n\x1a\n and the rest"))
+
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        return ("93.184.216.34",)
+
+    pictures = PictureFetcher(lambda: True, resolve=resolve, transport=lambda: httpx2.MockTransport(answer))
+    async with serving(tmp_path, Answer.of("A cat"), pictures=pictures) as api:
+        for n in (1, 3):
+            assert (await api.chat(messages=[_ASKING], n=n)).status_code == 200
+            assert len(asked) == 1
+            asked.clear()
+        shown = [segment for job in api.engine.jobs for segment in job.prompt if isinstance(segment, Picture)]
+        assert shown == [Picture(b"\x89PNG\r\n\x1a\n and the rest")] * 4
+
+
+_ASKING = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://pictures.example/cat.png"}}]}

@@ -7,15 +7,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import InvalidRequest, RequestError, UnsupportedContent
-from app.domain.messages import AudioPart, ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import AudioPart, ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 from app.server.wire.messages import (
     MAX_AUDIO_BYTES,
-    MAX_IMAGE_BYTES,
-    MAX_IMAGES,
     MAX_SOUNDS,
     WireMessage,
     domain_messages,
 )
+from app.server.wire.pictures import MAX_IMAGE_BYTES, MAX_IMAGES
 
 PNG = b"\x89PNG\r\n\x1a\n not really"
 DATA_URL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
@@ -69,7 +68,7 @@ def test_a_refusal_in_the_history_is_what_was_said() -> None:
     "url",
     [
         {"url": DATA_URL},
-        {"url": DATA_URL, "detail": "low"},
+        {"url": DATA_URL, "detail": "high"},
         DATA_URL,
         DATA_URL.replace("data:image/png;base64", "DATA:image/PNG;BASE64"),
         DATA_URL.replace("image/png", ""),
@@ -88,7 +87,14 @@ def test_a_picture_comes_in_the_request_itself(url: Any) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://127.0.0.1:1/x.png", "https://example.org/x.png", "file:///etc/passwd", "FILE:///etc/passwd", "ftp://h/x.png"),
+        *(
+            "http://127.0.0.1:1/x.png",
+            "https:example.org/x.png",
+            "https://" + "x" * 9000,
+            "file:///etc/passwd",
+            "FILE:///etc/passwd",
+            "ftp://h/x.png",
+        ),
         *(r"\\host\share\x.png", "/etc/passwd", "C:\\x.png", "", "data:", "data:image/png;base64", "data:image/png,rawbytes"),
         *("data:image/png;base64,", "data:image/png;base64,***", "data:image/png;base64,aGVsbG8*", "data:image/png;base64,a"),
         "data:image/png;base64,héllo",
@@ -101,8 +107,25 @@ def test_anything_else_is_refused_by_name_and_never_opened(url: str) -> None:
     assert "data:" in str(error)
 
 
-def test_a_web_address_is_explained() -> None:
-    assert "https: URLs are not fetched" in str(refused(picture({"url": "https://example.org/x.png"})))
+def test_a_web_address_is_kept_for_who_may_fetch_it() -> None:
+    (message,) = convert(picture({"url": "HTTPS://example.org/x.png", "detail": "low"}))
+    place = "messages[0].content[1].image_url"
+    assert message.parts[1] == ImageUrl("HTTPS://example.org/x.png", place, max_side=512)
+
+
+@pytest.mark.parametrize(("detail", "max_side"), [("low", 512), ("auto", None), ("high", None), (None, None)])
+def test_low_detail_is_a_smaller_picture(detail: str | None, max_side: int | None) -> None:
+    (message,) = convert(picture({"url": DATA_URL, "detail": detail}))
+    assert message.images == (ImagePart(PNG, max_side),)
+
+
+def test_a_detail_that_is_not_known_is_named() -> None:
+    with pytest.raises(ValidationError, match="detail"):
+        convert(picture({"url": DATA_URL, "detail": "medium"}))
+
+
+def test_pictures_on_the_web_count_as_well() -> None:
+    assert str(MAX_IMAGES) in str(refused(*[picture("https://example.org/x.png")] * (MAX_IMAGES + 1)))
 
 
 def test_a_huge_picture_is_refused_before_it_is_decoded() -> None:
