@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,12 +15,25 @@ from starlette.requests import Request
 
 from app.domain.errors import InvalidRequest
 
-__all__ = ["MAX_BODY_BYTES", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "Pace", "read_body"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_IDLE_S = 30.0
 
 Wire = TypeVar("Wire", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How slowly a body may come: never `idle_s` without anything, and in all the time it takes at `bytes_per_s`, and
+    `grace_s`. One byte now and then does not hold a connection."""
+
+    idle_s: float = 30.0
+    grace_s: float = 30.0
+    bytes_per_s: float = 16 * 1024
+
+    def patience_s(self, *, elapsed_s: float, size: int) -> float:
+        """How long to wait for what comes next, with `size` bytes after `elapsed_s`."""
+        return min(self.idle_s, self.grace_s + size / self.bytes_per_s - elapsed_s)
 
 
 async def read_body(request: Request, model: type[Wire]) -> Wire:
@@ -43,9 +58,10 @@ async def _read(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     stream = request.stream()
+    pace, begun = Pace(), time.monotonic()
     try:
         while True:
-            async with asyncio.timeout(_IDLE_S):
+            async with asyncio.timeout(pace.patience_s(elapsed_s=time.monotonic() - begun, size=size)):
                 chunk = await anext(stream, None)
             if chunk is None:
                 return b"".join(chunks)
@@ -54,7 +70,7 @@ async def _read(request: Request) -> bytes:
                 raise _too_large()
             chunks.append(chunk)
     except TimeoutError as error:
-        raise HTTPException(408, f"Nothing of the request's body arrived for {_IDLE_S:.0f} seconds.") from error
+        raise HTTPException(408, "The request's body arrived too slowly.") from error
 
 
 def _too_large() -> HTTPException:

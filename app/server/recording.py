@@ -17,7 +17,7 @@ from app.server.answers import Tally
 from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
 from app.service.activity import Activity, RequestRecord
 
-__all__ = ["Recorder", "RequestTrack", "track_of"]
+__all__ = ["Recorder", "RequestTrack", "new_request_id", "track_of"]
 
 _log = logging.getLogger(__name__)
 _SCOPE_KEY = "hearth.track"
@@ -29,7 +29,7 @@ class RequestTrack:
     """What is known so far of one running request. The routes tell it what only they know."""
 
     def __init__(self, endpoint: str, listener: Callable[[RequestRecord], None] | None) -> None:
-        self.id = f"req_{uuid.uuid4().hex}"
+        self.id = new_request_id()
         self.endpoint = endpoint
         self.status: int | None = None
         self.error: str | None = None
@@ -85,6 +85,10 @@ def track_of(connection: HTTPConnection) -> RequestTrack:
     """The track that `Recorder` opened for this request."""
     track: RequestTrack = connection.scope[_SCOPE_KEY]
     return track
+
+
+def new_request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
 
 
 class Recorder:

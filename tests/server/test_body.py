@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.server.body import MAX_BODY_BYTES
+from app.server.body import MAX_BODY_BYTES, Pace
 from tests.server.serving import HELLO, RawClient, serving
 
 pytestmark = pytest.mark.anyio
@@ -117,6 +117,16 @@ async def test_a_body_announced_as_too_large_is_refused_unread(tmp_path: Path) -
         await client.close()
     assert answer.startswith("HTTP/1.1 413")
     assert "request_too_large" in answer
+
+
+def test_a_body_may_be_slow_but_not_for_ever() -> None:
+    pace = Pace(idle_s=30, grace_s=30, bytes_per_s=1000)
+    assert pace.patience_s(elapsed_s=0, size=0) == 30
+    # A byte every 29 seconds.
+    assert pace.patience_s(elapsed_s=29, size=1) < 2
+    # Slow, but it comes.
+    assert pace.patience_s(elapsed_s=3600, size=3_600_000) == 30
+    assert pace.patience_s(elapsed_s=50, size=30_000) == 10
 
 
 async def test_a_body_that_turns_out_too_large_is_refused(tmp_path: Path) -> None:

@@ -130,6 +130,24 @@ async def test_stopping_answers_who_still_waits(tmp_path: Path) -> None:
     assert answer.json()["error"]["code"] == "shutting_down"
 
 
+async def test_who_comes_while_it_stops_is_told_to_come_later(tmp_path: Path) -> None:
+    held = Gate()
+    async with serving(tmp_path, Answer.of("Once", " upon", gate=held)) as api:
+        asked = asyncio.create_task(api.chat())
+        await held.reached()
+        stopping = asyncio.create_task(api.server.stop())
+        client = await RawClient.connect(api.port)
+        await client.send("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await client.rest()
+        await client.close()
+        held.set()
+        await stopping
+        assert (await asked).status_code == 200
+    assert answer.startswith("HTTP/1.1 503")
+    assert "retry-after: 2" in answer
+    assert '"code":"shutting_down"' in answer
+
+
 async def test_stopping_lets_a_stream_end_by_itself(tmp_path: Path) -> None:
     held = asyncio.Event()
     async with serving(tmp_path, Answer.of("Once", " upon", gate=held)) as api:
