@@ -52,7 +52,7 @@ class MainWindow(QMainWindow):
         self.chat = ChatPage(services, bridge)
         self.conversations = ConversationList(services, bridge)
         self.models = ModelsPage(services, bridge, desktop=self._desktop)
-        self.server = ServerPage(services, bridge)
+        self.server = ServerPage(services, bridge, desktop=self._desktop)
         self.settings = SettingsPage(services, bridge, desktop=self._desktop)
         self.sidebar = Sidebar(self.conversations)
         self.pages = QStackedWidget()

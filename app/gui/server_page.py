@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QLineEdit,
     QScrollArea,
     QTableView,
     QTabWidget,
@@ -20,10 +19,13 @@ from PySide6.QtWidgets import (
 from app.domain.errors import AddressInUse
 from app.domain.models import LoadedModel, ModelState
 from app.gui.bridge import Bridge, Task
-from app.gui.controls import Banner, Card, CopyButton, Switch, button, label
+from app.gui.controls import Banner, Card, CopyButton, Switch, label
+from app.gui.desktop import Desktop
 from app.gui.errors import sentence
+from app.gui.server.callers import AllowedCallers, RefusedCallers
 from app.gui.server.code_view import CodeView
 from app.gui.server.control import change_server, switch_server
+from app.gui.server.keys_card import KeysCard
 from app.gui.server.requests import RequestsModel
 from app.gui.server.snippets import snippets
 from app.gui.theme import Theme
@@ -34,13 +36,16 @@ from app.settings import Settings
 
 __all__ = ["ServerPage"]
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LANGUAGES = ("Python", "JavaScript", "curl")
 
 
 class ServerPage(QScrollArea):
     """Shows and switches the API server, which it knows through `Services.server` alone."""
 
-    def __init__(self, services: Services, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, services: Services, bridge: Bridge, parent: QWidget | None = None, *, desktop: Desktop | None = None
+    ) -> None:
         super().__init__(parent)
         self.setWidgetResizable(True)
         self.setAccessibleName(self.tr("Server"))
@@ -55,8 +60,10 @@ class ServerPage(QScrollArea):
         self.address = QLabel()
         self.copy_button = CopyButton(lambda: self.address.text(), self.tr("Copy the address"))
         self.banner = Banner()
-        self.key = QLineEdit(echoMode=QLineEdit.EchoMode.Password, placeholderText=self.tr("none"))
-        self.save_key_button = button(self.tr("Save"), name=self.tr("Save the API key"))
+        self.reach = label(role="caption", wrap=True)
+        self.refused = RefusedCallers(services, bridge)
+        self.keys = KeysCard(services, bridge, desktop or Desktop())
+        self.allowed = AllowedCallers(services, bridge)
         self.tabs = QTabWidget()
         self.code = {language: self._code_view(language) for language in _LANGUAGES}
         self.requests = RequestsModel(self)
@@ -103,8 +110,11 @@ class ServerPage(QScrollArea):
         what = self.tr("Other programs on this computer can use your models through this OpenAI-compatible address.")
         column.addWidget(label(what, "muted", wrap=True))
         column.addWidget(self.banner)
+        column.addWidget(self.refused)
         column.addWidget(self._address_card())
         column.addWidget(self._examples_card())
+        column.addWidget(self.keys)
+        column.addWidget(self.allowed)
         column.addWidget(self._requests_card())
         column.addStretch()
         page.setMaximumWidth(Theme.PAGE)
@@ -121,22 +131,14 @@ class ServerPage(QScrollArea):
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.address.setAccessibleName(self.tr("Address of the server"))
-        top, bottom = QHBoxLayout(), QHBoxLayout()
+        top = QHBoxLayout()
         top.addWidget(self.address)
         top.addWidget(self.copy_button)
         top.addStretch()
         top.addWidget(self.state_label)
         top.addWidget(self.switch)
-        name = label(self.tr("API &key"), "muted")
-        name.setBuddy(self.key)
-        self.key.setAccessibleName(self.tr("API key that programs must send"))
-        bottom.addWidget(name)
-        bottom.addWidget(self.key, 1)
-        bottom.addWidget(self.save_key_button)
         card.body.addLayout(top)
-        card.body.addLayout(bottom)
-        hint = self.tr("Only this computer can reach the server. With a key, programs here must send it as well.")
-        card.body.addWidget(label(hint, "caption", wrap=True))
+        card.body.addWidget(self.reach)
         return card
 
     def _examples_card(self) -> Card:
@@ -156,8 +158,6 @@ class ServerPage(QScrollArea):
     def _connect(self) -> None:
         self.switch.clicked.connect(self._switch)
         self.banner.acted.connect(self._act)
-        self.key.returnPressed.connect(self._save_key)
-        self.save_key_button.clicked.connect(self._save_key)
         services = self._services
         self._bridge.watch(services.server.changed, self._show_state)
         self._bridge.watch(services.settings.changed, self.show_settings)
@@ -177,11 +177,11 @@ class ServerPage(QScrollArea):
             self._show_request(record)
 
     def show_settings(self, settings: Settings) -> None:
-        """Take note of the port, the key and the model to name."""
+        """Take note of the port, who may use it, and the model to name."""
         self._settings = settings
         self._model = settings.last_model
-        if not self.key.isModified():
-            self.key.setText(settings.api_key)
+        self.keys.show_settings(settings)
+        self.allowed.show_settings(settings)
         self._show_address()
 
     def _show_state(self, state: ServerState) -> None:
@@ -198,7 +198,14 @@ class ServerPage(QScrollArea):
         address = self._state.address or f"http://{self._settings.host}:{self._settings.port}/v1"
         self.address.setText(address)
         self.address.setEnabled(self._state.running)
-        for snippet in snippets(address=address, model=self._model, has_key=bool(self._settings.api_key)):
+        beyond = self._settings.host not in _LOOPBACK
+        self.reach.setText(
+            self.tr("Other computers can reach the server; every program needs a key.")
+            if beyond
+            else self.tr("Only this computer can reach the server.")
+        )
+        has_key = beyond or self._settings.require_api_key or bool(self._settings.api_key)
+        for snippet in snippets(address=address, model=self._model, has_key=has_key):
             self.code[snippet.language].set_code(snippet.code)
 
     def _show_model(self, state: LoadedModel) -> None:
@@ -225,10 +232,6 @@ class ServerPage(QScrollArea):
             self._run_task(self._bridge.submit(change_server(self._services, port=port, server_enabled=True), self))
         else:
             self._switch(True)
-
-    def _save_key(self) -> None:
-        self.key.setModified(False)
-        self._run_task(self._bridge.submit(change_server(self._services, api_key=self.key.text().strip()), self))
 
     def _run_task(self, task: Task) -> None:
         self.banner.tell("")

@@ -59,5 +59,9 @@ class Refusals:
     def dismiss(self, kind: CallerKind, name: str) -> None:
         """Tell no more of it, until the program is started again."""
         self._dismissed.add((kind, name))
+        self.forget(kind, name)
+
+    def forget(self, kind: CallerKind, name: str) -> None:
+        """It is told of again if it is refused again."""
         if self._callers.pop((kind, name), None) is not None:
             self.changed.notify(self.callers)

@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import pytest
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLineEdit, QPushButton
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.domain.models import LoadedModel, ModelState
 from app.gui.bridge import Bridge
 from app.gui.server_page import ServerPage
 from app.service.activity import RequestRecord
-from app.service.loop import ServiceLoop
+from app.service.refusals import CallerKind
 from app.service.services import Services
-from tests.gui.stand_ins import StandInModels, StandInServer
+from tests.gui.stand_ins import StandInDesktop, StandInModels, StandInServer
 
 OnLoop = Callable[[Callable[[], Any]], Any]
 
@@ -26,8 +26,8 @@ def server(services: Services) -> StandInServer:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, services: Services, bridge: Bridge) -> ServerPage:
-    made = ServerPage(services, bridge)
+def page(qtbot: QtBot, services: Services, bridge: Bridge, desktop: StandInDesktop) -> ServerPage:
+    made = ServerPage(services, bridge, desktop=desktop)
     qtbot.addWidget(made)
     made.resize(800, 640)
     made.show()
@@ -86,16 +86,89 @@ def test_requests_appear_as_they_come(page: ServerPage, qtbot: QtBot, services: 
     assert page.table.isVisibleTo(page)
 
 
-def test_the_key_is_masked_and_a_running_server_takes_it_on_at_once(
-    page: ServerPage, qtbot: QtBot, services: Services, service: ServiceLoop, server: StandInServer
+def test_a_new_key_is_shown_once_and_can_be_copied(page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop) -> None:
+    page.keys.name.setText("Obsidian")
+    page.keys.create_button.click()
+    qtbot.waitUntil(page.keys.new_key.isVisible)
+    page.keys.copy_button.click()
+    key = QGuiApplication.clipboard().text()
+    assert on_loop(lambda: services.api_keys.name_of(key.encode())) == "Obsidian"
+    page.keys.done_button.click()
+    assert not page.keys.new_key.isVisible()
+    assert page.keys.new_key.text() == ""
+    qtbot.waitUntil(lambda: page.keys.rows.texts == ["Obsidian"])
+
+
+def test_a_name_that_is_taken_is_told(page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop) -> None:
+    on_loop(lambda: services.api_keys.create("Obsidian"))
+    page.keys.name.setText("Obsidian")
+    page.keys.create_button.click()
+    qtbot.waitUntil(lambda: "already" in page.keys.error.text())
+    assert not page.keys.new_key.isVisible()
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_key_is_revoked_if_the_person_is_sure(
+    page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop, desktop: StandInDesktop, sure: bool
 ) -> None:
-    service.submit(server.start()).result()
-    starts: list[bool] = []
-    server.changed.subscribe(lambda state: starts.append(state.running))
-    assert page.key.echoMode() is QLineEdit.EchoMode.Password
-    page.key.setText("secret")
-    page.save_key_button.click()
-    qtbot.waitUntil(lambda: starts == [False, True])
-    assert services.settings.current.api_key == "secret"
+    desktop.says_yes = sure
+    key = on_loop(lambda: services.api_keys.create("Obsidian"))
+    qtbot.waitUntil(lambda: page.keys.rows.texts == ["Obsidian"])
+    page.keys.rows.buttons[0].click()
+    assert "Obsidian" in desktop.asked[0]
+    qtbot.waitUntil(lambda: page.keys.rows.texts == ([] if sure else ["Obsidian"]))
+    assert (on_loop(lambda: services.api_keys.name_of(key.encode())) is None) is sure
+
+
+def test_keys_can_be_asked_for_once_there_is_one(page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop) -> None:
+    assert not page.keys.switch.isEnabled()
+    on_loop(lambda: services.api_keys.create("Obsidian"))
+    qtbot.waitUntil(page.keys.switch.isEnabled)
+    page.keys.switch.click()
     qtbot.waitUntil(lambda: "YOUR_API_KEY" in page.code["Python"].text.toPlainText())
-    assert "secret" not in page.code["Python"].text.toPlainText()
+    assert services.settings.current.require_api_key
+
+
+def test_the_key_of_the_settings_can_be_removed_and_is_never_shown(
+    page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: services.settings.update(api_key="secret"))
+    qtbot.waitUntil(lambda: len(page.keys.rows.texts) == 1)
+    assert page.keys.switch.isChecked()
+    assert "secret" not in page.code["Python"].text.toPlainText() + page.keys.rows.texts[0]
+    page.keys.rows.buttons[0].click()
+    qtbot.waitUntil(lambda: services.settings.current.api_key == "")
+    qtbot.waitUntil(lambda: not page.keys.switch.isChecked())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "setting"),
+    [(CallerKind.PAGE, "https://chat.example.org", "allowed_origins"), (CallerKind.HOST, "workbench.lan", "allowed_hosts")],
+)
+def test_who_was_refused_can_be_let_in_by_one_click_and_refused_again(
+    page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop, kind: CallerKind, name: str, setting: str
+) -> None:
+    assert not page.refused.isVisibleTo(page)
+    on_loop(lambda: services.refusals.note(kind, name))
+    qtbot.waitUntil(lambda: page.refused.isVisibleTo(page))
+    page.refused.notices[0].allow_button.click()
+    qtbot.waitUntil(lambda: page.allowed.rows.texts == [name])
+    assert getattr(services.settings.current, setting) == (name,)
+    qtbot.waitUntil(lambda: not page.refused.isVisibleTo(page))
+    page.allowed.rows.buttons[0].click()
+    qtbot.waitUntil(lambda: page.allowed.rows.texts == [])
+    assert getattr(services.settings.current, setting) == ()
+
+
+def test_who_was_refused_can_be_ignored(page: ServerPage, qtbot: QtBot, services: Services, on_loop: OnLoop) -> None:
+    on_loop(lambda: services.refusals.note(CallerKind.PAGE, "https://evil.example"))
+    qtbot.waitUntil(lambda: len(page.refused.notices) == 1)
+    page.refused.notices[0].ignore_button.click()
+    qtbot.waitUntil(lambda: page.refused.notices == [])
+    assert services.settings.current.allowed_origins == ()
+
+
+def test_pictures_are_fetched_only_if_a_person_says_so(page: ServerPage, qtbot: QtBot, services: Services) -> None:
+    assert not page.allowed.fetch_switch.isChecked()
+    page.allowed.fetch_switch.click()
+    qtbot.waitUntil(lambda: services.settings.current.fetch_images)

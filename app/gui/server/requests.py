@@ -54,7 +54,7 @@ class RequestsModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return self._text(record, index.column())
             case Qt.ItemDataRole.ToolTipRole:
-                return record.error
+                return record.error or (self.tr("With the key {0}").format(record.key) if record.key else None)
             case Qt.ItemDataRole.TextAlignmentRole:
                 return _alignment(index.column())
             case Qt.ItemDataRole.ForegroundRole if index.column() == 3 and record.status is not None and record.status >= 400:
