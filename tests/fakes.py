@@ -227,6 +227,10 @@ class FakeEngineClient:
         self._check()
         return bytes(id for id in ids if id >= 0).decode("utf-8", "replace")
 
+    async def pieces(self, ids: tuple[int, ...]) -> tuple[bytes, ...]:
+        self._check()
+        return tuple(bytes([id]) for id in ids)
+
     async def wait_closed(self) -> None:
         await self._ended.wait()
 

@@ -68,6 +68,10 @@ class EngineClient(Protocol):
 
     async def detokenize(self, ids: tuple[int, ...]) -> str: ...
 
+    async def pieces(self, ids: tuple[int, ...]) -> tuple[bytes, ...]:
+        """What each token stands for, control tokens spelled out; a character may be spread over several."""
+        ...
+
     async def wait_closed(self) -> None:
         """Return once the engine has ended, by `close` or by itself."""
         ...

@@ -80,10 +80,11 @@ class Engine:
 
     def detokenize(self, ids: Iterable[int]) -> str:
         """Raises InvalidRequest for an id the model does not have."""
-        checked = tuple(ids)
-        for token in checked:
-            self._check_token(token, "tokens")
-        return self._vocabulary.detokenize(checked)
+        return self._vocabulary.detokenize(self._checked(ids))
+
+    def pieces(self, ids: Iterable[int]) -> tuple[bytes, ...]:
+        """What each token stands for, in bytes. Raises InvalidRequest for an id the model does not have."""
+        return tuple(map(self._vocabulary.piece, self._checked(ids)))
 
     def _prepare_generation(self, job: GenerateJob) -> PreparedGeneration:
         if self._scheduler is None:
@@ -106,6 +107,12 @@ class Engine:
         constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None
         saved = self._files.read(job.owner, prompt.ids) if self._files is not None and job.owner is not None else None
         return PreparedGeneration(job, prompt, constraint, self._limit, self._planner.plan(job.sampling), saved)
+
+    def _checked(self, ids: Iterable[int]) -> tuple[int, ...]:
+        checked = tuple(ids)
+        for token in checked:
+            self._check_token(token, "tokens")
+        return checked
 
     def _check_token(self, token: int, param: str) -> None:
         if not 0 <= token < self._vocabulary.n_tokens:

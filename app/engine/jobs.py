@@ -127,6 +127,11 @@ class JobClient(ABC):
         assert isinstance(answer, Detokenized)
         return answer.text
 
+    async def pieces(self, ids: tuple[int, ...]) -> tuple[bytes, ...]:
+        answer = await self._ask(DetokenizeJob(self._next_id(), ids, pieces=True))
+        assert isinstance(answer, Detokenized)
+        return answer.pieces
+
     async def _ends_within(self, seconds: float) -> bool:
         """Wait for the end, longer if the engine writes prompts to the disk first. Whether it has ended."""
         for limit in (seconds, _SAVE_S):

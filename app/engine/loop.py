@@ -55,6 +55,8 @@ class EngineCore(Protocol):
 
     def detokenize(self, ids: tuple[int, ...], /) -> str: ...
 
+    def pieces(self, ids: tuple[int, ...], /) -> tuple[bytes, ...]: ...
+
     def interrupt(self, job: str, /) -> None: ...
 
     def submit(self, prepared: object, /) -> None: ...
@@ -162,7 +164,8 @@ class EngineLoop:
                     ids = self._engine.tokenize(job.prompt, add_special=job.add_special)
                     self._emit((Tokenized(job.id, ids),))
                 case DetokenizeJob():
-                    self._emit((Detokenized(job.id, self._engine.detokenize(job.ids)),))
+                    pieces = self._engine.pieces(job.ids) if job.pieces else ()
+                    self._emit((Detokenized(job.id, self._engine.detokenize(job.ids), pieces),))
         except AppError as error:
             self._emit((JobFailed(job.id, error),))
         except Exception as error:  # noqa: BLE001 - part of the engine's edge: a bug costs the job that met it, not the others

@@ -62,7 +62,7 @@ __all__ = [
     "Tokens",
 ]
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 
 # ---------------------------------------------------------------------------------------------------------------- set-up
@@ -230,8 +230,11 @@ class TokenizeJob:
 
 @dataclass(frozen=True, slots=True)
 class DetokenizeJob:
+    """`pieces` asks for what each token stands for, too."""
+
     id: str
     ids: tuple[int, ...]
+    pieces: bool = False
 
 
 Job: TypeAlias = GenerateJob | EmbedJob | RerankJob | TokenizeJob | DetokenizeJob
@@ -366,8 +369,11 @@ class Tokenized:
 
 @dataclass(frozen=True, slots=True)
 class Detokenized:
+    """`pieces` are the tokens' bytes one by one, control tokens spelled out; only where they were asked for."""
+
     id: str
     text: str
+    pieces: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

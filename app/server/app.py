@@ -49,7 +49,7 @@ def create_app(
     app.include_router(generation_routes(chat, models, _fingerprint(version)))
     app.include_router(embedding_routes(embeddings))
     app.include_router(model_routes(library, models))
-    app.include_router(token_routes(models))
+    app.include_router(token_routes(chat, models))
     _add_plain_routes(app, version)
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -88,12 +88,20 @@ class ChatService:
         """Keep nothing of what was computed for a conversation."""
         await self._models.forget(cache_key)
 
-    async def count_prompt_tokens(self, request: ChatRequest) -> int:
-        """How many tokens the conversation would occupy, pictures and sound included."""
+    async def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
+        """The conversation as the model would get it, before it is cut into tokens."""
         request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
-            prompt = await asyncio.to_thread(_chat_prompt, used, request)
-            return len(await used.client.tokenize(prompt, add_special=True))
+            return await asyncio.to_thread(_chat_prompt, used, _decided(used, request))
+
+    async def prompt_tokens(self, request: ChatRequest) -> tuple[int, ...]:
+        """The tokens of the conversation; -1 for each one of a picture or sound."""
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+            return await used.client.tokenize(await self.prompt(request), add_special=True)
+
+    async def count_prompt_tokens(self, request: ChatRequest) -> int:
+        """How many tokens the conversation would occupy, pictures and sound included."""
+        return len(await self.prompt_tokens(request))
 
 
 def _require_text(model: InstalledModel) -> None:
@@ -112,7 +120,7 @@ def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGe
 
 def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, AnswerParser, AnswerCheck | None]:
     """On another thread: rendering a template several times, and compiling a schema, may take long."""
-    request = replace(request, reasoning=request.reasoning.over(used.reasoning))
+    request = _decided(used, request)
     job = GenerateJob(
         id=_new_id(),
         prompt=_chat_prompt(used, request),
@@ -126,6 +134,11 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
         preferred=request.preferred,
     )
     return job, used.format.parser(request), answer_check(request.output)
+
+
+def _decided(used: ModelInUse, request: ChatRequest) -> ChatRequest:
+    """With what the model's settings say of reasoning where the request does not."""
+    return replace(request, reasoning=request.reasoning.over(used.reasoning))
 
 
 def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:

@@ -83,6 +83,9 @@ class ScriptedEngine:
     def detokenize(self, ids: tuple[int, ...]) -> str:
         return bytes(ids).decode()
 
+    def pieces(self, ids: tuple[int, ...]) -> tuple[bytes, ...]:
+        return tuple(bytes([id]) for id in ids)
+
     def submit(self, prepared: _Sequence) -> None:
         if prepared.script == "busy":
             raise EngineBusy

@@ -129,7 +129,12 @@ def test_questions_are_answered_without_the_engine_thread() -> None:
     bench = Bench()
     bench.loop.handle(TokenizeJob("t", (PlainText("a"),)))
     bench.loop.handle(DetokenizeJob("d", (97,)))
-    assert bench.frames == [(Tokenized("t", (97,)),), (Detokenized("d", "a"),)]
+    bench.loop.handle(DetokenizeJob("p", (97, 98), pieces=True))
+    assert bench.frames == [
+        (Tokenized("t", (97,)),),
+        (Detokenized("d", "a"),),
+        (Detokenized("p", "ab", (b"a", b"b")),),
+    ]
 
 
 def test_embeddings_go_through_the_engine() -> None:
