@@ -33,9 +33,9 @@ def host_memory() -> HostMemory:
     return HostMemory(0, 0)
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now, mapped files included; 0 where the system does not tell."""
-    fields = _text(Path("/proc/self/statm")).split()
+def resident_bytes(pid: int | None = None) -> int:
+    """Memory of a process, or of this one, that is in RAM now, mapped files included; 0 where the system does not tell."""
+    fields = _text(Path("/proc", "self" if pid is None else str(pid), "statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else 0
 
 

@@ -15,6 +15,7 @@ from app.domain.errors import AppError
 from app.library.library import ModelLibrary
 from app.server.errors import Problem, http_problem, problem_of
 from app.server.guard import AccessPolicy, Guard
+from app.server.metrics import Metrics
 from app.server.openapi import openapi_document
 from app.server.recording import Recorder, track_of
 from app.server.routes.embeddings import embedding_routes
@@ -50,17 +51,18 @@ def create_app(
     app.include_router(embedding_routes(embeddings))
     app.include_router(model_routes(library, models))
     app.include_router(token_routes(chat, models))
-    _add_plain_routes(app, version)
+    metrics = Metrics(lambda: models.loaded)
+    _add_plain_routes(app, version, metrics)
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     # The last one added is the outermost.
     app.add_middleware(Guard, policy=policy, keys=keys, refusals=refusals)
-    app.add_middleware(Recorder, activity=activity)
+    app.add_middleware(Recorder, activity=activity, metrics=metrics)
     return app
 
 
-def _add_plain_routes(app: FastAPI, version: str) -> None:
+def _add_plain_routes(app: FastAPI, version: str, metrics: Metrics) -> None:
     document = openapi_document(version)
 
     @app.api_route("/health", methods=["GET", "HEAD"])
@@ -72,6 +74,11 @@ def _add_plain_routes(app: FastAPI, version: str) -> None:
     @app.api_route("/v1/", methods=["GET", "HEAD"])
     async def index() -> Response:
         return JSONResponse({"name": "Hearth", "version": version, "api": "/v1", "openapi": "/openapi.json"})
+
+    @app.get("/metrics")
+    async def prometheus(request: Request) -> Response:
+        content, media_type = metrics.text(request.headers.get("accept", ""))
+        return Response(content, media_type=media_type)
 
     @app.get("/openapi.json")
     async def openapi() -> Response:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.domain.generation import Usage
+from app.domain.generation import Timings, Usage
 from app.server.answers import Tally
 from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
+from app.server.metrics import Metrics
 from app.service.activity import Activity, RequestRecord
 
 __all__ = ["Recorder", "RequestTrack", "new_request_id", "track_of"]
@@ -36,7 +37,8 @@ class RequestTrack:
         self.key = ""
         self._listener = listener
         self._model = ""
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        self.timings: Timings | None = None
         self._tokens_per_s: float | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -51,9 +53,10 @@ class RequestTrack:
         """What has been read and written. Nothing is known of choices that were cut short."""
         if not tally.finished:
             return
-        self._usage = tally.usage
+        self.usage = tally.usage
+        self.timings = tally.first.timings if tally.first is not None else None
         if tally.generation_s > 0:
-            self._tokens_per_s = self._usage.completion_tokens / tally.generation_s
+            self._tokens_per_s = self.usage.completion_tokens / tally.generation_s
 
     def close(self) -> float:
         """The last record. Returns how long the request took, in seconds."""
@@ -64,7 +67,7 @@ class RequestTrack:
     def _tell(self, duration_s: float | None = None) -> None:
         if self._listener is None:
             return
-        usage = self._usage
+        usage = self.usage
         record = RequestRecord(
             id=self.id,
             started=self._started,
@@ -94,9 +97,10 @@ def new_request_id() -> str:
 class Recorder:
     """The outermost layer of the app, and the edge where a bug becomes a 500 and a line in the log."""
 
-    def __init__(self, app: ASGIApp, activity: Activity) -> None:
+    def __init__(self, app: ASGIApp, activity: Activity, metrics: Metrics) -> None:
         self._app = app
         self._activity = activity
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -118,6 +122,7 @@ class Recorder:
             if track.status is None:
                 await problem.response()(scope, receive, tagged)
 
+        self._metrics.begun()
         try:
             await self._app(scope, receive, tagged)
         except asyncio.CancelledError:
@@ -128,4 +133,11 @@ class Recorder:
             await fail(INTERNAL_PROBLEM)
         finally:
             duration_s = track.close()
+            self._metrics.ended(_endpoint(scope), track.status, duration_s, track.usage, track.timings)
             _log.info("%s %r: %s in %.3f s (%s)", scope["method"], track.endpoint, track.status, duration_s, track.id)
+
+
+def _endpoint(scope: Scope) -> str | None:
+    """The path as the routes know it, with names in place of what clients put there."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.server.metrics import Metrics
 from app.server.recording import Recorder
 from app.service.activity import Activity, RequestRecord
 from tests.fakes import Answer
@@ -79,7 +80,7 @@ async def test_a_bug_is_a_500_in_the_usual_shape_and_a_traceback_in_the_log(capl
         sent.append(message)
 
     activity = Activity()
-    recorder = Recorder(broken, activity)
+    recorder = Recorder(broken, activity, Metrics(tuple))
     await recorder({"type": "http", "method": "GET", "path": "/v1/models", "headers": []}, asyncio.Event().wait, send)
     assert sent[0]["status"] == 500
     assert b"internal_error" in bytes(str(sent[1]["body"]), "utf-8")
