@@ -45,6 +45,21 @@ async def test_usage_comes_last_and_is_null_before(tmp_path: Path) -> None:
     assert usage["usage"]["prompt_tokens_details"]["cached_tokens"] == 7
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_a_stream_tells_how_far_the_prompt_is_read_when_asked(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path, Answer.of("Hel", "lo", cached_tokens=2)) as api:
+        *parts, _ = await api.stream(path, prompt="Hello", return_progress=True)
+        quiet = await api.stream(path, prompt="Hello")
+    (told,) = [part for part in parts if "prompt_progress" in part]
+    progress = told["prompt_progress"]
+    assert (progress["total"], progress["processed"], progress["cache"]) == (progress["total"], progress["total"], 2)
+    assert progress["time_ms"] >= 0
+    (choice,) = told["choices"]
+    assert choice.get("delta", {}) == {}
+    assert choice["finish_reason"] is None
+    assert "prompt_progress" not in str(quiet)
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [

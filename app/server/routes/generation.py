@@ -45,7 +45,12 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
         logprobs = bool(body.logprobs)
         if body.stream:
             frames = ChatFrames(
-                head, choices=len(sources), logprobs=logprobs, usage=body.wants_usage, reasoning=body.shows_reasoning
+                head,
+                choices=len(sources),
+                logprobs=logprobs,
+                usage=body.wants_usage,
+                reasoning=body.shows_reasoning,
+                progress=bool(body.return_progress),
             )
             return await _streamed(request, merged(sources), frames, tally, headers)
         answers = await while_connected(request, collect(sources, tally))

@@ -21,6 +21,9 @@ class ChatBody(OutputFields, ConversationFields):
     messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    return_progress: (
+        Annotated[bool, Field(description="Have chunks with `prompt_progress` while the prompt is read.")] | None
+    ) = None
     max_tokens: Annotated[int, Field(ge=-1, description="Outdated spelling of max_completion_tokens.")] | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit.")] | None = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None

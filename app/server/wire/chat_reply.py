@@ -19,6 +19,7 @@ from app.server.answers import Answer, Tally
 from app.server.wire.reply import (
     DONE,
     DataFrames,
+    ReadingClock,
     ReplyHead,
     closing_fields,
     encode,
@@ -50,8 +51,11 @@ def chat_completion(
 class ChatFrames(DataFrames):
     """Writes chunks from prepared text: what differs from token to token is put between two constant pieces."""
 
-    def __init__(self, head: ReplyHead, *, choices: int, logprobs: bool, usage: bool, reasoning: bool = True) -> None:
+    def __init__(
+        self, head: ReplyHead, *, choices: int, logprobs: bool, usage: bool, reasoning: bool = True, progress: bool = False
+    ) -> None:
         self._usage = usage
+        self._reading = ReadingClock() if progress else None
         self._reasoning = reasoning
         self._logprobs = logprobs
         self._base = head.opened("chat.completion.chunk", usage_null=usage)
@@ -85,7 +89,7 @@ class ChatFrames(DataFrames):
             case Finished():
                 return self._end(index, event)
             case PrefillProgress():
-                return b""
+                return self._progress(index, event) if self._reading is not None else b""
 
     def closing(self, tally: Tally) -> bytes:
         if not self._usage:
@@ -96,6 +100,11 @@ class ChatFrames(DataFrames):
         last = {"logprobs": None, "finish_reason": finished.reason.value, **schema_error_field(finished.schema_error)}
         timings = encode(timings_body(finished))
         return f'{self._starts[index]}{{}},{encode(last)[1:]}],"timings":{timings}}}\n\n'.encode()
+
+    def _progress(self, index: int, progress: PrefillProgress) -> bytes:
+        assert self._reading is not None
+        choice = f'{self._starts[index]}{{}},"logprobs":null,"finish_reason":null}}]'
+        return f"{choice}{self._reading.field(index, progress)}".encode()
 
     def _frame(self, index: int, delta: str, *, logprobs: str = "null") -> bytes:
         return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":null}}]}}\n\n'.encode()

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.generation import CompletionRequest, Finished, GenerationEvent, TextDelta, TokenLogprob
+from app.domain.generation import CompletionRequest, Finished, GenerationEvent, PrefillProgress, TextDelta, TokenLogprob
 from app.server.answers import Answer, Tally
 from app.server.wire.base import StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
 from app.server.wire.output import OutputFields
 from app.server.wire.reply import (
     DONE,
     DataFrames,
+    ReadingClock,
     ReplyHead,
     closing_fields,
     encode,
@@ -40,6 +41,7 @@ class CompletionBody(OutputFields):
     best_of: Annotated[int, Field(ge=1, le=16)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    return_progress: bool | None = None
     max_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit.")] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -150,6 +152,7 @@ class CompletionFrames(DataFrames):
 
     def __init__(self, head: ReplyHead, body: CompletionBody, echoes: Sequence[str]) -> None:
         self._usage = body.wants_usage
+        self._reading = ReadingClock() if body.return_progress else None
         self._top = body.logprobs
         self._echoes = echoes
         self._offsets = [_Offsets(0) for _ in echoes]
@@ -166,6 +169,9 @@ class CompletionFrames(DataFrames):
                 return self._frame(index, text, logprobs=told)
             case Finished():
                 return self._end(index, event)
+            case PrefillProgress() if self._reading is not None:
+                choice = f'{{"text":"","index":{index},"logprobs":null,"finish_reason":null}}]'
+                return f"{self._base}{choice}{self._reading.field(index, event)}".encode()
             case _:
                 return b""
 

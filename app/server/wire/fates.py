@@ -88,7 +88,7 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_SAMPLING,
     *_honoured("logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls"),
     *_honoured("reasoning_effort", "reasoning", "thinking", "think", "enable_thinking", "include_reasoning"),
-    *_honoured("chat_template_kwargs"),
+    *_honoured("chat_template_kwargs", "return_progress"),
     *_honoured("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
     *_honoured("add_generation_prompt", "continue_final_message"),
     *_KEEPING,
@@ -110,7 +110,7 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
 COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
-    *_honoured("prompt_cache_key"),
+    *_honoured("prompt_cache_key", "return_progress"),
     *_KEEPING,
     *_BOOKKEEPING,
     *_OUTPUT,

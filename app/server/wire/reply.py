@@ -9,13 +9,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.generation import Finished, TokenLogprob, Usage
+from app.domain.generation import Finished, PrefillProgress, TokenLogprob, Usage
 from app.server.answers import Tally
 from app.server.errors import Problem
 
 __all__ = [
     "DONE",
     "DataFrames",
+    "ReadingClock",
     "ReplyHead",
     "closing_fields",
     "encode",
@@ -73,6 +74,20 @@ class DataFrames:
 
     def failed(self, problem: Problem) -> bytes:
         return f"data: {encode(problem.body())}\n\n".encode() + DONE
+
+
+class ReadingClock:
+    """Tells how far the prompts of a stream's choices have been read, and how long that took."""
+
+    def __init__(self) -> None:
+        self._started: dict[int, float] = {}
+
+    def field(self, index: int, progress: PrefillProgress) -> str:
+        """The end of a chunk, under the names that llama.cpp's server gave."""
+        now = time.perf_counter()
+        passed = now - self._started.setdefault(index, now)
+        told = {"total": progress.total, "cache": progress.reused, "processed": progress.done, "time_ms": _ms(passed)}
+        return f',"prompt_progress":{encode(told)}}}\n\n'
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
