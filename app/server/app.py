@@ -18,6 +18,7 @@ from app.server.guard import AccessPolicy, Guard
 from app.server.metrics import Metrics
 from app.server.openapi import openapi_document
 from app.server.recording import Recorder, track_of
+from app.server.routes.audio import audio_routes
 from app.server.routes.embeddings import embedding_routes
 from app.server.routes.generation import generation_routes
 from app.server.routes.models import model_routes
@@ -49,6 +50,7 @@ def create_app(
     app = FastAPI(title="Hearth", version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(generation_routes(chat, models, _fingerprint(version)))
     app.include_router(embedding_routes(embeddings))
+    app.include_router(audio_routes(chat, models))
     app.include_router(model_routes(library, models))
     app.include_router(token_routes(chat, models))
     metrics = Metrics(lambda: models.loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from app.domain.errors import InvalidRequest
 
-__all__ = ["MAX_BODY_BYTES", "Pace", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "Pace", "body_chunks", "explained", "read_body"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -41,21 +41,24 @@ async def read_body(request: Request, model: type[Wire]) -> Wire:
 
     Raises InvalidRequest, and HTTPException for a body that is too large, too slow or packed.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise HTTPException(415, f"Send the body without Content-Encoding, not as '{encoding[:50]}'.")
-    body = await _read(request)
+    body = b"".join([chunk async for chunk in body_chunks(request)])
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise _explain(error, body) from error
+        details = error.errors(include_url=False, include_context=True)
+        if details[0]["type"] == "json_invalid":
+            raise InvalidRequest(f"The request's body is not valid JSON: {_reason(details[0])}") from error
+        raise explained(details, from_json(body)) from error
 
 
-async def _read(request: Request) -> bytes:
+async def body_chunks(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives. Raises HTTPException for one that is too large, too slow or packed."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise HTTPException(415, f"Send the body without Content-Encoding, not as '{encoding[:50]}'.")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
         raise _too_large()
-    chunks: list[bytes] = []
     size = 0
     stream = request.stream()
     pace, begun = Pace(), time.monotonic()
@@ -64,26 +67,22 @@ async def _read(request: Request) -> bytes:
             async with asyncio.timeout(pace.patience_s(elapsed_s=time.monotonic() - begun, size=size)):
                 chunk = await anext(stream, None)
             if chunk is None:
-                return b"".join(chunks)
+                return
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 raise _too_large()
-            chunks.append(chunk)
+            yield chunk
     except TimeoutError as error:
         raise HTTPException(408, "The request's body arrived too slowly.") from error
 
 
 def _too_large() -> HTTPException:
     limit = MAX_BODY_BYTES // (1024 * 1024)
-    return HTTPException(413, f"The request's body is larger than {limit} MiB. Send smaller or fewer pictures.")
+    return HTTPException(413, f"The request's body is larger than {limit} MiB. Send smaller or fewer pictures or sounds.")
 
 
-def _explain(error: ValidationError, body: bytes) -> InvalidRequest:
+def explained(details: Sequence[ErrorDetails], payload: Any) -> InvalidRequest:
     """Name one field: of a union's complaints the one that reached deepest into what was sent."""
-    details = error.errors(include_url=False, include_context=True)
-    if details[0]["type"] == "json_invalid":
-        return InvalidRequest(f"The request's body is not valid JSON: {_reason(details[0])}")
-    payload = from_json(body)
     if not isinstance(payload, dict):
         return InvalidRequest("The request's body must be a JSON object.")
     paths = [_path(detail["loc"], payload, missing=detail["type"] == "missing") for detail in details]

@@ -29,6 +29,8 @@ _APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file
 _OPEN_PATHS = frozenset({"/", "/health"})
 _EXPOSED = b"x-request-id, request-id, x-hearth-ignored, x-should-retry, retry-after"
 _METHODS = "GET, POST, DELETE, OPTIONS"
+# Files are sent to these as forms, which a page can do without asking: those that send their Origin have been looked at.
+_FORM_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
 # Asked for by name, as `*` would leave out the first.
 _USUAL_HEADERS = "authorization, content-type, x-api-key"
 _SETTINGS_KEY = "api_key"
@@ -58,7 +60,7 @@ class AccessPolicy:
             or self._host_refusal(headers)
             or self._origin_refusal(headers)
             or self._key_refusal(path, method, headers, key)
-            or _type_refusal(method, headers)
+            or _type_refusal(path, method, headers)
         )
 
     def knows_host(self, headers: Headers) -> bool:
@@ -213,10 +215,12 @@ def _shape_refusal(headers: Headers) -> Problem | None:
     return None
 
 
-def _type_refusal(method: str, headers: Headers) -> Problem | None:
+def _type_refusal(path: str, method: str, headers: Headers) -> Problem | None:
     """A page can post forms and plain text anywhere without asking; JSON it can't. curl and others send any type."""
     from_browser = "origin" in headers or "sec-fetch-site" in headers or "sec-fetch-mode" in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data" and path in _FORM_PATHS and "origin" in headers:
+        return None
     if method == "POST" and from_browser and kind != "application/json":
         return http_problem(415, f"Send the body as Content-Type application/json, not '{kind[:100]}'.")
     return None

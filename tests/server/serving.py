@@ -141,7 +141,10 @@ class RawClient:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, text: str) -> None:
-        self._writer.write(text.encode())
+        await self.send_bytes(text.encode())
+
+    async def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
         await self._writer.drain()
 
     async def post(self, path: str, body: dict[str, Any]) -> None:

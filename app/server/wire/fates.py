@@ -19,6 +19,7 @@ __all__ = [
     "COMPLETION_FIELDS",
     "EMBEDDING_FIELDS",
     "RERANK_FIELDS",
+    "TRANSCRIPTION_FIELDS",
     "Fate",
     "FieldRule",
     "ignored_fields",
@@ -145,6 +146,16 @@ RERANK_FIELDS: tuple[FieldRule, ...] = (
     *_refused("A document is read whole; use truncate to cut one.", "max_tokens_per_doc", "max_chunks_per_doc"),
     *_refused("A document is read whole; use truncate to cut one.", "max_chunk_per_doc", "overlap_tokens"),
     *_refused("Send the text to rank as the document.", "rank_fields", neutral=(["text"], [])),
+)
+
+TRANSCRIPTION_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "language", "prompt", "response_format", "temperature", "stream", "include"),
+    *_KEEPING,
+    *_no_effect("The model hears a recording as a whole.", "chunking_strategy"),
+    *_refused("Use prompt.", "keywords"),
+    *_refused("Use language.", "languages"),
+    *_refused("Hearth does not tell speakers apart.", "known_speaker_names", "known_speaker_references"),
+    *_refused("The models that Hearth runs don't say when a word was spoken.", "timestamp_granularities"),
 )
 
 
