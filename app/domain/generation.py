@@ -323,7 +323,10 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Plain continuation of a text, or of token ids; no chat template. `cache_key` as in `ChatRequest`."""
+    """Plain continuation of a text, or of token ids; no chat template. `cache_key` as in `ChatRequest`.
+
+    With `echo` the answer begins with the prompt, token by token; for the sake of `top_logprobs`, which it needs.
+    """
 
     model: str
     prompt: str | tuple[int, ...]
@@ -333,6 +336,7 @@ class CompletionRequest:
     output: OutputFormat = TextFormat()
     suffix: str | None = None
     top_logprobs: int | None = None
+    echo: bool = False
     cache_key: str | None = None
     keep_alive_s: float | None = None
 
@@ -424,7 +428,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A chosen token, its log probability (natural logarithm, before temperature), and the most likely alternatives."""
+    """A chosen token, its log probability (natural logarithm, before temperature), and the most likely alternatives.
+
+    `logprob` is not a number for a token that nothing comes before.
+    """
 
     token_id: int
     text: str

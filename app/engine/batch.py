@@ -45,14 +45,22 @@ class Batch:
         self.n_outputs += 1
         return self.n_outputs - 1
 
-    def add_chunk(self, tokens: npt.NDArray[np.int32], *, position: int, sequence: int, output: bool) -> int:
-        """Add several tokens of one sequence; with `output`, return the number of the last one's row of logits, else -1."""
+    def add_chunk(
+        self, tokens: npt.NDArray[np.int32], *, position: int, sequence: int, output: bool, every: bool = False
+    ) -> int:
+        """Add several tokens of one sequence; with `output`, return the number of the last one's row of logits, else -1.
+
+        With `every`, each has a row, and the last one's number is returned in any case.
+        """
         start, end = self.n_tokens, self.n_tokens + len(tokens)
         self.tokens[start:end] = tokens
         np.add(self._steps[: len(tokens)], position, out=self.positions[start:end])
         self.sequences[start:end] = sequence
-        self.outputs[start:end] = 0
+        self.outputs[start:end] = every
         self.n_tokens = end
+        if every:
+            self.n_outputs += len(tokens)
+            return self.n_outputs - 1
         if not output:
             return -1
         self._output_items[end - 1] = 1

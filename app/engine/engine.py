@@ -21,6 +21,7 @@ from app.engine.sampling import SamplingPlanner
 from app.engine.sampling_checks import check_sampling
 from app.engine.scheduler import Scheduler
 from app.engine.state_files import StateFiles
+from app.engine.tokens import TokenizedPrompt
 
 __all__ = ["Engine", "PreparedJob"]
 
@@ -90,11 +91,11 @@ class Engine:
         if self._scheduler is None:
             does = "ranks documents" if self.info.reranking else "makes embeddings"
             raise UnsupportedContent(f"{self.info.name} {does}; it can't write text. Choose another model.", param="model")
+        if job.max_tokens is not None and job.max_tokens < 0:
+            raise InvalidRequest("max_tokens can't be less than 0.", param="max_tokens")
         check_sampling(job.sampling, max_tokens=job.max_tokens)
         for token, _ in job.sampling.logit_bias:
             self._check_token(token, "logit_bias")
-        if job.max_tokens is not None and job.max_tokens < 1:
-            raise InvalidRequest("max_tokens must be at least 1.", param="max_tokens")
         if len(job.stop) > _MAX_STOPS:
             raise InvalidRequest(f"At most {_MAX_STOPS} stop strings can be given.", param="stop")
         prompt = self._prompts.tokenize(job.prompt, add_special=job.add_special)
@@ -106,7 +107,15 @@ class Engine:
             raise ContextOverflow(n_prompt=len(prompt.ids), n_ctx=self._limit)
         constraint = self._constraints.compile(job.constraint) if job.constraint is not None else None
         saved = self._files.read(job.owner, prompt.ids) if self._files is not None and job.owner is not None else None
-        return PreparedGeneration(job, prompt, constraint, self._limit, self._planner.plan(job.sampling), saved)
+        n_added = self._n_added(job, prompt) if job.echo else 0
+        return PreparedGeneration(job, prompt, constraint, self._limit, self._planner.plan(job.sampling), saved, n_added)
+
+    def _n_added(self, job: GenerateJob, prompt: TokenizedPrompt) -> int:
+        """How many tokens stand before a job's own."""
+        own = self._prompts.tokenize(job.prompt, add_special=False)
+        if own.pictures:
+            raise InvalidRequest("A prompt with pictures or sound can't be told again.", param="echo")
+        return max(0, len(prompt.ids) - len(own.ids))
 
     def _checked(self, ids: Iterable[int]) -> tuple[int, ...]:
         checked = tuple(ids)

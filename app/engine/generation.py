@@ -15,6 +15,7 @@ from app.domain.prompt import Piece
 from app.engine.constraint import AnswerConstraint
 from app.engine.decoder import Decoder, FloatArray, Vocabulary
 from app.engine.draft_record import DraftRecord
+from app.engine.prompt_echo import PromptEcho
 from app.engine.protocol import Done, GenerateJob
 from app.engine.sampling import Plan, Sampler, SamplingPlan, logprobs
 from app.engine.saved import SavedSequence
@@ -33,7 +34,8 @@ _MOST_CHOICES = 32
 class PreparedGeneration:
     """A job that has been checked. `limit` is how many tokens prompt and answer may have together.
 
-    `saved` is what the disk held of its conversation, if the model's memory might not.
+    `saved` is what the disk held of its conversation, if the model's memory might not. `n_added` tokens of the prompt come
+    before those that the job's client sent.
     """
 
     job: GenerateJob
@@ -42,6 +44,7 @@ class PreparedGeneration:
     limit: int
     sampling: SamplingPlan
     saved: SavedSequence | None = None
+    n_added: int = 0
 
     @property
     def id(self) -> str:
@@ -87,6 +90,7 @@ class Generation:
         greedy = prepared.sampling.plan is Plan.GREEDY
         chain = None if greedy else decoder.chain(job.sampling, seed=seed % 2**32)
         self._sampler = Sampler(prepared.sampling, chain=chain, history=prepared.prompt.ids)
+        self._echo = _prompt_echo(prepared, vocabulary)
         self._text = TextStream(job.stop, strip_first_space=_starts_text(vocabulary, prepared.prompt))
         limit = job.reasoning_limit
         self._thought = ThoughtLimit(limit) if limit is not None else None
@@ -97,8 +101,9 @@ class Generation:
         self._started_at: float | None = None
         self._first_token_at: float | None = None
         try:
-            self._end_thought()
-            self._take_forced()
+            if job.max_tokens != 0:
+                self._end_thought()
+                self._take_forced()
             if self._constraint is not None and self._constraint.finished and self.finished is None:
                 # What the prompt held of the answer was all of it.
                 self._end(FinishReason.STOP)
@@ -116,6 +121,11 @@ class Generation:
         return self._first_token_at is None
 
     @property
+    def echoes(self) -> bool:
+        """Whether every token of the prompt that is still to be read needs its logits."""
+        return self._echo is not None and not self._echo.is_complete
+
+    @property
     def n_more(self) -> int:
         """How many tokens may still be written."""
         room = self._limit - len(self.row)
@@ -129,10 +139,18 @@ class Generation:
             self._started_at = self._clock()
             self.cached_tokens = min(sequence.n_past, self.n_prompt)
 
+    def echo(self, start: int, rows: FloatArray) -> None:
+        """Learn how likely the prompt's tokens are from the logits after those from `start` on. Raises GenerationFailed."""
+        if self._echo is not None:
+            self._echo.read(start, rows)
+
     def advance(self, row: FloatArray) -> None:
         """Choose the next token from its logits, and take those that must follow. Raises GenerationFailed."""
         if self._first_token_at is None:
             self._first_token_at = self._clock()
+        if self._job.max_tokens == 0:
+            self._end(FinishReason.LENGTH)
+            return
         wanted = self._job.top_logprobs
         original = row.copy() if wanted is not None else row
         if self._refused is not None:
@@ -158,7 +176,7 @@ class Generation:
             self.copy = replace(self.copy, owner=None)
 
     def take_pieces(self) -> tuple[Piece, ...]:
-        return self._text.take()
+        return (*self._echo.take(), *self._text.take()) if self._echo is not None else self._text.take()
 
     def done(self) -> Done:
         assert self.finished is not None
@@ -255,6 +273,13 @@ class Generation:
     def _end(self, reason: FinishReason) -> None:
         self.finished = reason
         self._text.finish()
+
+
+def _prompt_echo(prepared: PreparedGeneration, vocabulary: Vocabulary) -> PromptEcho | None:
+    job = prepared.job
+    if not job.echo:
+        return None
+    return PromptEcho(prepared.prompt.ids, job.top_logprobs or 0, vocabulary, skipped=prepared.n_added)
 
 
 def _starts_text(vocabulary: Vocabulary, prompt: TokenizedPrompt) -> bool:

@@ -26,7 +26,8 @@ MAX_DRAFT_ROWS = 16
 class PlannedTokens:
     """`n_tokens` of a generation, and after them a guess at what follows.
 
-    `row` is the number of the row of logits after its last token, -1 if it has none; each guessed token's row follows.
+    `row` is the number of the row of logits after its last token, -1 if nothing is chosen there; each guessed token's row
+    follows. `first_row` is that after its first token, where all of them have one because the prompt is told; else -1.
     """
 
     generation: Generation
@@ -34,6 +35,7 @@ class PlannedTokens:
     n_tokens: int
     row: int
     draft: tuple[int, ...] = ()
+    first_row: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Planner:
         picture = None
         free = free_cells - self._batch.n_tokens
         budget = max(0, min(self._batch.room, self._pace.chunk(alone=not tokens), free))
+        # Nothing is guessed now, so there is room for as many rows of prompts that are told.
+        rows = MAX_DRAFT_ROWS
         self._turn += 1
         for i in range(len(readers)):
             generation, sequence = readers[(self._turn + i) % len(readers)]
@@ -128,11 +132,17 @@ class Planner:
             if placed is not None:
                 picture = picture or PlannedPicture(generation, sequence, placed)
                 continue
-            n = min(budget, sequence.until_stop())
+            n = min(budget, sequence.until_stop(), rows if generation.echoes else budget)
             if n > 0:
-                tokens.append(self._add(generation, sequence, n))
+                tokens.append(self._echo(generation, sequence, n) if generation.echoes else self._add(generation, sequence, n))
                 budget -= n
+                rows -= n if generation.echoes else 0
         return picture
+
+    def _echo(self, generation: Generation, sequence: Sequence, n: int) -> PlannedTokens:
+        ids = sequence.row.ids[sequence.n_past : sequence.n_past + n]
+        row = self._batch.add_chunk(ids, position=sequence.position, sequence=sequence.id, output=True, every=True)
+        return PlannedTokens(generation, sequence, n, row if n == sequence.n_left else -1, first_row=row - n + 1)
 
     def _add(self, generation: Generation, sequence: Sequence, n: int, draft: tuple[int, ...] = ()) -> PlannedTokens:
         start, batch = sequence.n_past, self._batch

@@ -99,13 +99,15 @@ class PromptCache:
         reserve: int,
         owner: str | None = None,
         offered: SavedSequence | None = None,
+        reuse: bool = True,
     ) -> Sequence | None:
-        """Give a prompt a sequence with as much of it computed as possible, always less than all of it.
+        """Give a prompt a sequence with as much of it computed as possible, always less than all of it; or without `reuse`
+        nothing.
 
         `reserve` cells must be left over for the sequences that run. A copy that is too large to be kept may be `offered`.
         None: not now, something else has to finish first.
         """
-        start = self._best(row.ids, prompt, offered)
+        start = self._best(row.ids, prompt, offered) if reuse else _Start()
         if not self._room_for(start, len(row), reserve):
             start = _Start()
             if not self._room_for(start, len(row), reserve):

@@ -189,8 +189,9 @@ class GenerateJob:
     """One answer. `id` is unique within the engine's life. `max_tokens` None: until the model stops or the context is full.
 
     `add_special` puts the model's own BOS in front where its tokenizer asks for one (a chat template usually brings its own;
-    a doubled one is dropped). `top_logprobs` None: none; 0: of the chosen tokens only. `owner` names the conversation, whose
-    prompt may then be kept on the disk (see `Forget`). A `preferred` job is begun before others that wait.
+    a doubled one is dropped). `top_logprobs` None: none; 0: of the chosen tokens only. With `echo` the prompt's tokens come
+    before the answer's, with log probabilities like theirs; the first one's is not a number. `owner` names the conversation,
+    whose prompt may then be kept on the disk (see `Forget`). A `preferred` job is begun before others that wait.
     """
 
     id: str
@@ -201,6 +202,7 @@ class GenerateJob:
     constraint: Constraint | None = None
     reasoning_limit: ReasoningLimit | None = None
     top_logprobs: int | None = None
+    echo: bool = False
     add_special: bool = True
     owner: str | None = None
     preferred: bool = False

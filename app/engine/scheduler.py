@@ -187,7 +187,11 @@ class Scheduler:
             places = self._n_parallel + (_EXTRA_PLACES if generation.preferred else 0)
             if len(self._active) >= places:
                 return
-            if generation.copy is None and self._cache.worth_waiting(generation.row, generation.prompt):
+            if (
+                generation.copy is None
+                and not generation.echoes
+                and self._cache.worth_waiting(generation.row, generation.prompt)
+            ):
                 continue
             # Prompts that are still being read need the cells they were admitted with.
             sequence = self._place(generation, reserve=sum(map(self._needs, self._active)))
@@ -205,7 +209,9 @@ class Scheduler:
         """Where a request is computed; None if there is no room for it now."""
         row, prompt, owner = generation.row, generation.prompt, generation.owner
         if generation.copy is None:
-            sequence = self._cache.attach(row, prompt, reserve=reserve, owner=owner, offered=generation.offered)
+            # What has been computed before has no logits any more.
+            reuse = not generation.echoes
+            sequence = self._cache.attach(row, prompt, reserve=reserve, owner=owner, offered=generation.offered, reuse=reuse)
             if sequence is not None:
                 generation.offered = None
             return sequence
@@ -263,7 +269,7 @@ class Scheduler:
         for item in plan.tokens:
             generation = item.generation
             was_reading = generation.reading
-            if item.row >= 0 and rows is not None and not self._advance(item, rows):
+            if max(item.row, item.first_row) >= 0 and rows is not None and not self._advance(item, rows):
                 continue
             if was_reading:
                 self._report(generation)
@@ -287,6 +293,10 @@ class Scheduler:
 
     def _choose(self, item: PlannedTokens, rows: FloatArray) -> None:
         generation, row = item.generation, item.generation.row
+        if item.first_row >= 0:
+            generation.echo(item.sequence.n_past - item.n_tokens, rows[item.first_row : item.first_row + item.n_tokens])
+        if item.row < 0:
+            return
         end = len(row)
         generation.advance(rows[item.row])
         if not item.draft:
@@ -334,8 +344,8 @@ class Scheduler:
 
     def _take_up(self, item: PlannedTokens) -> None:
         """Find out how far an aborted batch came."""
-        if self._decoder.memory is MemoryKind.RECURRENT:
-            # Some layers' state may have moved on and others' not.
+        if self._decoder.memory is MemoryKind.RECURRENT or item.first_row >= 0:
+            # Some layers' state may have moved on and others' not; or logits are lost that are to be told.
             self._preempt(item.generation, copy=False)
             return
         reached = self._decoder.next_position(item.sequence.id) - item.sequence.position

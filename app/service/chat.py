@@ -59,6 +59,7 @@ class ChatService:
                 stop=request.stop,
                 constraint=constraint,
                 top_logprobs=request.top_logprobs,
+                echo=request.echo,
                 # Token ids are what the client wants the model to read, no more.
                 add_special=isinstance(request.prompt, str),
                 owner=request.cache_key,

@@ -61,6 +61,23 @@ def test_a_chat_is_answered(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def test_a_text_tells_how_likely_it_is_as_harnesses_ask(lenient: OpenAI) -> None:
+    answer = lenient.completions.create(
+        model="ember", prompt=[[72, 101, 108], [72, 101, 108, 108, 111]], max_tokens=1, echo=True, logprobs=1, temperature=0
+    )
+    for choice, n_prompt in zip(answer.choices, (3, 5), strict=True):
+        assert choice.logprobs is not None
+        assert choice.logprobs.token_logprobs is not None
+        assert choice.logprobs.top_logprobs is not None
+        assert len(choice.logprobs.token_logprobs) == n_prompt + 1
+        first, *rest = choice.logprobs.token_logprobs
+        assert first is None
+        assert all(value <= 0 for value in rest)
+        assert all(max(top.values()) <= 0 for top in choice.logprobs.top_logprobs[1:])
+    (silent,) = lenient.completions.create(model="ember", prompt="Hello", max_tokens=0, echo=True).choices
+    assert (silent.text, silent.finish_reason) == ("Hello", "length")
+
+
 def test_a_streamed_chat_says_the_same_as_a_whole_one(client: OpenAI) -> None:
     whole = client.chat.completions.create(model="ember", messages=ask("Hello"), temperature=0)
     stream = client.chat.completions.create(
@@ -347,7 +364,7 @@ def test_tokens_are_counted_as_the_model_counts_them(client: OpenAI) -> None:
     tokens = client.post("../tokenize", cast_to=object, body={"model": "ember", "content": "Hello there"})
     assert isinstance(tokens, dict)
     text = client.post("../detokenize", cast_to=object, body={"model": "ember", **tokens})
-    assert text == {"content": "Hello there"}
+    assert text == {"content": "Hello there", "prompt": "Hello there"}
 
 
 def test_what_was_answered_is_on_the_server_page(client: OpenAI, program: Running) -> None:

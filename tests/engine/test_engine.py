@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from app.domain.errors import ContextOverflow, InvalidRequest
 from app.domain.generation import FinishReason, SamplingParams
-from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment
+from app.domain.prompt import Constraint, ControlText, Picture, Piece, PlainText, PromptSegment, TokenIds
 from app.engine.engine import Engine
 from app.engine.loading import load_engine
 from app.engine.protocol import EngineConfig, GenerateJob, Tokens
@@ -255,3 +256,17 @@ def test_many_conversations_share_a_small_context(ember_path: Path) -> None:
     finally:
         small.close()
         roomy.close()
+
+
+def test_a_prompt_is_found_as_likely_as_when_it_was_written(ember: Engine) -> None:
+    asked = _ask("a", "Hello", top_logprobs=2)
+    written = _pieces(run(ember, asked))
+    prompt = (*asked.prompt, TokenIds(tuple(piece.token_id for piece in written)))
+    ask = replace(asked, id="b", prompt=prompt, echo=True, max_tokens=0)
+    told = _pieces(run(ember, ask))[-len(written) :]
+    assert [piece.token_id for piece in told] == [piece.token_id for piece in written]
+    for one, other in zip(told, written, strict=True):
+        assert one.logprob is not None
+        assert other.logprob is not None
+        assert one.logprob.logprob == pytest.approx(other.logprob.logprob, abs=0.02)
+        assert len(one.logprob.top) == 2

@@ -134,7 +134,7 @@ def test_jobs_that_can_not_be_are_refused_with_the_field_to_change() -> None:
     assert (overflow.value.n_prompt, overflow.value.n_ctx) == (10, 10)
     for job, param in (
         (say("a", ""), "prompt"),
-        (say("a", "x", max_tokens=0), "max_tokens"),
+        (say("a", "x", max_tokens=-1), "max_tokens"),
         (say("a", "x", sampling=SamplingParams(temperature=-1)), "temperature"),
         (say("a", "x", sampling=SamplingParams(temperature=float("nan"))), "temperature"),
         (say("a", "x", sampling=SamplingParams(top_p=2)), "top_p"),

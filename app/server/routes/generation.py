@@ -88,9 +88,9 @@ async def _streamed(
 
 
 async def _echoes(body: CompletionBody, models: ModelManager) -> Sequence[str]:
-    """What is put before each prompt's answers: nothing, or with `echo` the prompt itself."""
+    """What is put before each prompt's answers: nothing, or with `echo` the prompt itself, unless the answer begins with it."""
     prompts = prompts_of(body)
-    if not body.echo:
+    if not body.echo or body.tells_prompt:
         return [""] * len(prompts)
     async with AsyncExitStack() as stack:
         texts = []

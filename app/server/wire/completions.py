@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -42,7 +43,7 @@ class CompletionBody(OutputFields):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
-    max_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit.")] | None = None
+    max_tokens: Annotated[int, Field(ge=-1, description="-1 sets no limit; 0 only reads the prompt.")] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     @property
@@ -54,6 +55,11 @@ class CompletionBody(OutputFields):
     def n_tried(self) -> int:
         """Answers generated per prompt, of which the best `n_choices` are sent."""
         return max(self.best_of or 1, self.n_choices)
+
+    @property
+    def tells_prompt(self) -> bool:
+        """Whether the prompt comes token by token, with its log probabilities."""
+        return bool(self.echo) and self.logprobs is not None
 
     @property
     def wants_usage(self) -> bool:
@@ -73,11 +79,12 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
     wants_logprobs = body.logprobs is not None or body.n_tried > body.n_choices
     shared: dict[str, Any] = {
         "model": body.model,
-        "max_tokens": token_limit(max_tokens=_DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens),
+        "max_tokens": _max_tokens(body),
         "stop": body.stop_strings,
         "output": body.output,
         "suffix": body.suffix or None,
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
+        "echo": body.tells_prompt,
         "keep_alive_s": body.kept_alive_s,
     }
     return tuple(
@@ -87,13 +94,22 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
     )
 
 
+def _max_tokens(body: CompletionBody) -> int | None:
+    if body.max_tokens == 0:
+        return 0
+    return token_limit(max_tokens=_DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens)
+
+
 def _check(body: CompletionBody) -> None:
     if body.best_of is not None and body.best_of < body.n_choices:
         raise InvalidRequest("'best_of' can't be less than 'n'.", param="best_of")
     if body.stream and body.n_tried > body.n_choices:
         raise InvalidRequest("The best of several answers can't be streamed: leave out 'best_of' or 'stream'.", param="best_of")
-    if body.echo and body.logprobs is not None:
-        raise UnsupportedParameter("Log probabilities of the prompt ('echo' with 'logprobs') are not supported.", param="echo")
+    if body.tells_prompt and body.n_tried > body.n_choices:
+        raise UnsupportedParameter(
+            "The best of several answers can't be told with its prompt's log probabilities: leave out 'best_of' or 'echo'.",
+            param="best_of",
+        )
     if body.echo and body.suffix:
         raise InvalidRequest("'echo' and 'suffix' exclude each other.", param="echo")
 
@@ -135,13 +151,15 @@ class _Offsets:
             self.next += len(token.text)
         return {
             "tokens": [token.text for token in tokens],
-            "token_logprobs": [finite(token.logprob) for token in tokens],
+            "token_logprobs": [None if math.isnan(token.logprob) else finite(token.logprob) for token in tokens],
             "top_logprobs": [_alternatives(token) for token in tokens] if top else None,
             "text_offset": offsets,
         }
 
 
-def _alternatives(token: TokenLogprob) -> dict[str, float]:
+def _alternatives(token: TokenLogprob) -> dict[str, float] | None:
+    if math.isnan(token.logprob):
+        return None
     alternatives = {other.text: finite(other.logprob) for other in token.top}
     alternatives.setdefault(token.text, finite(token.logprob))
     return alternatives

@@ -77,7 +77,7 @@ def test_too_many_answers_are_refused() -> None:
     [
         ({"n": 3, "best_of": 2}, InvalidRequest, "best_of"),
         ({"best_of": 2, "stream": True}, InvalidRequest, "best_of"),
-        ({"echo": True, "logprobs": 0}, UnsupportedParameter, "echo"),
+        ({"echo": True, "logprobs": 0, "best_of": 2}, UnsupportedParameter, "best_of"),
         ({"echo": True, "suffix": "x"}, InvalidRequest, "echo"),
     ],
 )
@@ -125,6 +125,21 @@ def test_a_stream_echoes_first_and_counts_its_offsets_on() -> None:
     last = json.loads(frames.event(1, END).decode().removeprefix("data: "))
     Completion.model_validate(last | {"choices": [last["choices"][0]]})
     assert last["choices"][0] == {"text": "", "index": 1, "logprobs": None, "finish_reason": "length"}
+
+
+def test_a_prompt_with_probabilities_is_told_by_the_engine() -> None:
+    (request,) = requests(echo=True, logprobs=1, max_tokens=0)
+    assert (request.echo, request.max_tokens, request.top_logprobs) == (True, 0, 1)
+    assert not requests(echo=True)[0].echo
+    first = TokenLogprob(1, "a", b"a", float("nan"))
+    (choice,) = completion(HEAD, body(echo=True, logprobs=1), [answer("ab", first, token("b"))], [""], Tally())["choices"]
+    assert choice["text"] == "ab"
+    assert choice["logprobs"] == {
+        "tokens": ["a", "b"],
+        "token_logprobs": [None, -0.5],
+        "top_logprobs": [None, {"b": -0.5}],
+        "text_offset": [0, 1],
+    }
 
 
 def test_a_completion_can_say_how_long_its_model_stays() -> None:
