@@ -478,13 +478,15 @@ class ToolArgumentsDelta:
 class Finished:
     """Always the last event of a stream that did not raise.
 
-    `schema_error` says how the answer fails the schema that was asked for, in a part that could not be enforced.
+    `stopped_by` is the stop string that ended the answer, if one did. `schema_error` says how the answer fails the schema that
+    was asked for, in a part that could not be enforced.
     """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
     schema_error: str | None = None
+    stopped_by: str | None = None
 
 
 GenerationEvent: TypeAlias = PrefillProgress | ReasoningDelta | TextDelta | ToolCallStarted | ToolArgumentsDelta | Finished

@@ -99,7 +99,8 @@ async def answer_events(
 
 def _finished(done: Done, parser: AnswerParser) -> Finished:
     reason = FinishReason.TOOL_CALLS if parser.called_tools and done.reason is FinishReason.STOP else done.reason
-    return Finished(reason, dataclasses.replace(done.usage, reasoning_tokens=parser.reasoning_tokens), done.timings)
+    usage = dataclasses.replace(done.usage, reasoning_tokens=parser.reasoning_tokens)
+    return Finished(reason, usage, done.timings, stopped_by=done.stopped_by)
 
 
 def _joined(deltas: Iterable[Delta]) -> Iterator[Delta]:

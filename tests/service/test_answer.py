@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,15 @@ async def test_pieces_that_arrive_together_become_one_delta_of_each_kind() -> No
     events = [event async for event in answer_events(outputs(step), FakeOutputParser(), finish=_never)]
     assert events[:-1] == [ReasoningDelta("ab"), TextDelta("cd")]
     assert isinstance(events[-1], Finished)
+
+
+async def test_the_stop_string_that_ended_an_answer_is_told() -> None:
+    async def stopped() -> AsyncGenerator[EngineOutput, None]:
+        yield replace(DONE, stopped_by="END")
+
+    (finished,) = [event async for event in answer_events(stopped(), PlainParser(), finish=_never)]
+    assert isinstance(finished, Finished)
+    assert finished.stopped_by == "END"
 
 
 async def test_log_probabilities_stay_with_their_text_when_deltas_are_joined() -> None:
