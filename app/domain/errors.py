@@ -100,7 +100,8 @@ class ContextOverflow(RequestError):
 
     def __init__(self, *, n_prompt: int, n_ctx: int, param: str | None = "messages") -> None:
         super().__init__(
-            f"This model's context is {n_ctx} tokens, but the prompt has {n_prompt}. "
+            # Coding agents look for these words to know that they have to shorten the conversation.
+            f"The prompt is too long: {n_prompt} tokens > {n_ctx} maximum context length. "
             f"Shorten the {'messages' if param == 'messages' else 'text'}, or load the model with a longer context.",
             param=param,
         )
