@@ -1,1 +1,1 @@
-"""The OpenAI-compatible HTTP API."""
+"""The HTTP API, compatible with OpenAI's and Anthropic's."""

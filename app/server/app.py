@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.domain.errors import AppError
 from app.library.library import ModelLibrary
+from app.server.error_shape import error_response
 from app.server.errors import Problem, http_problem, problem_of
 from app.server.guard import AccessPolicy, Guard
 from app.server.metrics import Metrics
@@ -21,6 +22,7 @@ from app.server.recording import Recorder, track_of
 from app.server.routes.audio import audio_routes
 from app.server.routes.embeddings import embedding_routes
 from app.server.routes.generation import generation_routes
+from app.server.routes.messages import message_routes
 from app.server.routes.models import model_routes
 from app.server.routes.tokens import token_routes
 from app.service.activity import Activity
@@ -49,6 +51,7 @@ def create_app(
     # No documentation pages: they would load their scripts from the web.
     app = FastAPI(title="Hearth", version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(generation_routes(chat, models, _fingerprint(version)))
+    app.include_router(message_routes(chat))
     app.include_router(embedding_routes(embeddings))
     app.include_router(audio_routes(chat, models))
     app.include_router(model_routes(library, models))
@@ -109,7 +112,7 @@ async def _client_left(request: Request, _: Exception) -> Response:
 
 def _answer(request: Request, problem: Problem) -> Response:
     track_of(request).error = problem.message
-    return problem.response()
+    return error_response(request.scope, problem)
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""How errors look over HTTP: one shape everywhere, one table from error class to status, type and code."""
+"""What errors are over HTTP: one table from error class to status, type and code. `error_shape` writes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-
-from starlette.responses import JSONResponse
 
 from app.domain import errors
 
@@ -27,10 +25,8 @@ class Problem:
     headers: tuple[tuple[str, str], ...] = ()
 
     def body(self) -> dict[str, Any]:
+        """In OpenAI's shape."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
-
-    def response(self) -> JSONResponse:
-        return JSONResponse(self.body(), self.status, dict(self.headers))
 
 
 @dataclass(frozen=True, slots=True)

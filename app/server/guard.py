@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.origins import host_name, web_origin
+from app.server.error_shape import error_response
 from app.server.errors import Problem, http_problem
 from app.server.recording import track_of
 from app.service.api_keys import ApiKeys
@@ -142,7 +143,7 @@ class Guard:
         send = _with_cors(send, origin if origin is not None and policy.allows_origin(origin) else None)
         if refusal is not None:
             self._note(policy, headers, refusal)
-            await refusal.response()(scope, receive, send)
+            await error_response(scope, refusal)(scope, receive, send)
         elif origin is not None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, send)
         else:

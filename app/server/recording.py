@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.generation import Timings, Usage
 from app.server.answers import Tally
+from app.server.error_shape import REQUEST_ID, error_response, speaks_anthropic
 from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
 from app.server.metrics import Metrics
 from app.service.activity import Activity, RequestRecord
@@ -109,18 +110,21 @@ class Recorder:
         path: str = scope["path"]
         listener = self._activity.record if path.startswith(_RECORDED) else None
         track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener)
-        request_id = (b"x-request-id", track.id.encode())
+        scope[REQUEST_ID] = track.id
+        tags = [(b"x-request-id", track.id.encode())]
+        if speaks_anthropic(scope):
+            tags.append((b"request-id", track.id.encode()))
 
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 track.status = message["status"]
-                message["headers"] = [*message["headers"], request_id]
+                message["headers"] = [*message["headers"], *tags]
             await send(message)
 
         async def fail(problem: Problem) -> None:
             track.error = problem.message
             if track.status is None:
-                await problem.response()(scope, receive, tagged)
+                await error_response(scope, problem)(scope, receive, tagged)
 
         self._metrics.begun()
         try:

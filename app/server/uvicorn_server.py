@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.server.connections import connection_limit
+from app.server.error_shape import REQUEST_ID, error_response
 from app.server.errors import STOPPING_PROBLEM, Problem, http_problem
 from app.server.recording import new_request_id
 
@@ -181,8 +182,9 @@ def _refusing(problem: Problem) -> ASGIApp:
     """Answers every request alike."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem.response()
-        answer.headers.update({"x-request-id": new_request_id(), "connection": "close"})
+        request_id = scope[REQUEST_ID] = new_request_id()
+        answer = error_response(scope, problem)
+        answer.headers.update({"x-request-id": request_id, "connection": "close"})
         await answer(scope, receive, send)
 
     return app

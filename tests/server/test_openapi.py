@@ -17,6 +17,8 @@ async def test_the_api_describes_itself_completely(tmp_path: Path) -> None:
     for path in (
         "/v1/chat/completions",
         "/v1/completions",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/embeddings",
         "/v1/rerank",
         "/v1/models",

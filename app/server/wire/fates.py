@@ -17,7 +17,9 @@ from app.domain.errors import UnsupportedParameter
 __all__ = [
     "CHAT_FIELDS",
     "COMPLETION_FIELDS",
+    "COUNT_FIELDS",
     "EMBEDDING_FIELDS",
+    "MESSAGE_FIELDS",
     "RERANK_FIELDS",
     "TRANSCRIPTION_FIELDS",
     "Fate",
@@ -116,6 +118,32 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_BOOKKEEPING,
     *_OUTPUT,
     *_FOREIGN_SAMPLERS,
+)
+
+_ANTHROPIC_PROMPT = (
+    *_honoured("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "output_format"),
+    *_KEEPING,
+    *_no_effect("Whatever prompts begin with is remembered by itself.", "cache_control", "diagnostics"),
+    *_no_effect("Hearth keeps no accounts.", "user_profile_id", "workspace_id", "billing_policy"),
+    *_no_effect("Hearth is as fast as it can.", "speed"),
+    *_no_effect("Nothing is taken out of a conversation; one that is too long is refused.", "context_management"),
+    *_refused("Hearth calls no servers. Give their tools as tools.", "mcp_servers", neutral=([],)),
+    *_refused("Send the whole conversation.", "thread"),
+)
+
+MESSAGE_FIELDS: tuple[FieldRule, ...] = (
+    *_ANTHROPIC_PROMPT,
+    *_honoured("max_tokens", "stop_sequences", "stream", "prompt_cache_key"),
+    *_SAMPLING,
+    *_no_effect("Hearth keeps no accounts.", "metadata", "service_tier", "inference_geo"),
+    *_no_effect("Hearth runs no code for a model.", "container"),
+    *_no_effect("Hearth declines nothing.", "fallbacks", "fallback_credit_token"),
+    *_refused("Ask for a summary in a message.", "compaction"),
+)
+
+COUNT_FIELDS: tuple[FieldRule, ...] = (
+    *_ANTHROPIC_PROMPT,
+    *_no_effect("The count is of the conversation as it was sent.", "compaction"),
 )
 
 _FOREIGN_CUTS = (

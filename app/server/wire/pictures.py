@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from app.domain.errors import InvalidRequest
 from app.domain.messages import ImagePart, ImageUrl
 
-__all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "WireDetail", "file_of", "picture_part"]
+__all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "WireDetail", "file_of", "picture_of_base64", "picture_part"]
 
 WireDetail: TypeAlias = Literal["auto", "low", "high", "original"]
 
@@ -33,6 +33,10 @@ def picture_part(url: str, detail: WireDetail | None, place: str) -> ImagePart |
     if not comma or not header.lower().endswith(";base64"):
         raise InvalidRequest("A picture's data: URL must be base64: 'data:image/png;base64,…'.", param=place)
     return ImagePart(file_of(payload, place, kind="picture", name="picture's data: URL", most=MAX_IMAGE_BYTES), max_side)
+
+
+def picture_of_base64(data: str, place: str) -> ImagePart:
+    return ImagePart(file_of(data, place, kind="picture", name="picture", most=MAX_IMAGE_BYTES))
 
 
 def file_of(payload: str, place: str, *, kind: str, name: str, most: int) -> bytes:

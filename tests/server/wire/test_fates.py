@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic.types import message_count_tokens_params, message_create_params
+from anthropic.types.beta import message_count_tokens_params as beta_count_tokens_params
+from anthropic.types.beta import message_create_params as beta_create_params
 from openai.types import chat, completion_create_params, embedding_create_params
 
 from app.domain.errors import UnsupportedParameter
+from app.server.wire.anthropic.body import CountBody, MessageBody
 from app.server.wire.base import WireRequest
 from app.server.wire.chat import ChatBody
 from app.server.wire.completions import CompletionBody
@@ -14,7 +18,9 @@ from app.server.wire.embeddings import EmbeddingBody
 from app.server.wire.fates import (
     CHAT_FIELDS,
     COMPLETION_FIELDS,
+    COUNT_FIELDS,
     EMBEDDING_FIELDS,
+    MESSAGE_FIELDS,
     RERANK_FIELDS,
     Fate,
     FieldRule,
@@ -24,17 +30,26 @@ from app.server.wire.fates import (
 from app.server.wire.rerank import RerankBody
 from tests.server.serving import serving
 
-OPENAI = (
+CLIENTS = (
     (chat.completion_create_params.CompletionCreateParamsBase, CHAT_FIELDS),
     (completion_create_params.CompletionCreateParamsBase, COMPLETION_FIELDS),
     (embedding_create_params.EmbeddingCreateParams, EMBEDDING_FIELDS),
+    (message_create_params.MessageCreateParamsBase, MESSAGE_FIELDS),
+    (message_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
+    (beta_create_params.MessageCreateParamsBase, MESSAGE_FIELDS),
+    (beta_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
 )
 TABLES = (
     (ChatBody, CHAT_FIELDS),
     (CompletionBody, COMPLETION_FIELDS),
     (EmbeddingBody, EMBEDDING_FIELDS),
     (RerankBody, RERANK_FIELDS),
+    (MessageBody, MESSAGE_FIELDS),
+    (CountBody, COUNT_FIELDS),
 )
+
+# What the official clients send as headers.
+SENT_AS_HEADERS = {"betas"}
 
 
 @pytest.mark.parametrize(("model", "rules"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
@@ -53,9 +68,9 @@ def test_a_field_has_one_fate_and_a_reason_unless_it_is_honoured(
     assert all(rule.why for rule in rules if rule.fate is not Fate.HONOURED)
 
 
-@pytest.mark.parametrize(("params", "rules"), OPENAI, ids=["chat", "completions", "embeddings"])
-def test_the_fate_of_every_field_that_the_official_client_sends_is_decided(params: Any, rules: tuple[FieldRule, ...]) -> None:
-    assert set(params.__annotations__) - {"stream"} <= {rule.name for rule in rules}
+@pytest.mark.parametrize(("params", "rules"), CLIENTS, ids=lambda value: getattr(value, "__module__", ""))
+def test_the_fate_of_every_field_that_the_official_clients_send_is_decided(params: Any, rules: tuple[FieldRule, ...]) -> None:
+    assert set(params.__annotations__) - SENT_AS_HEADERS <= {rule.name for rule in rules}
 
 
 def test_fields_without_effect_and_unknown_ones_are_told() -> None:
