@@ -1,4 +1,4 @@
-"""Reading a request's body: within limits, as JSON, into a wire model, with errors that name the field."""
+"""Reading what a request asks: its body, within limits, as JSON, and its query; with errors that name the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from app.domain.errors import InvalidRequest
 
-__all__ = ["MAX_BODY_BYTES", "Pace", "body_chunks", "explained", "read_body"]
+__all__ = ["MAX_BODY_BYTES", "Pace", "body_chunks", "explained", "read_body", "read_query"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -49,6 +49,15 @@ async def read_body(request: Request, model: type[Wire]) -> Wire:
         if details[0]["type"] == "json_invalid":
             raise InvalidRequest(f"The request's body is not valid JSON: {_reason(details[0])}") from error
         raise explained(details, from_json(body)) from error
+
+
+def read_query(request: Request, model: type[Wire]) -> Wire:
+    """What stands behind the path's "?", as `model`. Raises InvalidRequest."""
+    given = dict(request.query_params)
+    try:
+        return model.model_validate_strings(given)
+    except ValidationError as error:
+        raise explained(error.errors(include_url=False, include_context=True), given) from error
 
 
 async def body_chunks(request: Request) -> AsyncGenerator[bytes, None]:

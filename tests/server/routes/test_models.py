@@ -37,6 +37,21 @@ async def test_models_that_can_be_used_are_listed(tmp_path: Path) -> None:
     assert datetime.fromisoformat(loaded["unload_at"]) > datetime.now(UTC)
 
 
+async def test_clients_of_anthropic_s_api_get_its_shape(tmp_path: Path) -> None:
+    headers = {"anthropic-version": "2023-06-01"}
+    async with serving(tmp_path, models=(installed_model(), installed_model("org/x.gguf"))) as api:
+        page = (await api.http.get("/v1/models?limit=1", headers=headers)).json()
+        rest = (await api.http.get("/v1/models?after_id=ember", headers=headers)).json()
+        one = (await api.http.get("/v1/models/org/x.gguf", headers=headers)).json()
+        wrong = await api.http.get("/v1/models?limit=many", headers=headers)
+    assert ([model["id"] for model in page["data"]], page["has_more"], page["last_id"]) == (["ember"], True, "ember")
+    assert ([model["id"] for model in rest["data"]], rest["has_more"]) == (["org/x.gguf"], False)
+    assert one == rest["data"][0]
+    assert one["type"] == "model"
+    assert wrong.status_code == 400
+    assert "limit" in wrong.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("path", ["org/model/x.gguf", "org%2Fmodel%2Fx.gguf", "ORG/Model/X.gguf"])
 async def test_a_model_is_found_by_an_id_with_slashes(tmp_path: Path, path: str) -> None:
     async with serving(tmp_path, models=(installed_model("org/model/x.gguf"),)) as api:
