@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from app.domain.origins import host_name, web_origin
 __all__ = ["DEFAULT_PORT", "AdapterSettings", "ModelSettings", "Settings", "SettingsStore"]
 
 DEFAULT_PORT = 8642
+
+_log = logging.getLogger(__name__)
 
 
 CacheType: TypeAlias = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -39,6 +42,10 @@ KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 ReasoningEffort: TypeAlias = Literal["auto", "none", "on", "minimal", "low", "medium", "high", "xhigh", "max"]
 # Tokens; -1 sets no bound.
 ReasoningBudget: TypeAlias = Annotated[int, Field(ge=-1)]
+
+
+# As clients send it; a name with blanks around it could never be sent.
+AliasName: TypeAlias = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s\x00-\x1f](.*[^\s])?$")]
 
 
 class AdapterSettings(BaseModel):
@@ -148,6 +155,10 @@ class Settings(BaseModel):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     models_folders: tuple[Path, ...] = ()
     added_files: tuple[Path, ...] = ()
+    # Names of one's own for models.
+    aliases: dict[AliasName, AliasName] = Field(default_factory=dict)
+    # Answers requests for models that are not installed; "" has them refused.
+    fallback_model: str = ""
     hub_endpoint: str = "https://huggingface.co"
     # Window
     theme: Literal["system", "light", "dark"] = "system"
@@ -166,6 +177,7 @@ class SettingsStore:
         """Raises SettingsError, naming the field, if the file or an override is wrong; a missing file gives the defaults."""
         self._file = file
         self._overrides = dict(overrides or {})
+        self._stamp = _stamp(file)
         self._stored = _read(file)
         self._current = _validated({**self._stored.model_dump(), **self._overrides})
         self.changed: Observable[Settings] = Observable()
@@ -176,16 +188,46 @@ class SettingsStore:
 
     def update(self, **changes: Any) -> Settings:
         """Check, save and announce changed fields. Raises SettingsError and changes nothing if one is wrong."""
+        self.reread()
         stored = _validated({**self._stored.model_dump(), **changes})
         overrides = {name: value for name, value in self._overrides.items() if name not in changes}
         current = _validated({**stored.model_dump(), **overrides})
         if stored != self._stored:
             _write(self._file, stored)
+            self._stamp = _stamp(self._file)
         self._stored, self._overrides = stored, overrides
+        self._become(current)
+        return current
+
+    def reread(self) -> None:
+        """Take over what another program, or a person with an editor, wrote into the file since. Costs next to nothing if
+        nobody did; a file that is gone or wrong changes nothing."""
+        stamp = _stamp(self._file)
+        if stamp is None or stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            stored = _read(self._file)
+            current = _validated({**stored.model_dump(), **self._overrides})
+        except SettingsError as error:
+            _log.warning("The settings stay as they were: %s", error)
+            return
+        self._stored = stored
+        self._become(current)
+
+    def _become(self, current: Settings) -> None:
         if current != self._current:
             self._current = current
             self.changed.notify(current)
-        return current
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """What is another after each writing of the file; None without a file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _validated(values: dict[str, Any]) -> Settings:

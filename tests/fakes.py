@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import struct
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -344,9 +344,11 @@ class FakeLauncher:
 class FakeLibrary:
     """A ModelLibrary of models that exist only here."""
 
-    def __init__(self, *models: InstalledModel) -> None:
+    def __init__(self, *models: InstalledModel, aliases: Mapping[str, str] | None = None, fallback: str = "") -> None:
         self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
         self.models = models or (installed_model(),)
+        self.aliases = dict(aliases or {})
+        self.fallback = fallback
 
     async def refresh(self) -> tuple[InstalledModel, ...]:
         return self.models
@@ -354,9 +356,23 @@ class FakeLibrary:
     async def find(self, name: str) -> InstalledModel:
         return self.resolve(name)
 
+    async def find_any(self, name: str) -> InstalledModel:
+        return self.resolve_any(name)
+
+    def resolve_any(self, name: str) -> InstalledModel:
+        try:
+            return self.resolve(name)
+        except ModelNotFound:
+            if not self.fallback:
+                raise
+            return self.resolve(self.fallback)
+
+    def aliases_of(self, model: InstalledModel) -> tuple[str, ...]:
+        return tuple(alias for alias, target in self.aliases.items() if target == model.id)
+
     def resolve(self, name: str) -> InstalledModel:
         for model in self.models:
-            if model.id.casefold() == name.casefold():
+            if model.id.casefold() == self.aliases.get(name, name).casefold():
                 return model
         raise ModelNotFound(name, near=tuple(model.id for model in self.models if model.id[:2] == name[:2]))
 

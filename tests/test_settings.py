@@ -83,3 +83,44 @@ def test_a_models_own_settings_survive_the_program(tmp_path: Path) -> None:
 def test_a_wrong_value_of_one_model_names_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"models\.ember\.cache_type_k"):
         SettingsStore(tmp_path / "settings.json").update(models={"ember": {"cache_type_k": "q9"}})
+
+
+def test_what_another_program_wrote_is_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    store, other = SettingsStore(file, overrides={"port": 0}), SettingsStore(file)
+    heard: list[Settings] = []
+    store.changed.subscribe(heard.append)
+    other.update(aliases={"gpt-4o-mini": "ember"}, port=9000)
+    assert store.current.aliases == {}
+    store.reread()
+    store.reread()
+    assert [settings.aliases for settings in heard] == [{"gpt-4o-mini": "ember"}]
+    assert store.current.port == 0
+
+
+def test_a_change_never_undoes_what_another_program_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    store, other = SettingsStore(file), SettingsStore(file)
+    other.update(aliases={"gpt-4o-mini": "ember"})
+    store.update(theme="dark")
+    again = SettingsStore(file).current
+    assert (again.aliases, again.theme) == ({"gpt-4o-mini": "ember"}, "dark")
+
+
+def test_a_file_that_became_wrong_or_is_gone_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "settings.json"
+    store = SettingsStore(file)
+    store.update(port=9000)
+    file.write_text('{"port": "high"}')
+    store.reread()
+    assert store.current.port == 9000
+    assert "port" in caplog.text
+    file.unlink()
+    store.reread()
+    assert store.current.port == 9000
+
+
+@pytest.mark.parametrize("aliases", [{"": "ember"}, {" x": "ember"}, {"x\n": "ember"}, {"x": ""}, {"x" * 600: "ember"}])
+def test_a_name_that_no_program_could_send_is_no_alias(tmp_path: Path, aliases: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="aliases"):
+        SettingsStore(tmp_path / "settings.json").update(aliases=aliases)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import formats, keys, memory, models, selftest, serve, window
+from app.cli import aliases, formats, keys, memory, models, selftest, serve, window
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import AppError
 from app.options import EngineMode, Options
@@ -42,6 +42,7 @@ cli.add_typer(keys.keys, name="keys")
 cli.command("pull")(models.pull)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
+cli.command("alias")(aliases.alias)
 cli.command("ps")(models.running_models)
 cli.command("devices")(memory.list_devices)
 cli.command("plan")(memory.plan)

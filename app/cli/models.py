@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
@@ -23,13 +24,14 @@ from rich.table import Table
 from app.cli.options import ProfileOption, memory_size
 from app.domain.errors import InvalidRequest, RepositoryNotFound
 from app.domain.models import DownloadProgress, InstalledModel, RemoteFile, RemoteRepository
+from app.library.catalogue import Catalogue
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
-from app.paths import Paths
+from app.paths import Paths, resource
 from app.settings import SettingsStore
 
-__all__ = ["choose", "list_models", "pull", "remove", "running_models", "split"]
+__all__ = ["Wanted", "choose", "list_models", "pull", "remove", "running_models", "split", "wanted_files"]
 
 # A good size for its quality on most machines, then what most repositories have.
 _PREFERRED = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q8_0")
@@ -43,14 +45,18 @@ def list_models(
     profile: ProfileOption = None,
 ) -> None:
     """List the installed models."""
-    installed = asyncio.run(_library(profile or context.obj).refresh())
+    library = _library(profile or context.obj)
+    installed = asyncio.run(library.refresh())
+    aliases = {model.id: library.aliases_of(model) for model in installed}
     if as_json:
-        print(json.dumps([_as_json(model) for model in installed], indent=2))
+        print(json.dumps([_as_json(model, aliases[model.id]) for model in installed], indent=2))
         return
-    table = Table("ID", "Size", "Quantization", "Context", "Can", box=None, pad_edge=False)
+    columns = ("ID", "Size", "Quantization", "Context", "Can", *(("Also called",) if any(aliases.values()) else ()))
+    table = Table(*columns, box=None, pad_edge=False)
     for model in installed:
         abilities = model.problem or ", ".join(sorted(model.capabilities))
-        table.add_row(model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), abilities)
+        row = (model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), abilities)
+        table.add_row(*row, *((", ".join(aliases[model.id]),) if len(columns) > len(row) else ()))
     Console().print(table)
 
 
@@ -84,7 +90,7 @@ def running_models(
         print(error)
         raise typer.Exit(1) from error
     loaded = [model for model in served if model.get("state") != "unloaded"]
-    table = Table("ID", "State", "Context", "Memory", "GPU layers", "Leaves", box=None, pad_edge=False)
+    table = Table("ID", "State", "Context", "Memory", "GPU layers", "Leaves", "Also called", box=None, pad_edge=False)
     work = Table("ID", *_FIGURES, box=None, pad_edge=False)
     now = datetime.now(UTC)
     for model in loaded:
@@ -94,6 +100,9 @@ def running_models(
     Console().print(table)
     if work.row_count:
         Console().print("", work)
+    for model in loaded:
+        if model.get("warning"):
+            print(f"{model['id']}: {model['warning']}")
 
 
 def _in_memory(model: dict[str, Any], now: datetime) -> tuple[str, ...]:
@@ -106,6 +115,7 @@ def _in_memory(model: dict[str, Any], now: datetime) -> tuple[str, ...]:
         memory_size(memory) if memory else "",
         str(model.get("gpu_layers") if model.get("gpu_layers") is not None else ""),
         _leaves(model, now),
+        ", ".join(model.get("aliases") or ()),
     )
 
 
@@ -139,19 +149,24 @@ def _share(part: float, whole: float) -> str:
 
 def pull(
     context: typer.Context,
-    repository: Annotated[str, typer.Argument(metavar="ORG/NAME[:QUANTIZATION]", help="A repository on the hub.")],
+    repository: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|ORG/NAME[:QUANTIZATION]", help="A well-known model such as llama3.2, or a repository on the hub."
+        ),
+    ],
     file: Annotated[str | None, typer.Option(help="Which GGUF, by name, where the quantization is not enough.")] = None,
     profile: ProfileOption = None,
 ) -> None:
     """Download a model (and its projector, if it has one)."""
     paths = Paths.of(profile or context.obj)
     settings = SettingsStore(paths.settings_file).current
-    name, quantization = split(repository)
+    wanted = wanted_files(Catalogue.read(resource("catalogue.json")), repository)
 
     async def run() -> None:
         hub = Hub(endpoint=settings.hub_endpoint)
-        listing = await hub.repository(name)
-        chosen = choose(listing, quantization=quantization, file=file)
+        listing = await hub.repository(wanted.repository)
+        chosen = choose(listing, quantization=wanted.quantization, file=file, usual=wanted.usual)
         downloads = DownloadManager(hub, paths.models)
         try:
             with _progress_bar(chosen.label) as show:
@@ -169,7 +184,7 @@ def _library(profile: Path | None) -> ModelLibrary:
     return ModelLibrary(paths, SettingsStore(paths.settings_file))
 
 
-def _as_json(model: InstalledModel) -> dict[str, Any]:
+def _as_json(model: InstalledModel, aliases: tuple[str, ...]) -> dict[str, Any]:
     return {
         "id": model.id,
         "name": model.name,
@@ -182,6 +197,7 @@ def _as_json(model: InstalledModel) -> dict[str, Any]:
         "capabilities": sorted(model.capabilities),
         "source": str(model.source),
         "problem": model.problem,
+        "aliases": aliases,
     }
 
 
@@ -206,13 +222,32 @@ def _served_models(paths: Paths, api_key: str | None) -> list[dict[str, Any]]:
         raise _NotServed(_NOT_RUNNING) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A repository, the quantization that was asked for, and the one to take first if none was."""
+
+    repository: str
+    quantization: str | None = None
+    usual: str = _PREFERRED[0]
+
+
+def wanted_files(catalogue: Catalogue, name: str) -> Wanted:
+    """What to download for a name of the catalogue, or for a repository's. Raises InvalidRequest."""
+    meaning = catalogue.meaning(name)
+    if meaning is not None:
+        return Wanted(meaning.model.repository, meaning.quantization or None, meaning.model.quantization)
+    if "/" not in name and (near := catalogue.near(name)):
+        raise InvalidRequest(f"No model is known as '{name}'. Did you mean {' or '.join(near)}?")
+    return Wanted(*split(name))
+
+
 def split(repository: str) -> tuple[str, str | None]:
     """`org/name:Q4_K_M` into repository and quantization; addresses with a scheme keep their colon."""
     head, colon, tail = repository.rpartition(":")
     return (head, tail) if colon and "/" not in tail else (repository, None)
 
 
-def choose(listing: RemoteRepository, *, quantization: str | None, file: str | None) -> RemoteFile:
+def choose(listing: RemoteRepository, *, quantization: str | None, file: str | None, usual: str = _PREFERRED[0]) -> RemoteFile:
     if not listing.models:
         raise RepositoryNotFound(f"{listing.id} holds no GGUF files. Look for a repository whose name ends in GGUF.")
     if file is not None or quantization is not None:
@@ -221,7 +256,7 @@ def choose(listing: RemoteRepository, *, quantization: str | None, file: str | N
                 return candidate
         offered = ", ".join(candidate.label for candidate in listing.models)
         raise InvalidRequest(f"{listing.id} has no {file or quantization}. It has: {offered}.")
-    for wanted in _PREFERRED:
+    for wanted in (usual, *_PREFERRED):
         for candidate in listing.models:
             if candidate.quantization == wanted:
                 return candidate

@@ -86,6 +86,9 @@ def serve(
     memory_limit: MemoryLimitOption = None,
     memory_check: MemoryCheckOption = None,
     max_models: MaxModelsOption = None,
+    fallback_model: Annotated[
+        str | None, typer.Option(metavar="ID", help="The model that answers requests for models that are not installed.")
+    ] = None,
     api_key: ApiKeyOption = None,
     require_api_key: RequireKeyOption = None,
     allow_origin: AllowOriginOption = None,
@@ -132,6 +135,7 @@ def serve(
         "memory_limit_gib": memory_limit,
         "memory_check": memory_check,
         "max_loaded_models": max_models,
+        "fallback_model": fallback_model,
     }
     overrides = {name: value for name, value in given.items() if value is not None}
     options = Options(profile=profile or context.obj, engine=engine, overrides=overrides, verbose=verbose)
@@ -162,7 +166,7 @@ async def _start(services: Services, models: tuple[str, ...], *, keep: bool) -> 
     for name in models:
         model_id = (await services.library.open_path(Path(name))).id if is_path(name) else name
         if keep:
-            services.models.keep((await services.models.find(model_id)).id)
+            services.models.keep((await services.library.find(model_id)).id)
         await services.models.load(model_id)
 
 

@@ -110,13 +110,29 @@ class ContextOverflow(RequestError):
 
 
 class ModelNotFound(RequestError):
-    """No installed model is called `model`; `near` lists similar names."""
+    """No installed model is called `model`, or more than one.
 
-    def __init__(self, model: str, *, near: tuple[str, ...] = ()) -> None:
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"The model '{model}' is not installed.{hint}", param="model")
+    `near` lists similar names; with `ambiguous` all of them fit. `pull` is what to call it to `hearth pull`, "" if it is in no
+    catalogue. `asked` is the name that was to stand for `model`, "" if that was asked for itself.
+    """
+
+    def __init__(
+        self, model: str, *, near: tuple[str, ...] = (), ambiguous: bool = False, pull: str = "", asked: str = ""
+    ) -> None:
+        shown = model if len(model) <= 200 else f"{model[:199]}…"
+        if ambiguous:
+            message = f"Several models are called '{shown}': {', '.join(near)}. Use one of these names."
+        else:
+            stands_for = f", which is to answer to '{asked}'," if asked else ""
+            message = f"The model '{shown}'{stands_for} is not installed."
+            message += f" Did you mean {' or '.join(near)}?" if near else ""
+            message += f" Get it with `hearth pull {pull}`, or on the Models page of Hearth's window." if pull else ""
+        super().__init__(message, param="model")
         self.model = model
         self.near = near
+        self.ambiguous = ambiguous
+        self.pull = pull
+        self.asked = asked
 
 
 class EngineError(AppError):

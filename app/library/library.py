@@ -8,10 +8,11 @@ from pathlib import Path
 from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
 from app.domain.models import InstalledModel, ModelSource
 from app.domain.observable import Observable
+from app.library.catalogue import Catalogue
 from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
-from app.library.names import ModelNames
+from app.library.model_names import ModelNames
 from app.library.removal import delete_files
 from app.library.undisturbed import undisturbed
 from app.paths import Paths, resource
@@ -30,7 +31,8 @@ class ModelLibrary:
         self._headers = HeaderCache(paths.cache / "headers.json")
         self._opened: tuple[Path, ...] = ()
         self._models: tuple[InstalledModel, ...] = ()
-        self._names = ModelNames(())
+        self.catalogue = Catalogue.read(resource("catalogue.json"))
+        self._names = ModelNames((), self.catalogue)
         # One scan at a time: the cache of headers is not made for two threads.
         self._scanning = asyncio.Lock()
 
@@ -40,24 +42,40 @@ class ModelLibrary:
         return self._models
 
     async def refresh(self) -> tuple[InstalledModel, ...]:
-        """Read the folders again (on another thread) and tell of changes."""
+        """Read the folders again (on another thread), and the settings, and tell of changes."""
+        self._settings.reread()
         async with self._scanning:
             listing = await undisturbed(list_models, self._places(), self._headers)
         self._take(listing)
         return self._models
 
     def resolve(self, name: str) -> InstalledModel:
-        """The model a client means by `name`: an id, or unambiguous in another case. Raises ModelNotFound.
+        """The model a client means by `name`: an id, unambiguous in another case, or a person's alias. Raises ModelNotFound.
 
-        Where only one model fits, its name without quantization, its repository, and either with `:QUANTIZATION` will do too.
+        Where only one model fits, its name without quantization, its repository, either with `:QUANTIZATION`, and the
+        catalogue's short name will do too.
         """
-        return self._names.find(name)
+        return self._names.find(name, self._settings.current.aliases)
+
+    def resolve_any(self, name: str) -> InstalledModel:
+        """Like `resolve`, but where a person has set a fallback model, it answers to every name that no model has."""
+        try:
+            return self.resolve(name)
+        except ModelNotFound as error:
+            fallback = self._settings.current.fallback_model
+            if not fallback or error.ambiguous:
+                raise
+            try:
+                return self.resolve(fallback)
+            except ModelNotFound as missing:
+                raise ModelNotFound(fallback, near=missing.near, pull=missing.pull, asked=name) from missing
 
     async def find(self, name: str) -> InstalledModel:
         """Like `resolve`, but never by an outdated list: another program may have put the model there, mended it or removed it.
 
         Raises ModelNotFound.
         """
+        self._settings.reread()
         try:
             model = self.resolve(name)
         except ModelNotFound:
@@ -66,6 +84,17 @@ class ModelLibrary:
             await self.refresh()
             return self.resolve(name)
         return model
+
+    async def find_any(self, name: str) -> InstalledModel:
+        """Like `find`, but with the fallback model as in `resolve_any`."""
+        try:
+            return await self.find(name)
+        except ModelNotFound:
+            return await self.find(self.resolve_any(name).id)
+
+    def aliases_of(self, model: InstalledModel) -> tuple[str, ...]:
+        """The other names that this model answers to: those that a person gave it, then the catalogue's."""
+        return self._names.aliases_of(model, self._settings.current.aliases)
 
     async def add(self, path: Path, projector: Path | None = None) -> InstalledModel:
         """Use a file where it is; it is listed from now on. Raises NotAModel."""
@@ -136,7 +165,7 @@ class ModelLibrary:
     def _take(self, listing: Listing) -> None:
         if listing.models != self._models:
             self._models = listing.models
-            self._names = ModelNames(zip(listing.models, listing.places, strict=True))
+            self._names = ModelNames(zip(listing.models, listing.places, strict=True), self.catalogue)
             self.changed.notify(self._models)
 
     def _with_file(self, path: Path) -> InstalledModel | None:

@@ -99,15 +99,16 @@ class ModelManager:
 
     async def find(self, name: str) -> InstalledModel:
         """What `use` would load for `name`, to look at before it is loaded. Raises ModelNotFound."""
-        return await self._library.find(name)
+        return await self._library.find_any(name)
 
     @asynccontextmanager
     async def use(self, name: str, *, keep_alive_s: float | None = None) -> AsyncGenerator[ModelInUse, None]:
-        """Hold a model, loading it first if need be. Raises ModelNotFound, ModelLoadFailed.
+        """Hold a model, loading it first if need be; the fallback model where `name` is nobody's. Raises ModelNotFound,
+        ModelLoadFailed.
 
         `keep_alive_s` is how long it stays afterwards, -1 for ever; None leaves that to the settings.
         """
-        resident = await self._acquire(await self._library.find(name), keep_alive_s)
+        resident = await self._acquire(await self._library.find_any(name), keep_alive_s)
         try:
             yield replace(resident.in_use, reasoning=reasoning_default(resident.model.id, self._settings.current))
         finally:

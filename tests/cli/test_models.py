@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.models import choose, split
+from app.cli.models import Wanted, choose, split, wanted_files
 from app.domain.errors import InvalidRequest, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
-from app.paths import Paths
+from app.library.catalogue import Catalogue
+from app.paths import Paths, resource
 from app.settings import SettingsStore
 from tests.cli.program import run_hearth
 from tests.fake_hub import FakeHub
@@ -60,6 +61,7 @@ def test_a_model_is_pulled_with_its_projector_listed_and_removed(hub: FakeHub) -
         (("pull", "org/tiny-GGUF:Q2_K"), "It has: tiny-Q8_0.gguf"),
         (("rm", "ember"), "part of Hearth"),
         (("rm", "embr"), "Did you mean ember?"),
+        (("pull", "lama3.2"), "Did you mean llama3.2"),
         (("ps",), "not running"),
     ],
 )
@@ -89,3 +91,26 @@ def test_a_quantization_is_told_from_an_address() -> None:
     assert split("org/name:Q4_K_M") == ("org/name", "Q4_K_M")
     assert split("org/name") == ("org/name", None)
     assert split("https://hub.example:8080/org/name") == ("https://hub.example:8080/org/name", None)
+
+
+def test_a_short_name_is_pulled_from_where_the_catalogue_says(profile: Path, ember_path: Path) -> None:
+    with FakeHub() as hub:
+        files = {f"all-MiniLM-L6-v2.{kind}.gguf": ember_path.read_bytes() for kind in ("F16", "Q8_0")}
+        hub.add("leliuga/all-MiniLM-L6-v2-GGUF", files)
+        SettingsStore(Paths.of(profile).settings_file).update(hub_endpoint=hub.endpoint)
+        pulled = run_hearth("pull", "all-minilm")
+    assert pulled.returncode == 0, pulled.stderr
+    listed = {model["id"]: model for model in json.loads(run_hearth("list", "--json").stdout)}
+    assert listed["all-MiniLM-L6-v2.Q8_0"]["aliases"] == ["all-minilm", "all-minilm:22m"]
+    assert "all-minilm:22m" in run_hearth("list").stdout
+    assert "freed" in run_hearth("rm", "all-minilm").stdout
+
+
+def test_a_short_name_means_a_repository_and_a_quantization() -> None:
+    catalogue = Catalogue.read(resource("catalogue.json"))
+    llama = "bartowski/Llama-3.2-3B-Instruct-GGUF"
+    assert wanted_files(catalogue, "llama3.2") == Wanted(llama, None, "Q4_K_M")
+    assert wanted_files(catalogue, "llama3.2:3b-instruct-q8_0") == Wanted(llama, "Q8_0", "Q4_K_M")
+    assert wanted_files(catalogue, "org/name:Q5_K_M") == Wanted("org/name", "Q5_K_M")
+    assert choose(repository("Q8_0", "Q4_K_M"), quantization=None, file=None, usual="Q8_0").quantization == "Q8_0"
+    assert choose(repository("Q4_K_M"), quantization=None, file=None, usual="MXFP4").quantization == "Q4_K_M"

@@ -353,3 +353,49 @@ async def test_a_scan_that_is_cancelled_ends_before_another_begins(
 
     assert first.cancelled()
     assert most == 1
+
+
+async def test_an_alias_that_another_program_sets_holds_with_the_next_name(
+    library: ModelLibrary, settings: SettingsStore
+) -> None:
+    await library.refresh()
+    with pytest.raises(ModelNotFound):
+        await library.find("gpt-4o-mini")
+
+    SettingsStore(Paths.of().settings_file).update(aliases={"gpt-4o-mini": "ember"})
+
+    assert (await library.find("gpt-4o-mini")).id == "ember"
+    assert library.aliases_of(library.resolve("ember")) == ("gpt-4o-mini",)
+
+
+async def test_any_name_is_answered_by_the_fallback_model_alone_where_one_is_set(
+    library: ModelLibrary, settings: SettingsStore
+) -> None:
+    await library.refresh()
+    with pytest.raises(ModelNotFound, match="'gpt-4o' is not installed"):
+        await library.find_any("gpt-4o")
+
+    settings.update(fallback_model="ember")
+
+    assert (await library.find_any("gpt-4o")).id == "ember"
+    assert library.resolve_any("gpt-4o").id == "ember"
+    with pytest.raises(ModelNotFound):
+        await library.find("gpt-4o")
+
+
+async def test_a_fallback_model_that_is_not_installed_is_named(library: ModelLibrary, settings: SettingsStore) -> None:
+    settings.update(fallback_model="llama3.2")
+
+    with pytest.raises(ModelNotFound, match=r"'llama3.2', which is to answer to 'gpt-4o', is not .*hearth pull llama3.2"):
+        await library.find_any("gpt-4o")
+
+
+async def test_a_name_that_fits_several_models_is_not_left_to_the_fallback_model(
+    library: ModelLibrary, settings: SettingsStore, paths: Paths
+) -> None:
+    for quantization in ("Q4_K_M", "Q8_0"):
+        write_model(paths.models / "org" / "repo" / f"Zebra-{quantization}.gguf", name=quantization)
+    settings.update(fallback_model="ember")
+
+    with pytest.raises(ModelNotFound, match="Several"):
+        await library.find_any("zebra")

@@ -361,6 +361,16 @@ async def test_an_unknown_model_is_not_found(bench: Bench) -> None:
             pass
 
 
+async def test_the_fallback_model_answers_requests_but_is_never_loaded_under_another_name(bench: Bench) -> None:
+    bench.library.fallback = "b"
+    assert (await bench.models.find("gpt-4o")).id == "b"
+    async with bench.models.use("gpt-4o") as used:
+        assert used.model.id == "b"
+    for asked in (bench.models.load, bench.models.thinks):
+        with pytest.raises(ModelNotFound):
+            await asked("gpt-4o")
+
+
 async def test_a_failed_load_is_told_and_the_next_use_tries_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path, FakeLauncher(errors=(ModelLoadFailed("a.gguf", "it is too large.", log_tail=("no memory",)),)))
     with pytest.raises(ModelLoadFailed) as caught:
