@@ -331,7 +331,8 @@ class FakeLauncher:
         if error is not None:
             raise error
         on_progress(1.0)
-        info = dataclasses.replace(self.info, embedding=config.embedding)
+        n_ctx = config.n_ctx or max(self.info.n_ctx, config.least_ctx)
+        info = dataclasses.replace(self.info, embedding=config.embedding, n_ctx=n_ctx)
         client = FakeEngineClient(*self.answers, info=info, pid=4242 + len(self.clients))
         self.clients.append(client)
         return client

@@ -301,6 +301,7 @@ class ChatRequest:
     What was computed for a prompt with a `cache_key` is kept on the disk under that key, so that it opens again at once after a
     restart. A `preferred` request is begun before others that wait.
     `keep_alive_s` is how long the model stays in memory after its last answer, -1 for ever; None leaves that to the settings.
+    `n_ctx` is the context, in tokens, that the model must have at least: it is loaded again where it has less.
     """
 
     model: str
@@ -319,11 +320,13 @@ class ChatRequest:
     cache_key: str | None = None
     preferred: bool = False
     keep_alive_s: float | None = None
+    n_ctx: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Plain continuation of a text, or of token ids; no chat template. `cache_key` as in `ChatRequest`.
+    """Plain continuation of a text, or of token ids; no chat template. `cache_key`, `keep_alive_s` and `n_ctx` as in
+    `ChatRequest`.
 
     With `echo` the answer begins with the prompt, token by token; for the sake of `top_logprobs`, which it needs.
     """
@@ -339,6 +342,7 @@ class CompletionRequest:
     echo: bool = False
     cache_key: str | None = None
     keep_alive_s: float | None = None
+    n_ctx: int | None = None
 
 
 class Pooling(enum.StrEnum):
@@ -361,12 +365,13 @@ class Truncation(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """One vector per input; an input is a text or token ids."""
+    """One vector per input; an input is a text or token ids. `keep_alive_s` and `n_ctx` as in `ChatRequest`."""
 
     model: str
     inputs: tuple[str | tuple[int, ...], ...]
     truncation: Truncation = Truncation.NONE
     keep_alive_s: float | None = None
+    n_ctx: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,13 +384,14 @@ class EmbeddingResult:
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """How well each document answers the query."""
+    """How well each document answers the query. `keep_alive_s` and `n_ctx` as in `ChatRequest`."""
 
     model: str
     query: str
     documents: tuple[str, ...]
     truncation: Truncation = Truncation.NONE
     keep_alive_s: float | None = None
+    n_ctx: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from app.engine.llama.adapters import LlamaAdapters
 from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import LogTail, binding_version, clean_reason, devices, physical_cores, start_backend
 from app.engine.llama.context import ContextSize, LlamaDecoder
-from app.engine.llama.encoder import EncoderSize, LlamaEncoder, longest_input
+from app.engine.llama.encoder import EncoderSize, LlamaEncoder
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel
 from app.engine.llama.parameters import ContextOptions, ModelOptions
@@ -35,6 +35,7 @@ from app.engine.planning import (
     ContextRefused,
     MemoryPlanner,
     decoder_size,
+    encoder_input,
     encoder_size,
     serves_embeddings,
     trained_ctx,
@@ -118,8 +119,9 @@ class _Loader:
         for path in paths:
             if path is not None:
                 _check_file(path, self._failure)
-        if self._config.n_ctx > _MAX_CELLS:
-            raise self._failure(f"a context of {self._config.n_ctx} tokens is too long.")
+        asked = max(self._config.n_ctx, self._config.least_ctx)
+        if asked > _MAX_CELLS:
+            raise self._failure(f"a context of {asked} tokens is too long.")
         start_backend()
         problem = problem_of(self._config, tuple(device.name for device in devices()))
         if problem is not None:
@@ -179,7 +181,9 @@ class _Loader:
 
     def _text_engine(self, model: LlamaModel, plan: MemoryPlan | None) -> Engine:
         projector = self._projector(model)
-        decoder = self._decoder(model, projector, plan.n_ctx if plan is not None else self._config.n_ctx or _AUTO_CELLS)
+        decoder = self._decoder(
+            model, projector, plan.n_ctx if plan is not None else self._config.n_ctx or max(_AUTO_CELLS, self._config.least_ctx)
+        )
         limit = min(decoder.n_cells, trained_ctx(self._config, model))
         vocabulary = model.vocabulary
         files = self._state_files(decoder)
@@ -305,8 +309,8 @@ class _Loader:
 
     def _encoder(self, model: LlamaModel, pooling: Pooling | None, plan: MemoryPlan | None) -> tuple[LlamaEncoder, int]:
         """With the longest input it reads: what was planned, and less if memory is short all the same."""
-        longest = plan.n_ctx if plan is not None else longest_input(model, pooling, self._config.n_ctx)
-        shorter = () if self._config.n_ctx else (n for n in _SHORTER_INPUTS if n < longest)
+        longest = plan.n_ctx if plan is not None else encoder_input(self._config, model, pooling)
+        shorter = () if self._config.n_ctx else (n for n in _SHORTER_INPUTS if self._config.least_ctx <= n < longest)
         for limit in (longest, *shorter):
             size = encoder_size(self._config, limit, n_threads=self._n_threads)
             encoder = LlamaEncoder.open(model, size, n_ubatch=self._config.n_ubatch, pooling=pooling)

@@ -34,7 +34,8 @@ _WEIGHTS_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for. `n_ctx` 0 and `n_gpu_layers` None are ours to choose; `most_ctx` is more than which nothing needs.
+    """What was asked for. `n_ctx` 0 and `n_gpu_layers` None are ours to choose; `most_ctx` is more than which nothing needs,
+    `least_ctx` fewer than which must not be chosen.
 
     `n_layers` is how many layers could be on a GPU, 0 without one.
     """
@@ -43,6 +44,7 @@ class Wish:
     n_gpu_layers: int | None
     n_layers: int
     most_ctx: int
+    least_ctx: int = 0
 
     @property
     def layers(self) -> int:
@@ -50,7 +52,13 @@ class Wish:
 
     @property
     def enough_ctx(self) -> int:
-        return self.n_ctx or min(_ENOUGH_CELLS, self.most_ctx)
+        return self.n_ctx or min(max(_ENOUGH_CELLS, self.least_ctx), self.most_ctx)
+
+    @property
+    def fewer_ctx(self) -> list[int]:
+        """What may be tried where memory is too short for `enough_ctx`, the longest first."""
+        fewer = {*_FEWER_CELLS, self.least_ctx} - {0}
+        return [n for n in sorted(fewer, reverse=True) if self.least_ctx <= n < self.enough_ctx]
 
 
 def choose(measure: Measure, wish: Wish) -> MemoryPlan:
@@ -73,7 +81,7 @@ def _best_first(measure: Measure, wish: Wish) -> Iterator[MemoryPlan]:
             yield _most_layers(measure, wish, wish.n_ctx)
         return
     yield _longest(measure, wish)
-    fewer = [n for n in _FEWER_CELLS if n < wish.enough_ctx]
+    fewer = wish.fewer_ctx
     if partly:
         yield from (measure(wish.layers, n) for n in fewer[:1])
         yield from (_most_layers(measure, wish, n) for n in (wish.enough_ctx, *fewer))
@@ -138,7 +146,7 @@ def smaller(plan: MemoryPlan, wish: Wish) -> tuple[int, int] | None:
     if wish.n_gpu_layers is None:
         layers = layers * 3 // 4
     if not wish.n_ctx:
-        cells = max(min(cells, _FEWER_CELLS[-1]), cells // 2)
+        cells = max(min(cells, _FEWER_CELLS[-1]), cells // 2, wish.least_ctx)
     return (layers, cells) if (layers, cells) != (plan.n_gpu_layers, plan.n_ctx) else None
 
 
@@ -204,7 +212,7 @@ def _advice(plan: MemoryPlan, wish: Wish, measure: Measure, short: Iterable[Devi
 
 def _longest_that_fits(plan: MemoryPlan, wish: Wish, measure: Measure) -> int:
     """Where a context was asked for: the longest that would do, roughly; 0 if none would, or it is not the context's fault."""
-    if not wish.n_ctx or wish.n_ctx <= _STEP:
+    if (wish.n_ctx or wish.least_ctx) <= _STEP:
         return 0
     low = measure(plan.n_gpu_layers, _FEWER_CELLS[-1])
     if not low.fits:

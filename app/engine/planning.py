@@ -86,9 +86,10 @@ class MemoryPlanner:
             layers = n_layers if layers < 0 else min(layers, n_layers)
         if serves_embeddings(config, model):
             # Beyond what they know, models with learned positions end the process.
-            longest = longest_input(model, _pooling(config, model), config.n_ctx)
-            return Wish(min(config.n_ctx, longest), layers, n_layers, most_ctx=longest)
-        return Wish(config.n_ctx, layers, n_layers, most_ctx=trained_ctx(config, model) * max(1, config.n_parallel))
+            longest = encoder_input(config, model, _pooling(config, model))
+            return Wish(min(config.n_ctx, longest), layers, n_layers, longest, min(config.least_ctx, longest))
+        most = trained_ctx(config, model) * max(1, config.n_parallel)
+        return Wish(config.n_ctx, layers, n_layers, most, min(config.least_ctx, most))
 
     def measure(self, n_gpu_layers: int, n_ctx: int) -> MemoryPlan:
         """Raises ContextRefused."""
@@ -164,10 +165,13 @@ def serves_embeddings(config: EngineConfig, model: LlamaModel) -> bool:
 
 def trained_ctx(config: EngineConfig, model: LlamaModel) -> int:
     """The longest text the model can follow, also by a stretched position encoding."""
-    trained = model.n_ctx_train or _MAX_INPUT_TOKENS
-    if config.rope.type in ("linear", "yarn", "longrope") and config.rope.factor:
-        return max(trained, round((config.rope.original_ctx or trained) * config.rope.factor))
-    return trained
+    return config.rope.stretched(model.n_ctx_train or _MAX_INPUT_TOKENS)
+
+
+def encoder_input(config: EngineConfig, model: LlamaModel, pooling: Pooling | None) -> int:
+    """The longest input, in tokens: what was asked for, or what is usual and no less than must be."""
+    usual = longest_input(model, pooling, config.n_ctx)
+    return max(usual, longest_input(model, pooling, config.least_ctx)) if config.least_ctx else usual
 
 
 def decoder_size(config: EngineConfig, model: LlamaModel, n_ctx: int, *, n_threads: int, whole_pictures: bool) -> ContextSize:

@@ -78,6 +78,12 @@ class RopeScaling:
     freq_base: float = 0.0
     original_ctx: int = 0
 
+    def stretched(self, n_ctx_train: int) -> int:
+        """The longest text that a model can follow which was trained for `n_ctx_train` tokens."""
+        if self.type in ("linear", "yarn", "longrope") and self.factor:
+            return max(n_ctx_train, round((self.original_ctx or n_ctx_train) * self.factor))
+        return n_ctx_train
+
 
 @dataclass(frozen=True, slots=True)
 class LoraAdapter:
@@ -89,9 +95,10 @@ class LoraAdapter:
 class EngineConfig:
     """How to load one model.
 
-    `n_ctx` counts the cells all requests share; 0 chooses from the model and the machine. `n_parallel` is how many requests are
-    decoded together. `n_threads` 0 means the physical cores. `n_gpu_layers` None offloads as many layers as fit, 0 none.
-    `embedding` makes a context that returns pooled vectors, or with RANK scores, instead of text. `pooling` None asks the file.
+    `n_ctx` counts the cells all requests share; 0 chooses from the model and the machine, but no fewer than `least_ctx`.
+    `n_parallel` is how many requests are decoded together. `n_threads` 0 means the physical cores. `n_gpu_layers` None offloads
+    as many layers as fit, 0 none. `embedding` makes a context that returns pooled vectors, or with RANK scores, and no text.
+    `pooling` None asks the file.
 
     Finished prompts that leave the model's memory are kept in `cache_memory_bytes` of the host's, and those of conversations in
     `cache_folder`, whose files of all models together may take `cache_disk_bytes`. `n_draft` is how many tokens may be guessed
@@ -106,6 +113,7 @@ class EngineConfig:
     projector_path: Path | None = None
     embedding: bool = False
     n_ctx: int = 0
+    least_ctx: int = 0
     n_parallel: int = 4
     n_threads: int = 0
     n_gpu_layers: int | None = None

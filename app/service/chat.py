@@ -40,7 +40,7 @@ class ChatService:
         Raises RequestError and EngineError kinds. Errors of the request are raised before the first event.
         """
         request = await self.with_pictures(request)
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             job, parser, check = await asyncio.to_thread(_chat_job, used, request)
             async with aclosing(checked_events(_answer(used, job, parser), check)) as events:
                 async for event in events:
@@ -49,7 +49,7 @@ class ChatService:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Continue a text. Control tokens written in it are control tokens, as no template stands between."""
         _require_text(await self._models.find(request.model))
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             constraint, check = await asyncio.to_thread(_completion_output, request)
             job = GenerateJob(
                 id=_new_id(),
@@ -92,12 +92,12 @@ class ChatService:
     async def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
         """The conversation as the model would get it, before it is cut into tokens."""
         request = await self.with_pictures(request)
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await asyncio.to_thread(_chat_prompt, used, _decided(used, request))
 
     async def prompt_tokens(self, request: ChatRequest) -> tuple[int, ...]:
         """The tokens of the conversation; -1 for each one of a picture or sound."""
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await used.client.tokenize(await self.prompt(request), add_special=True)
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:

@@ -22,7 +22,7 @@ class EmbeddingService:
         if model.can(Capability.RERANK):
             message = f"The model '{model.id}' ranks documents and makes no embeddings. Use it with /v1/rerank."
             raise UnsupportedContent(message, param="model")
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await used.client.embed(request.inputs, truncation=request.truncation)
 
     async def rerank(self, request: RerankRequest) -> RerankResult:
@@ -30,5 +30,5 @@ class EmbeddingService:
         model = await self._models.find(request.model)
         if not model.can(Capability.RERANK):
             raise UnsupportedContent(f"The model '{model.id}' can't rank documents. Use a reranker.", param="model")
-        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s) as used:
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await used.client.rerank(request.query, request.documents, truncation=request.truncation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.domain.errors import ModelLoadFailed, NotAModel
+from app.domain.errors import InvalidRequest, ModelLoadFailed, NotAModel
 from app.domain.generation import Effort, Pooling, ReasoningChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
@@ -12,7 +12,15 @@ from app.formats import BUILT_IN_TEMPLATES, ChatFormat, template_problem
 from app.library.stored_template import read_template
 from app.settings import ModelSettings, Settings
 
-__all__ = ["chat_template", "effective_settings", "engine_config", "is_pinned", "reasoning_default", "unloaded_format"]
+__all__ = [
+    "chat_template",
+    "check_context",
+    "effective_settings",
+    "engine_config",
+    "is_pinned",
+    "reasoning_default",
+    "unloaded_format",
+]
 
 _MB = 1024 * 1024
 _FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
@@ -93,6 +101,14 @@ def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path 
         n_draft=chosen.n_draft,
         draft_path=chosen.draft_model,
     )
+
+
+def check_context(model: InstalledModel, config: EngineConfig, n_ctx: int) -> None:
+    """Raise InvalidRequest if a model can't follow a text as long as that."""
+    longest = config.rope.stretched(model.n_ctx_train)
+    if longest and n_ctx > longest:
+        message = f"A context_length of {n_ctx} is more than {model.id} was made for, which is {longest} tokens."
+        raise InvalidRequest(message, param="context_length")
 
 
 def _pooling(model: InstalledModel, settings: Settings) -> Pooling | None:

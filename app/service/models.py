@@ -28,6 +28,7 @@ from app.service.keep_alive import KeepAlive
 from app.service.memory_room import MemoryRoom
 from app.service.model_config import (
     chat_template,
+    check_context,
     effective_settings,
     engine_config,
     is_pinned,
@@ -102,13 +103,16 @@ class ModelManager:
         return await self._library.find_any(name)
 
     @asynccontextmanager
-    async def use(self, name: str, *, keep_alive_s: float | None = None) -> AsyncGenerator[ModelInUse, None]:
+    async def use(
+        self, name: str, *, keep_alive_s: float | None = None, n_ctx: int | None = None
+    ) -> AsyncGenerator[ModelInUse, None]:
         """Hold a model, loading it first if need be; the fallback model where `name` is nobody's. Raises ModelNotFound,
-        ModelLoadFailed.
+        ModelLoadFailed, and InvalidRequest for a context it was not made for.
 
-        `keep_alive_s` is how long it stays afterwards, -1 for ever; None leaves that to the settings.
+        `keep_alive_s` is how long it stays afterwards, -1 for ever; None leaves that to the settings. A model whose context is
+        shorter than `n_ctx` is loaded again as soon as nobody uses it.
         """
-        resident = await self._acquire(await self._library.find_any(name), keep_alive_s)
+        resident = await self._acquire(await self._library.find_any(name), keep_alive_s, n_ctx or 0)
         try:
             yield replace(resident.in_use, reasoning=reasoning_default(resident.model.id, self._settings.current))
         finally:
@@ -165,9 +169,9 @@ class ModelManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------------------------ held and let go
-    async def _acquire(self, model: InstalledModel, keep_alive_s: float | None) -> Resident:
-        resident = await self._resident(model)
-        resident.users += 1
+    async def _acquire(self, model: InstalledModel, keep_alive_s: float | None, n_ctx: int = 0) -> Resident:
+        resident = await self._resident(model, n_ctx)
+        resident.hold()
         resident.last_used = next(self._uses)
         resident.keep_alive_s, resident.unload_at = keep_alive_s, None
         self._keep_alive.stop(model.id)
@@ -180,21 +184,33 @@ class ModelManager:
             raise
         return resident
 
-    async def _resident(self, model: InstalledModel) -> Resident:
+    async def _resident(self, model: InstalledModel, n_ctx: int) -> Resident:
         """The model's place in memory, begun if there is none that can be used."""
         while True:
             self._check(model)
             config = engine_config(model, self._settings.current, self._cache_folder)
+            check_context(model, config, n_ctx)
             template = effective_settings(model.id, self._settings.current).chat_template
             resident = self._residents.get(model.id)
             if resident is None:
-                return self._begin(model, config, template)
+                return self._begin(Resident(model, config, template, n_ctx))
             if resident.crashed:
                 self._on_crash(resident)
             elif resident.state is ModelState.UNLOADING or (resident.idle and not resident.is_of(model, config, template)):
                 await self._end(resident)
-            else:
+            elif resident.has_room(n_ctx) and not resident.outgrown.locked():
                 return resident
+            else:
+                await self._outgrow(resident, n_ctx)
+
+    async def _outgrow(self, resident: Resident, n_ctx: int) -> None:
+        """Unload a model that is too small for a request, once nobody uses it."""
+        async with resident.outgrown:
+            await asyncio.wait({resident.ready})
+            if not resident.has_room(n_ctx):
+                await resident.free.wait()
+                if resident.idle:
+                    await self._end(resident)
 
     def _check(self, model: InstalledModel) -> None:
         if self._closed:
@@ -205,7 +221,7 @@ class ModelManager:
             raise ModelLoadFailed(model.id, self._crashes.reason(model.id))
 
     def _release(self, resident: Resident) -> None:
-        resident.users -= 1
+        resident.let_go()
         if resident.users == 0 and resident.state is ModelState.LOADING:
             resident.stop_loading()
         if self._residents.get(resident.model.id) is resident:
@@ -233,10 +249,9 @@ class ModelManager:
             self._spawn(self._end(resident))
 
     # -------------------------------------------------------------------------------------------------------- in and out
-    def _begin(self, model: InstalledModel, config: EngineConfig, template: str) -> Resident:
-        self._failures.pop(model.id, None)
-        resident = Resident(model, config, template)
-        self._residents[model.id] = resident
+    def _begin(self, resident: Resident) -> Resident:
+        self._failures.pop(resident.model.id, None)
+        self._residents[resident.model.id] = resident
         resident.loading = self._spawn(self._load(resident))
         resident.loading.add_done_callback(partial(self._on_loaded, resident))
         return resident
@@ -324,7 +339,7 @@ class ModelManager:
     async def _make_memory(self, resident: Resident) -> EngineConfig:
         """Unload idle models, least recently used first, while that gives this one what it lacks; return how to load it."""
         while True:
-            config = self._room.config(resident.config, self._others(resident))
+            config = self._room.config(resident.launch_config, self._others(resident))
             idle = self._evictable(resident)
             if not idle:
                 return config
@@ -372,7 +387,7 @@ class ModelManager:
 
     def _forget(self, resident: Resident, failure: LoadedModel | None = None) -> None:
         model_id = resident.model.id
-        resident.gone.set()
+        resident.leave()
         if self._residents.get(model_id) is resident:
             del self._residents[model_id]
             self._keep_alive.stop(model_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.domain.generation import ReasoningChoice
@@ -31,11 +31,13 @@ class Resident:
 
     loading: asyncio.Task[ModelInUse]
 
-    def __init__(self, model: InstalledModel, config: EngineConfig, template: str = "") -> None:
-        """`template` is the chat template that was chosen for it, "" its own."""
+    def __init__(self, model: InstalledModel, config: EngineConfig, template: str = "", n_ctx: int = 0) -> None:
+        """`config` is what the settings say, `n_ctx` the context that a request asks for besides. `template` is the chat
+        template that was chosen for it, "" its own."""
         self.model = model
         self.config = config
         self.template = template
+        self.n_ctx = n_ctx
         self.state = ModelState.LOADING
         self.progress = 0.0
         self.users = 0
@@ -45,6 +47,16 @@ class Resident:
         self.unload_at: datetime | None = None
         self.ready: asyncio.Future[ModelInUse] = asyncio.get_running_loop().create_future()
         self.gone = asyncio.Event()
+        # Set while nobody holds it, and once it is gone.
+        self.free = asyncio.Event()
+        # Held by who waits for it to be free because it is too small; those who come later wait behind that one.
+        self.outgrown = asyncio.Lock()
+
+    @property
+    def launch_config(self) -> EngineConfig:
+        if self.config.n_ctx:
+            return replace(self.config, n_ctx=max(self.config.n_ctx, self.n_ctx))
+        return replace(self.config, least_ctx=self.n_ctx)
 
     @property
     def in_use(self) -> ModelInUse:
@@ -80,6 +92,10 @@ class Resident:
         need = memory.need_of(device) if memory is not None else None
         return need.total_bytes if need is not None else 0
 
+    def has_room(self, n_ctx: int) -> bool:
+        """Whether its context is as long as that; before it is ready, whether it is sure to be."""
+        return n_ctx <= self.n_ctx or (self.is_loaded and n_ctx <= self.in_use.client.info.n_ctx)
+
     def is_of(self, model: InstalledModel, config: EngineConfig, template: str) -> bool:
         """Whether it would be loaded the same way again, from files that have not changed."""
         if (self.config, self.template) != (config, template):
@@ -107,6 +123,20 @@ class Resident:
             stats=client.stats,
             warning=self.in_use.format.problem,
         )
+
+    def hold(self) -> None:
+        self.users += 1
+        self.free.clear()
+
+    def let_go(self) -> None:
+        self.users -= 1
+        if not self.users:
+            self.free.set()
+
+    def leave(self) -> None:
+        """Tell all who wait for its end, or for their turn."""
+        self.gone.set()
+        self.free.set()
 
     def stop_loading(self) -> bool:
         """False if the loading has ended already."""

@@ -38,8 +38,8 @@ class Computer:
             device, layers * self.layer_bytes, layers * self.cell_bytes * n_ctx, 100 * MIB, free_bytes=free, margin_bytes=GIB
         )
 
-    def wish(self, *, n_ctx: int = 0, n_gpu_layers: int | None = None, most_ctx: int = 4 * 32768) -> Wish:
-        return Wish(n_ctx, n_gpu_layers, self.layers if self.gpu_free else 0, most_ctx)
+    def wish(self, *, n_ctx: int = 0, n_gpu_layers: int | None = None, most_ctx: int = 4 * 32768, least_ctx: int = 0) -> Wish:
+        return Wish(n_ctx, n_gpu_layers, self.layers if self.gpu_free else 0, most_ctx, least_ctx)
 
 
 def test_all_layers_go_to_a_gpu_that_holds_them() -> None:
@@ -72,6 +72,23 @@ def test_a_chosen_context_is_kept_and_costs_layers() -> None:
     assert plan.fits
     assert plan.n_ctx == 32768
     assert 0 < plan.n_gpu_layers < 33
+
+
+def test_a_context_that_must_be_had_is_chosen_and_costs_layers() -> None:
+    computer = Computer(gpu_free=8 * GIB)
+    plan = choose(computer.measure, computer.wish(least_ctx=20_000))
+    assert plan.fits
+    assert plan.n_ctx == 20_000
+    assert 0 < plan.n_gpu_layers < 33
+
+
+def test_where_memory_is_short_no_fewer_cells_are_tried_than_must_be_had() -> None:
+    computer = Computer(host_free=33 * 254 * MIB + 32 * MIB + 100 * MIB + GIB)
+    wish = computer.wish(least_ctx=3000)
+    plan = choose(computer.measure, wish)
+    assert (plan.n_ctx, plan.fits) == (3000, False)
+    assert [n_ctx for _, n_ctx in computer.asked] == [8192, 4096, 3000]
+    assert "A context of 1024 tokens would fit" in refusal(plan, wish, computer.measure)
 
 
 def test_a_chosen_number_of_layers_is_kept_and_costs_context() -> None:
@@ -148,6 +165,7 @@ def test_layers_of_unequal_size_are_found_too() -> None:
     [
         (Wish(0, None, 33, 32768), (24, 4096)),
         (Wish(0, 33, 33, 32768), (33, 4096)),
+        (Wish(0, 33, 33, 32768, least_ctx=6000), (33, 6000)),
         (Wish(8192, None, 33, 32768), (24, 8192)),
         (Wish(8192, 33, 33, 32768), None),
     ],

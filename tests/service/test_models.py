@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound, NotEnoughMemory
+from app.domain.errors import EngineCrashed, EngineStopped, InvalidRequest, ModelLoadFailed, ModelNotFound, NotEnoughMemory
 from app.domain.generation import ChatRequest, Pooling
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.messages import Message, Role
@@ -369,6 +369,90 @@ async def test_the_fallback_model_answers_requests_but_is_never_loaded_under_ano
     for asked in (bench.models.load, bench.models.thinks):
         with pytest.raises(ModelNotFound):
             await asked("gpt-4o")
+
+
+async def test_a_request_for_more_context_loads_an_idle_model_anew_and_one_for_less_does_not(bench: Bench) -> None:
+    bench.launcher.info = model_info(n_ctx=1024)
+    for n_ctx, expected in ((None, 1024), (512, 1024), (1024, 1024), (2000, 2000), (1500, 2000), (None, 2000)):
+        async with bench.models.use("a", n_ctx=n_ctx) as used:
+            assert used.client.info.n_ctx == expected
+    assert [config.least_ctx for config in bench.launcher.configs] == [0, 2000]
+
+
+async def test_the_first_load_has_the_context_that_its_request_asks_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, n_ctx=512)
+    async with bench.models.use("a", n_ctx=2000) as used:
+        assert used.client.info.n_ctx == 2000
+    # What the settings say holds for what comes after a change of them.
+    bench.settings.update(n_ctx=1024)
+    async with bench.models.use("a") as used:
+        assert used.client.info.n_ctx == 1024
+    assert [config.n_ctx for config in bench.launcher.configs] == [2000, 1024]
+
+
+async def test_more_context_than_the_model_was_made_for_is_refused_without_unloading_it(bench: Bench) -> None:
+    await bench.models.load("a")
+    with pytest.raises(InvalidRequest, match=r"4097.*4096") as caught:
+        async with bench.models.use("a", n_ctx=4097):
+            pass
+    assert caught.value.param == "context_length"
+    assert bench.loaded == {"a": ModelState.READY}
+
+
+async def test_a_stretched_position_encoding_allows_for_more_context(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, rope_type="yarn", rope_factor=2.0)
+    async with bench.models.use("a", n_ctx=8192) as used:
+        assert used.client.info.n_ctx == 8192
+
+
+async def test_more_context_waits_until_nobody_uses_the_model_and_later_requests_wait_behind_it(bench: Bench) -> None:
+    bench.launcher.info = model_info(n_ctx=1024)
+    order: list[str] = []
+
+    async def ask(name: str, n_ctx: int | None) -> None:
+        async with bench.models.use("a", n_ctx=n_ctx) as used:
+            order.append(f"{name} {used.client.info.n_ctx}")
+
+    async with bench.models.use("a"):
+        wanting = asyncio.ensure_future(ask("wants more", 2000))
+        behind = [asyncio.ensure_future(ask("came later", n_ctx)) for n_ctx in (None, 3000)]
+        await asyncio.sleep(0)
+        assert order == []
+        assert bench.loaded == {"a": ModelState.READY}
+    await asyncio.wait_for(asyncio.gather(wanting, *behind), 5)
+    assert order == ["wants more 2000", "came later 2000", "came later 3000"]
+    assert [config.least_ctx for config in bench.launcher.configs] == [0, 2000, 3000]
+
+
+async def test_one_who_wanted_more_context_and_left_holds_nobody_up(bench: Bench) -> None:
+    bench.launcher.info = model_info(n_ctx=1024)
+    async with bench.models.use("a"):
+        leaves = asyncio.ensure_future(bench.models.use("a", n_ctx=2000).__aenter__())
+        await asyncio.sleep(0)
+        leaves.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+        async with bench.models.use("a") as used:
+            assert used.client.info.n_ctx == 1024
+    assert len(bench.launcher.configs) == 1
+
+
+async def test_more_context_than_a_load_under_way_gives_comes_after_it(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    bench = Bench(tmp_path, FakeLauncher(gate=gate, info=model_info(n_ctx=1024)))
+    loading = asyncio.ensure_future(bench.models.load("a"))
+    await bench.until("a", ModelState.LOADING)
+
+    async def context(n_ctx: int) -> int:
+        async with bench.models.use("a", n_ctx=n_ctx) as used:
+            return used.client.info.n_ctx
+
+    asked = [asyncio.ensure_future(context(n_ctx)) for n_ctx in (1000, 2000)]
+    await asyncio.sleep(0)
+    gate.set()
+    await loading
+    assert await asyncio.wait_for(asyncio.gather(*asked), 5) == [1024, 2000]
+    assert [config.least_ctx for config in bench.launcher.configs] == [0, 2000]
 
 
 async def test_a_failed_load_is_told_and_the_next_use_tries_again(tmp_path: Path) -> None:
