@@ -401,6 +401,7 @@ class FakeChatFormat:
     """A ChatFormat of its own kind: turns as `<role>text`, `<think>…</think>` for reasoning, `<call>name arguments`."""
 
     capabilities = frozenset({Capability.TOOLS, Capability.REASONING})
+    thinks_by_default = False
     problem = None
 
     def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:

@@ -29,7 +29,7 @@ class Capability(enum.StrEnum):
     AUDIO = "audio"
     TOOLS = "tools"
     REASONING = "reasoning"
-    EMBEDDING = "embedding"
+    EMBEDDING = "embeddings"
     RERANK = "rerank"
 
 

@@ -28,6 +28,7 @@ from app.server.routes.tokens import token_routes
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
+from app.service.descriptions import ModelDescriptions
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
 from app.service.refusals import Refusals
@@ -54,7 +55,7 @@ def create_app(
     app.include_router(message_routes(chat))
     app.include_router(embedding_routes(embeddings))
     app.include_router(audio_routes(chat, models))
-    app.include_router(model_routes(library, models))
+    app.include_router(model_routes(ModelDescriptions(library, models)))
     app.include_router(token_routes(chat, models))
     metrics = Metrics(lambda: models.loaded)
     _add_plain_routes(app, version, metrics)
@@ -63,7 +64,7 @@ def create_app(
     app.add_exception_handler(ClientDisconnect, _client_left)
     # The last one added is the outermost.
     app.add_middleware(Guard, policy=policy, keys=keys, refusals=refusals)
-    app.add_middleware(Recorder, activity=activity, metrics=metrics)
+    app.add_middleware(Recorder, activity=activity, metrics=metrics, library=library)
     return app
 
 

@@ -28,7 +28,7 @@ _CONTAINER_HOSTS = frozenset({"host.docker.internal", "host.containers.internal"
 # Pages that an installed program brings along; no site on the web can have these origins.
 _APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file"})
 _OPEN_PATHS = frozenset({"/", "/health"})
-_EXPOSED = b"x-request-id, request-id, x-hearth-ignored, x-should-retry, retry-after"
+_EXPOSED = b"x-request-id, request-id, x-hearth-ignored, x-hearth-model, x-should-retry, retry-after"
 _METHODS = "GET, POST, DELETE, OPTIONS"
 # Files are sent to these as forms, which a page can do without asking: those that send their Origin have been looked at.
 _FORM_PATHS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})

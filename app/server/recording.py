@@ -8,11 +8,15 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
+from urllib.parse import quote
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.domain.errors import ModelNotFound
 from app.domain.generation import Timings, Usage
+from app.library.library import ModelLibrary
 from app.server.answers import Tally
 from app.server.error_shape import REQUEST_ID, error_response, speaks_anthropic
 from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
@@ -25,6 +29,8 @@ _log = logging.getLogger(__name__)
 _SCOPE_KEY = "hearth.track"
 _RECORDED = ("/v1/", "/rerank")
 _LONGEST_PATH = 200
+# A header takes no other letters than these as they are.
+_PLAIN = "/ :@!$&'()*+,;=[]{}#?^`|"
 
 
 class RequestTrack:
@@ -49,6 +55,11 @@ class RequestTrack:
         """The request's body has been read, and asks for `model`."""
         self._model = model
         self._tell()
+
+    @property
+    def model(self) -> str:
+        """The name that the request has for its model, "" if it asks for none."""
+        return self._model
 
     def count(self, tally: Tally) -> None:
         """What has been read and written. Nothing is known of choices that were cut short."""
@@ -98,10 +109,11 @@ def new_request_id() -> str:
 class Recorder:
     """The outermost layer of the app, and the edge where a bug becomes a 500 and a line in the log."""
 
-    def __init__(self, app: ASGIApp, activity: Activity, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, activity: Activity, metrics: Metrics, library: ModelLibrary) -> None:
         self._app = app
         self._activity = activity
         self._metrics = metrics
+        self._library = library
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -118,7 +130,7 @@ class Recorder:
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 track.status = message["status"]
-                message["headers"] = [*message["headers"], *tags]
+                message["headers"] = [*message["headers"], *tags, *self._answering(track)]
             await send(message)
 
         async def fail(problem: Problem) -> None:
@@ -139,6 +151,16 @@ class Recorder:
             duration_s = track.close()
             self._metrics.ended(_endpoint(scope), track.status, duration_s, track.usage, track.timings)
             _log.info("%s %r: %s in %.3f s (%s)", scope["method"], track.endpoint, track.status, duration_s, track.id)
+
+    def _answering(self, track: RequestTrack) -> list[tuple[bytes, bytes]]:
+        """Which model answers: the request may have called it by another name."""
+        if not track.model or track.status != HTTPStatus.OK:
+            return []
+        try:
+            model = self._library.resolve_any(track.model)
+        except ModelNotFound:
+            return []
+        return [(b"x-hearth-model", quote(model.id, safe=_PLAIN).encode("ascii"))]
 
 
 def _endpoint(scope: Scope) -> str | None:

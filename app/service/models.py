@@ -33,9 +33,9 @@ from app.service.model_config import (
     engine_config,
     is_pinned,
     reasoning_default,
-    unloaded_format,
 )
 from app.service.resident import ModelInUse, Resident
+from app.service.template_facts import TemplateFacts, TemplateReader
 from app.settings import SettingsStore
 
 __all__ = ["ModelInUse", "ModelManager"]
@@ -81,6 +81,7 @@ class ModelManager:
         # The next load has to see what the last one took.
         self._loading = asyncio.Lock()
         self._room = MemoryRoom(settings)
+        self._templates = TemplateReader()
         self._kept: set[str] = set()
         self._uses = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -124,16 +125,25 @@ class ModelManager:
         Its file is read if it is not in memory. Raises ModelNotFound, ModelLoadFailed.
         """
         model = await self._library.find(name)
+        facts = await self.facts(model)
+        if Capability.REASONING not in facts.capabilities:
+            return None
+        effort = reasoning_default(model.id, self._settings.current).effort
+        return facts.thinks_by_default if effort is None else effort is not Effort.NONE
+
+    async def facts(self, model: InstalledModel) -> TemplateFacts:
+        """What its chat template tells. Its file is read if it is not in memory. Raises ModelLoadFailed."""
+        return self.known_facts(model) or await self._templates.read(
+            model, effective_settings(model.id, self._settings.current)
+        )
+
+    def known_facts(self, model: InstalledModel) -> TemplateFacts | None:
+        """The same without reading a file; None if that would have to be done."""
         chosen = effective_settings(model.id, self._settings.current)
         resident = self._residents.get(model.id)
         if resident is not None and resident.state is ModelState.READY and resident.template == chosen.chat_template:
-            chat_format = resident.in_use.format
-        else:
-            chat_format = await asyncio.to_thread(unloaded_format, model, chosen)
-        if Capability.REASONING not in chat_format.capabilities:
-            return None
-        effort = reasoning_default(model.id, self._settings.current).effort
-        return chat_format.thinks_by_default if effort is None else effort is not Effort.NONE
+            return TemplateFacts.of(resident.in_use.format)
+        return self._templates.known(model, chosen)
 
     async def load(self, name: str, *, keep_alive_s: float | None = None) -> LoadedModel:
         """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed."""

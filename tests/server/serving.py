@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +79,13 @@ async def serving(
     models: tuple[InstalledModel, ...] = (installed_model(), embedder(), ranker()),
     launcher: FakeLauncher | None = None,
     pictures: PictureFetcher | None = None,
+    aliases: Mapping[str, str] | None = None,
+    fallback: str = "",
     **settings: Any,
 ) -> AsyncGenerator[Serving, None]:
     """`settings` are overrides; the port is free unless they name one."""
     store = SettingsStore(folder / "settings.json", overrides={"port": 0, **settings})
-    library = FakeLibrary(*models)
+    library = FakeLibrary(*models, aliases=aliases, fallback=fallback)
     launcher = launcher or FakeLauncher(*answers)
     manager = ModelManager(library, launcher, store, make_format=lambda _: FakeChatFormat())
     activity, keys, refusals = Activity(), ApiKeys(folder / "api-keys"), Refusals()

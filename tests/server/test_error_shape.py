@@ -16,7 +16,7 @@ from app.server.errors import Problem, http_problem
 from app.server.metrics import Metrics
 from app.server.recording import Recorder
 from app.service.activity import Activity
-from tests.fakes import Answer
+from tests.fakes import Answer, FakeLibrary
 from tests.server.serving import HELLO, serving
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_a_bug_has_it_as_well() -> None:
     async def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    transport = httpx2.ASGITransport(Recorder(broken, Activity(), Metrics(tuple)))
+    transport = httpx2.ASGITransport(Recorder(broken, Activity(), Metrics(tuple), FakeLibrary()))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         answer = await http.post("/v1/messages", json=ASK)
     assert told(answer) == (500, "api_error")

@@ -49,7 +49,7 @@ async def test_what_clients_make_up_gets_no_name_of_its_own(tmp_path: Path) -> N
         answer = await api.http.get("/metrics")
         found = await samples(api)
     assert found["hearth_requests_total other 404"] == 2
-    assert found["hearth_requests_total /v1/models/{model_id:path} 404"] == 2
+    assert found["hearth_requests_total /v1/models/{name:path} 404"] == 2
     for word in ("three", "four", "madeup"):
         assert word not in answer.text
 

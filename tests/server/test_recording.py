@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from app.server.metrics import Metrics
 from app.server.recording import Recorder
 from app.service.activity import Activity, RequestRecord
-from tests.fakes import Answer
+from tests.fakes import Answer, FakeLibrary, installed_model
 from tests.server.serving import HELLO, serving
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +81,7 @@ async def test_a_bug_is_a_500_in_the_usual_shape_and_a_traceback_in_the_log(capl
         sent.append(message)
 
     activity = Activity()
-    recorder = Recorder(broken, activity, Metrics(tuple))
+    recorder = Recorder(broken, activity, Metrics(tuple), FakeLibrary())
     await recorder({"type": "http", "method": "GET", "path": "/v1/models", "headers": []}, asyncio.Event().wait, send)
     assert sent[0]["status"] == 500
     assert b"internal_error" in bytes(str(sent[1]["body"]), "utf-8")
@@ -97,3 +98,22 @@ async def test_a_path_can_not_write_lines_into_the_log(tmp_path: Path, caplog: p
     ours = [record.getMessage() for record in caplog.records if record.name == "app.server.recording"]
     assert len(ours) == 2
     assert all("\n" not in line and len(line) < 400 for line in ours)
+
+
+async def test_which_model_answers_is_told_where_the_request_calls_it_by_another_name(tmp_path: Path) -> None:
+    odd = installed_model("modèle 模型%")
+    async with serving(tmp_path, models=(installed_model(), odd), aliases={"gpt-4o-mini": "ember", "odd": odd.id}) as api:
+        whole = await api.chat(model="gpt-4o-mini")
+        streamed = await api.chat(model="gpt-4o-mini", stream=True)
+        plain = await api.chat()
+        other = await api.chat(model="odd")
+        tokens = await api.http.post("/tokenize", json={"model": "gpt-4o-mini", "content": "Hi"})
+        wrong = await api.chat(temperature=-1)
+        health = await api.http.get("/health")
+    assert whole.json()["model"] == "gpt-4o-mini"
+    assert '"model":"gpt-4o-mini"' in streamed.text
+    for answer in (whole, streamed, plain, tokens):
+        assert answer.headers["x-hearth-model"] == "ember"
+    assert unquote(other.headers["x-hearth-model"]) == odd.id
+    assert "x-hearth-model" not in wrong.headers
+    assert "x-hearth-model" not in health.headers

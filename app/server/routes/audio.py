@@ -40,7 +40,7 @@ def audio_routes(chat: ChatService, models: ModelManager) -> APIRouter:
         form = await read_form(request)
         body = form.body(TranscriptionBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, TRANSCRIPTION_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, TRANSCRIPTION_FIELDS))
         sound = form.file("file")
         seconds = sound_seconds(sound)
         wanted = transcription_request(task, body, sound)

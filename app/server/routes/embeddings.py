@@ -26,7 +26,7 @@ def embedding_routes(service: EmbeddingService) -> APIRouter:
     async def create_embedding(request: Request) -> Response:
         body = await read_body(request, EmbeddingBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, EMBEDDING_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, EMBEDDING_FIELDS))
         result = await while_connected(request, service.embed(embedding_request(body)))
         track_of(request).count(_tally(result.prompt_tokens))
         return JSONResponse(embeddings(body, result), headers=headers)
@@ -36,7 +36,7 @@ def embedding_routes(service: EmbeddingService) -> APIRouter:
     async def rerank(request: Request) -> Response:
         body = await read_body(request, RerankBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, RERANK_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, RERANK_FIELDS))
         result = await while_connected(request, service.rerank(rerank_request(body)))
         track_of(request).count(_tally(result.prompt_tokens))
         return JSONResponse(reranking(body, result), headers=headers)

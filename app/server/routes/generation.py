@@ -33,7 +33,7 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
     async def create_chat_completion(request: Request) -> Response:
         body = await read_body(request, ChatBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, CHAT_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, CHAT_FIELDS))
         choices = chat_requests(body)
         if len(choices) > 1 and any(message.n_images > len(message.images) for message in choices[0].messages):
             # Once for all of them.
@@ -62,7 +62,7 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
     async def create_completion(request: Request) -> Response:
         body = await read_body(request, CompletionBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, COMPLETION_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, COMPLETION_FIELDS))
         sources: list[Source] = [partial(chat.complete, wanted) for wanted in completion_requests(body)]
         head = ReplyHead.of("cmpl-", body.model, fingerprint)
         tally = Tally(per_prompt=body.n_tried)

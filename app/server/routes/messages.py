@@ -33,7 +33,7 @@ def message_routes(chat: ChatService) -> APIRouter:
         body = await read_body(request, MessageBody)
         track = track_of(request)
         track.named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, MESSAGE_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, MESSAGE_FIELDS))
         events = merged([partial(chat.generate, message_request(body))])
         head, tally = MessageHead.of(body), Tally()
         if body.stream:
@@ -48,7 +48,7 @@ def message_routes(chat: ChatService) -> APIRouter:
     async def count_tokens(request: Request) -> Response:
         body = await read_body(request, CountBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.model_extra, COUNT_FIELDS))
+        headers = ignored_header(ignored_fields(body.undeclared, COUNT_FIELDS))
         count = await while_connected(request, chat.count_prompt_tokens(prompt_request(body)))
         return JSONResponse({"input_tokens": count}, headers=headers)
 

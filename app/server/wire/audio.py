@@ -22,7 +22,7 @@ from app.domain.generation import (
 from app.domain.messages import AudioPart, Message, Role, TextPart
 from app.engine.sounds import read_sound
 from app.server.answers import Answer, Tally
-from app.server.wire.base import KeepAliveFields
+from app.server.wire.base import LoadingFields
 from app.server.wire.messages import MAX_AUDIO_BYTES
 from app.server.wire.reply import DONE, DataFrames, encode, logprob_entry
 
@@ -36,7 +36,7 @@ _ASKED: dict[Task, str] = {
 }
 
 
-class TranscriptionBody(KeepAliveFields):
+class TranscriptionBody(LoadingFields):
     """The fields beside `file`, a WAV, MP3 or FLAC. What a form holds is text, so values are converted."""
 
     model_config = ConfigDict(strict=False)
@@ -75,6 +75,7 @@ def transcription_request(task: Task, body: TranscriptionBody, sound: bytes) -> 
         reasoning=ReasoningChoice(Effort.NONE),
         top_logprobs=0 if body.wants_logprobs else None,
         keep_alive_s=body.kept_alive_s,
+        n_ctx=body.wanted_ctx,
     )
 
 

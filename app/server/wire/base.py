@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, TypeAlias
 
@@ -12,7 +13,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.generation import SamplerStep, SamplingChoice
 
 __all__ = [
-    "KeepAliveFields",
+    "LoadingFields",
     "Part",
     "SamplingFields",
     "StreamOptions",
@@ -25,6 +26,7 @@ __all__ = [
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TextOrTokens: TypeAlias = str | tuple[int, ...]
+_ContextLength = Annotated[int, Field(ge=1)]
 _Breakers = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=16)]
 
 _UNLIMITED = -1
@@ -46,14 +48,40 @@ class WireRequest(BaseModel):
     model: Annotated[str, Field(min_length=1, max_length=512, description="Id of an installed model.")]
 
 
-class KeepAliveFields(WireRequest):
-    """How long the model stays in memory afterwards, as other local servers ask for it."""
+class LoadingOptions(Part):
+    """What Ollama's clients put here. The rest of it has no effect."""
 
+    model_config = ConfigDict(extra="allow")
+
+    num_ctx: _ContextLength | None = None
+
+
+class LoadingFields(WireRequest):
+    """How the model is loaded, and how long it stays in memory afterwards, as other local servers ask for it."""
+
+    context_length: Annotated[
+        _ContextLength | None,
+        Field(description="Tokens of context the model must have at least; it is loaded again where it has less."),
+    ] = None
+    num_ctx: Annotated[_ContextLength | None, Field(description="The same; context_length wins.")] = None
+    options: Annotated[LoadingOptions | None, Field(description="The same in Ollama's place: its num_ctx.")] = None
     keep_alive: Annotated[
         str | int | float | None,
         Field(description="Seconds or a duration such as 5m; 0 unloads the model at once, -1 keeps it."),
     ] = None
     ttl: Annotated[float, Field(ge=-1, description="Seconds; keep_alive wins.")] | None = None
+
+    @property
+    def wanted_ctx(self) -> int | None:
+        """None leaves it to the settings."""
+        nested = self.options.num_ctx if self.options is not None else None
+        return next((given for given in (self.context_length, self.num_ctx, nested) if given is not None), None)
+
+    @property
+    def undeclared(self) -> Mapping[str, Any]:
+        """The fields that no wire model declares, those of `options` with its name."""
+        nested = (self.options.model_extra or {}) if self.options is not None else {}
+        return {**(self.model_extra or {}), **{f"options.{name}": value for name, value in nested.items()}}
 
     @property
     def kept_alive_s(self) -> float | None:
@@ -70,7 +98,7 @@ class StreamOptions(Part):
     include_usage: bool | None = None
 
 
-class SamplingFields(KeepAliveFields):
+class SamplingFields(LoadingFields):
     """Fields left out take what the model's file recommends, else the defaults of `SamplingParams`. Names are OpenAI's where it
     has one, else llama-server's."""
 

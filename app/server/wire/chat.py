@@ -54,6 +54,7 @@ def chat_requests(body: ChatBody) -> tuple[ChatRequest, ...]:
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "top_logprobs": _top_logprobs(body),
         "keep_alive_s": body.kept_alive_s,
+        "n_ctx": body.wanted_ctx,
     }
     return tuple(
         ChatRequest(sampling=body.sampling(index), cache_key=body.cache_key(index), **shared) for index in range(body.n_choices)

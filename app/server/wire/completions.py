@@ -86,6 +86,7 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
         "echo": body.tells_prompt,
         "keep_alive_s": body.kept_alive_s,
+        "n_ctx": body.wanted_ctx,
     }
     return tuple(
         CompletionRequest(prompt=prompt, sampling=body.sampling(index), cache_key=body.cache_key(index), **shared)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import EmbeddingRequest, EmbeddingResult
-from app.server.wire.base import KeepAliveFields, TokenId, texts_or_tokens
+from app.server.wire.base import LoadingFields, TokenId, texts_or_tokens
 from app.server.wire.truncation import TruncateField, truncation_of
 
 __all__ = ["EmbeddingBody", "embedding_request", "embeddings"]
@@ -18,7 +18,7 @@ __all__ = ["EmbeddingBody", "embedding_request", "embeddings"]
 _MAX_INPUTS = 2048
 
 
-class EmbeddingBody(KeepAliveFields):
+class EmbeddingBody(LoadingFields):
     input: str | Annotated[list[str] | list[TokenId] | list[list[TokenId]], Field(min_length=1, max_length=_MAX_INPUTS)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
@@ -30,9 +30,8 @@ def embedding_request(body: EmbeddingBody) -> EmbeddingRequest:
     for index, item in enumerate(inputs):
         if not item:
             raise InvalidRequest("An input can't be empty.", param="input" if len(inputs) == 1 else f"input[{index}]")
-    return EmbeddingRequest(
-        model=body.model, inputs=inputs, truncation=truncation_of(body.truncate), keep_alive_s=body.kept_alive_s
-    )
+    truncation = truncation_of(body.truncate)
+    return EmbeddingRequest(body.model, inputs, truncation, keep_alive_s=body.kept_alive_s, n_ctx=body.wanted_ctx)
 
 
 def embeddings(body: EmbeddingBody, result: EmbeddingResult) -> dict[str, Any]:

@@ -67,7 +67,7 @@ _SAMPLING = _honoured(
     *("repeat_penalty", "frequency_penalty", "presence_penalty", "repeat_last_n"),
     *("seed", "logit_bias", "samplers", "min_tokens", "ignore_eos", "stop"),
 )
-_KEEPING = _honoured("keep_alive", "ttl")
+_LOADING = _honoured("context_length", "num_ctx", "options", "keep_alive", "ttl")
 _BOOKKEEPING = _no_effect(
     "Hearth keeps no accounts.",
     *(
@@ -94,7 +94,7 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("chat_template_kwargs", "return_progress"),
     *_honoured("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
     *_honoured("add_generation_prompt", "continue_final_message"),
-    *_KEEPING,
+    *_LOADING,
     *_BOOKKEEPING,
     *_no_effect("The model's own style decides.", "verbosity"),
     *_no_effect("A prediction only saves time.", "prediction"),
@@ -114,7 +114,7 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
     *_honoured("prompt_cache_key", "return_progress"),
-    *_KEEPING,
+    *_LOADING,
     *_BOOKKEEPING,
     *_OUTPUT,
     *_FOREIGN_SAMPLERS,
@@ -122,7 +122,7 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
 
 _ANTHROPIC_PROMPT = (
     *_honoured("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "output_format"),
-    *_KEEPING,
+    *_LOADING,
     *_no_effect("Whatever prompts begin with is remembered by itself.", "cache_control", "diagnostics"),
     *_no_effect("Hearth keeps no accounts.", "user_profile_id", "workspace_id", "billing_policy"),
     *_no_effect("Hearth is as fast as it can.", "speed"),
@@ -153,7 +153,7 @@ _FOREIGN_CUTS = (
 
 EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "input", "encoding_format", "dimensions", "truncate"),
-    *_KEEPING,
+    *_LOADING,
     *_BOOKKEEPING,
     *_FOREIGN_CUTS,
     *_no_effect("Put what the model wants to read before a text into the text.", "input_type", "task", "prompt_name"),
@@ -165,7 +165,7 @@ EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
 
 RERANK_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "query", "documents", "top_n", "return_documents", "truncate"),
-    *_KEEPING,
+    *_LOADING,
     *_BOOKKEEPING,
     *_FOREIGN_CUTS,
     *_refused("Use top_n.", "top_k"),
@@ -178,7 +178,7 @@ RERANK_FIELDS: tuple[FieldRule, ...] = (
 
 TRANSCRIPTION_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "language", "prompt", "response_format", "temperature", "stream", "include"),
-    *_KEEPING,
+    *_LOADING,
     *_no_effect("The model hears a recording as a whole.", "chunking_strategy"),
     *_refused("Use prompt.", "keywords"),
     *_refused("Use language.", "languages"),

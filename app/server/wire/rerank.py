@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import RerankRequest, RerankResult
-from app.server.wire.base import KeepAliveFields, Part
+from app.server.wire.base import LoadingFields, Part
 from app.server.wire.truncation import TruncateField, truncation_of
 
 __all__ = ["RerankBody", "rerank_request", "reranking"]
@@ -20,7 +20,7 @@ class RerankDocument(Part):
     text: str
 
 
-class RerankBody(KeepAliveFields):
+class RerankBody(LoadingFields):
     query: Annotated[str, Field(min_length=1)]
     documents: Annotated[list[str | RerankDocument], Field(min_length=1, max_length=_MAX_DOCUMENTS)]
     top_n: Annotated[int, Field(ge=1, description="How many of the best to answer with; all if left out.")] | None = None
@@ -33,7 +33,8 @@ def rerank_request(body: RerankBody) -> RerankRequest:
     for index, text in enumerate(texts):
         if not text:
             raise InvalidRequest("A document can't be empty.", param=f"documents[{index}]")
-    return RerankRequest(body.model, body.query, texts, truncation_of(body.truncate), body.kept_alive_s)
+    truncation = truncation_of(body.truncate)
+    return RerankRequest(body.model, body.query, texts, truncation, keep_alive_s=body.kept_alive_s, n_ctx=body.wanted_ctx)
 
 
 def reranking(body: RerankBody, result: RerankResult) -> dict[str, Any]:

@@ -117,6 +117,34 @@ def test_a_request_can_say_how_long_its_model_stays(given: dict[str, Any], secon
     assert request(**given).keep_alive_s == seconds
 
 
+@pytest.mark.parametrize(
+    ("given", "n_ctx"),
+    [
+        ({}, None),
+        ({"context_length": 8192}, 8192),
+        ({"num_ctx": 4096}, 4096),
+        ({"options": {"num_ctx": 2048}}, 2048),
+        ({"options": {}}, None),
+        ({"context_length": 8192, "num_ctx": 4096, "options": {"num_ctx": 2048}}, 8192),
+    ],
+)
+def test_how_much_context_the_model_must_have_can_be_said_as_to_other_local_servers(
+    given: dict[str, Any], n_ctx: int | None
+) -> None:
+    assert request(**given).n_ctx == n_ctx
+
+
+def test_other_options_are_told_of_as_ignored() -> None:
+    body = ChatBody.model_validate({**HELLO, "options": {"num_ctx": 2048, "temperature": 0.5}, "user": "me"})
+    assert dict(body.undeclared) == {"options.temperature": 0.5, "user": "me"}
+
+
+@pytest.mark.parametrize("given", [{"context_length": 0}, {"num_ctx": -1}, {"num_ctx": "8k"}, {"options": {"num_ctx": 0.5}}])
+def test_a_context_that_is_no_number_of_tokens_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        request(**given)
+
+
 def test_a_keep_alive_that_is_no_duration_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="no duration") as caught:
         request(keep_alive="soon")

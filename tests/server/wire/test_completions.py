@@ -145,3 +145,4 @@ def test_a_prompt_with_probabilities_is_told_by_the_engine() -> None:
 def test_a_completion_can_say_how_long_its_model_stays() -> None:
     assert requests(keep_alive="10m")[0].keep_alive_s == 600.0
     assert requests()[0].keep_alive_s is None
+    assert requests(num_ctx=512)[0].n_ctx == 512

@@ -80,3 +80,4 @@ def test_the_answer_has_openai_s_shape() -> None:
 def test_an_embedding_model_can_be_told_how_long_to_stay() -> None:
     assert embedding_request(body(keep_alive="10m")).keep_alive_s == 600.0
     assert embedding_request(body()).keep_alive_s is None
+    assert embedding_request(body(context_length=512)).n_ctx == 512

@@ -12,7 +12,7 @@ from app.domain.generation import ChatRequest, JsonSchemaFormat, OutputFormat, T
 from app.server.wire.anthropic.blocks import AnthropicMessage, System, domain_messages
 from app.server.wire.anthropic.thinking import EnabledThinking, WireEffort, WireThinking, reasoning_choice
 from app.server.wire.anthropic.tools import AnthropicTool, WireToolChoice, domain_tool_choice, domain_tools, runs_parallel
-from app.server.wire.base import KeepAliveFields, Part, SamplingFields
+from app.server.wire.base import LoadingFields, Part, SamplingFields
 from app.server.wire.output import schema_text
 
 __all__ = ["CountBody", "MessageBody", "message_request", "prompt_request"]
@@ -28,7 +28,7 @@ class OutputConfig(Part):
     format: JsonOutput | None = None
 
 
-class CountBody(KeepAliveFields):
+class CountBody(LoadingFields):
     """What the prompt is made of. `output_format` is the outdated spelling of `output_config.format`."""
 
     messages: Annotated[list[AnthropicMessage], Field(min_length=1, max_length=10_000)]
@@ -77,6 +77,7 @@ def prompt_request(body: CountBody) -> ChatRequest:
         parallel_tool_calls=runs_parallel(body.tool_choice),
         reasoning=reasoning_choice(body.thinking, effort),
         keep_alive_s=body.kept_alive_s,
+        n_ctx=body.wanted_ctx,
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest
-from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
+from app.domain.models import Capability, ModelState
 from app.server.wire.base import Part
+from app.service.descriptions import ModelDescription
 
 __all__ = ["PageQuery", "model_info", "model_page"]
 
@@ -40,7 +41,8 @@ def model_page(models: Sequence[dict[str, Any]], query: PageQuery) -> dict[str, 
     return {"data": list(page), "has_more": has_more, **ends}
 
 
-def model_info(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
+def model_info(described: ModelDescription) -> dict[str, Any]:
+    model, loaded = described.model, described.loaded
     n_ctx = (loaded.n_ctx if loaded.state is ModelState.READY else 0) or model.n_ctx_train or None
     return {
         "type": "model",
@@ -53,7 +55,7 @@ def model_info(model: InstalledModel, loaded: LoadedModel) -> dict[str, Any]:
         "retires_at": None,
         "max_input_tokens": n_ctx,
         "max_tokens": n_ctx,
-        "capabilities": _capabilities(model),
+        "capabilities": _capabilities(described.capabilities),
     }
 
 
@@ -63,9 +65,9 @@ def _position(ids: list[str], wanted: str, param: str) -> int:
     return ids.index(wanted)
 
 
-def _capabilities(model: InstalledModel) -> dict[str, Any]:
-    writes = {"supported": model.can(Capability.CHAT)}
-    thinks = {"supported": model.can(Capability.REASONING)}
+def _capabilities(known: Collection[Capability]) -> dict[str, Any]:
+    writes = {"supported": Capability.CHAT in known}
+    thinks = {"supported": Capability.REASONING in known}
     kinds = {"adaptive": writes, "enabled": writes, "disabled": writes, "between_tools": _NO}
     return {
         "batch": _NO,
@@ -73,7 +75,7 @@ def _capabilities(model: InstalledModel) -> dict[str, Any]:
         "code_execution": _NO,
         "context_management": _NO,
         "effort": {**thinks, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), thinks)},
-        "image_input": {"supported": model.can(Capability.VISION)},
+        "image_input": {"supported": Capability.VISION in known},
         "pdf_input": _NO,
         "server_tools": {**_NO, "code_execution": _NO, "web_search": _NO},
         "structured_outputs": writes,

@@ -6,8 +6,9 @@ import pytest
 from anthropic.types import ModelInfo
 
 from app.domain.errors import InvalidRequest
-from app.domain.models import Capability, LoadedModel, ModelState
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
 from app.server.wire.anthropic.models import PageQuery, model_info, model_page
+from app.service.descriptions import ModelDescription
 from tests.fakes import installed_model
 
 MODELS = [{"id": str(number)} for number in range(5)]
@@ -47,9 +48,14 @@ def test_a_page_that_does_not_exist_is_a_mistake(query: PageQuery, param: str) -
     assert caught.value.param == param
 
 
+def described(model: InstalledModel, loaded: LoadedModel | None = None) -> ModelDescription:
+    loaded = loaded or LoadedModel(model.id, ModelState.UNLOADED)
+    return ModelDescription(model=model, loaded=loaded, capabilities=model.capabilities, aliases=(), warning=None)
+
+
 def test_a_model_is_what_the_official_client_expects() -> None:
     model = replace(installed_model(), capabilities=frozenset({Capability.CHAT, Capability.VISION}))
-    info = ModelInfo.model_validate(model_info(model, LoadedModel(model.id, ModelState.UNLOADED)))
+    info = ModelInfo.model_validate(model_info(described(model)))
     assert (info.id, info.display_name, info.lifecycle, info.created_at) == (model.id, model.name, "active", model.modified)
     assert info.max_input_tokens == info.max_tokens == model.n_ctx_train
     assert info.capabilities is not None
@@ -61,6 +67,6 @@ def test_a_model_is_what_the_official_client_expects() -> None:
 
 def test_the_context_that_a_model_was_loaded_with_is_what_fits() -> None:
     loaded = replace(LoadedModel("ember", ModelState.UNLOADED), state=ModelState.READY, n_ctx=512)
-    assert model_info(installed_model(), loaded)["max_input_tokens"] == 512
-    unknown = model_info(installed_model(n_ctx_train=0), LoadedModel("ember", ModelState.UNLOADED))
+    assert model_info(described(installed_model(), loaded))["max_input_tokens"] == 512
+    unknown = model_info(described(installed_model(n_ctx_train=0)))
     assert unknown["max_input_tokens"] is None
