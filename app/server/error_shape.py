@@ -12,11 +12,9 @@ from starlette.types import Scope
 
 from app.server.errors import Problem
 
-__all__ = ["REQUEST_ID", "anthropic_error", "error_response", "speaks_anthropic"]
+__all__ = ["anthropic_error", "error_response", "identify", "speaks_anthropic"]
 
-# Where `Recorder` puts the request's id in its scope.
-REQUEST_ID = "hearth.request_id"
-
+_REQUEST_ID = "hearth.request_id"
 _MESSAGES = "/v1/messages"
 _TYPES: Mapping[int, str] = MappingProxyType(
     {
@@ -39,8 +37,15 @@ def speaks_anthropic(scope: Scope) -> bool:
     return path == _MESSAGES or path.startswith(f"{_MESSAGES}/") or "anthropic-version" in Headers(scope=scope)
 
 
+def identify(scope: Scope, request_id: str) -> dict[str, str]:
+    """Give a request its id. Returns the headers that tell it with every answer."""
+    scope[_REQUEST_ID] = request_id
+    return {"x-request-id": request_id, **({"request-id": request_id} if speaks_anthropic(scope) else {})}
+
+
 def error_response(scope: Scope, problem: Problem) -> JSONResponse:
-    body = anthropic_error(problem, scope[REQUEST_ID]) if speaks_anthropic(scope) else problem.body()
+    """The request must have been identified."""
+    body = anthropic_error(problem, scope[_REQUEST_ID]) if speaks_anthropic(scope) else problem.body()
     return JSONResponse(body, problem.status, dict(problem.headers))
 
 

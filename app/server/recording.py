@@ -18,7 +18,7 @@ from app.domain.errors import ModelNotFound
 from app.domain.generation import Timings, Usage
 from app.library.library import ModelLibrary
 from app.server.answers import Tally
-from app.server.error_shape import REQUEST_ID, error_response, speaks_anthropic
+from app.server.error_shape import error_response, identify
 from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem
 from app.server.metrics import Metrics
 from app.service.activity import Activity, RequestRecord
@@ -122,10 +122,7 @@ class Recorder:
         path: str = scope["path"]
         listener = self._activity.record if path.startswith(_RECORDED) else None
         track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener)
-        scope[REQUEST_ID] = track.id
-        tags = [(b"x-request-id", track.id.encode())]
-        if speaks_anthropic(scope):
-            tags.append((b"request-id", track.id.encode()))
+        tags = [(name.encode(), value.encode()) for name, value in identify(scope, track.id).items()]
 
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":

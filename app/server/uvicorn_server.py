@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.server.connections import connection_limit
-from app.server.error_shape import REQUEST_ID, error_response
+from app.server.error_shape import error_response, identify
 from app.server.errors import STOPPING_PROBLEM, Problem, http_problem
 from app.server.recording import new_request_id
 
@@ -182,9 +182,9 @@ def _refusing(problem: Problem) -> ASGIApp:
     """Answers every request alike."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = scope[REQUEST_ID] = new_request_id()
+        tags = identify(scope, new_request_id())
         answer = error_response(scope, problem)
-        answer.headers.update({"x-request-id": request_id, "connection": "close"})
+        answer.headers.update({**tags, "connection": "close"})
         await answer(scope, receive, send)
 
     return app

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Scope
 
 from app.domain.errors import EngineBusy, EngineCrashed, EngineStopped
-from app.server.error_shape import REQUEST_ID, anthropic_error, error_response, speaks_anthropic
+from app.server.error_shape import anthropic_error, error_response, identify, speaks_anthropic
 from app.server.errors import Problem, http_problem
 from app.server.metrics import Metrics
 from app.server.recording import Recorder
@@ -26,7 +26,9 @@ ASK = {**HELLO, "max_tokens": 9}
 
 def scope(path: str, **headers: str) -> Scope:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "path": path, "headers": raw, REQUEST_ID: "req_1"}
+    made: Scope = {"type": "http", "path": path, "headers": raw}
+    identify(made, "req_1")
+    return made
 
 
 def told(answer: httpx2.Response) -> tuple[int, str]:
