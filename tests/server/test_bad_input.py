@@ -1,4 +1,4 @@
-"""Every part of a good request, replaced by every kind of nonsense: never a 5xx, always the one error shape."""
+"""Every part of a good request, replaced by every kind of nonsense: never a 5xx, always the endpoint's error shape."""
 
 from __future__ import annotations
 
@@ -41,6 +41,31 @@ COMPLETION: dict[str, Any] = {
     "stream_options": {}, "max_tokens": 5, "logprobs": 1, "seed": 1, "stop": "x", "logit_bias": {"5": 1},
 }  # fmt: skip
 EMBEDDING: dict[str, Any] = {"model": "all-minilm", "input": ["a"], "encoding_format": "float", "dimensions": 2, "user": "me"}
+ANTHROPIC: dict[str, Any] = {
+    "model": "ember",
+    "max_tokens": 50,
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    "messages": [
+        {"role": "user", "content": [
+            {"type": "text", "text": "Hello"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGVsbG8="}},
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}, "title": "t"},
+            {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "x"},
+            {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"x": 1}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "2"}], "is_error": False},
+        ]},
+    ],
+    "tools": [{"type": "custom", "name": "add", "description": "Adds.", "input_schema": {"type": "object"}, "strict": True}],
+    "tool_choice": {"type": "tool", "name": "add", "disable_parallel_tool_use": True},
+    "thinking": {"type": "enabled", "budget_tokens": 5, "display": "omitted"},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+    "stop_sequences": ["x"], "stream": False, "temperature": 1, "top_p": 1, "top_k": 1, "metadata": {"user_id": "me"},
+}  # fmt: skip
 NONSENSE: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, -(10**30), 1e300, "", "\x00", "data:,", [], {}, [None], [{}], ["x", 1], {"type": "function"}),
 )
@@ -67,7 +92,11 @@ async def refuse_or_answer(api: Serving, path: str, request: dict[str, Any]) -> 
     answer = await api.http.post(path, json=request)
     what = f"{json.dumps(request)[:600]} -> {answer.text[:300]}"
     assert answer.status_code in (200, 400, 404), what
-    if answer.status_code != 200 and not request.get("stream"):
+    if answer.status_code != 200 and path.startswith("/v1/messages"):
+        error = answer.json()["error"]
+        assert set(error) <= {"type", "message", "details"}, what
+        assert isinstance(error["message"], str), what
+    elif answer.status_code != 200 and not request.get("stream"):
         error = answer.json()["error"]
         assert set(error) == {"message", "type", "param", "code"}, what
         assert isinstance(error["message"], str), what
@@ -78,8 +107,14 @@ async def refuse_or_answer(api: Serving, path: str, request: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("path", "request_body"),
-    [("/v1/chat/completions", CHAT), ("/v1/completions", COMPLETION), ("/v1/embeddings", EMBEDDING)],
-    ids=["chat", "completions", "embeddings"],
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/v1/completions", COMPLETION),
+        ("/v1/embeddings", EMBEDDING),
+        ("/v1/messages", ANTHROPIC),
+        ("/v1/messages/count_tokens", ANTHROPIC),
+    ],
+    ids=["chat", "completions", "embeddings", "messages", "count_tokens"],
 )
 async def test_nonsense_anywhere_is_refused_or_harmless(tmp_path: Path, path: str, request_body: dict[str, Any]) -> None:
     async with serving(tmp_path) as api:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import InvalidRequest, RequestError, UnsupportedContent, UnsupportedParameter
-from app.domain.messages import ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 from app.server.wire.anthropic.blocks import AnthropicMessage, System, domain_messages
 from app.server.wire.pictures import MAX_IMAGES
 
@@ -70,6 +70,12 @@ def test_a_picture_comes_through_as_it_was() -> None:
     url = {"type": "image", "source": {"type": "url", "url": f"data:image/png;base64,{DATA}"}}
     (message,) = convert(user(PICTURE, text("What is it?"), url))
     assert message.parts == (ImagePart(PNG), TextPart("What is it?"), ImagePart(PNG))
+
+
+def test_a_picture_on_the_web_is_left_to_who_fetches_them() -> None:
+    address = "https://example.org/a.png"
+    (message,) = convert(user({"type": "image", "source": {"type": "url", "url": address}}))
+    assert message.parts == (ImageUrl(address, "messages[0].content[0].source.url"),)
 
 
 @pytest.mark.parametrize(
