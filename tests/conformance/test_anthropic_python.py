@@ -110,6 +110,14 @@ def test_a_stop_sequence_is_named_and_a_limit_told(client: Anthropic) -> None:
     assert (cut.stop_reason, cut.usage.output_tokens) == ("max_tokens", 2)
 
 
+def test_a_prompt_can_be_read_ahead_of_its_question(client: Anthropic) -> None:
+    rules = "You know all there is to know about lighthouses and harbours, and you say it in few words."
+    read = say(client, "Hello", system=rules, max_tokens=0)
+    assert (read.content, read.stop_reason, read.usage.output_tokens) == ([], "max_tokens", 0)
+    asked = say(client, "What is a lighthouse?", system=rules)
+    assert (asked.usage.cache_read_input_tokens or 0) > 10
+
+
 def test_an_answer_that_was_begun_is_gone_on_with(client: Anthropic) -> None:
     begun = [*ask("Hello"), {"role": "assistant", "content": "Hello! I'm"}]
     message = client.messages.create(model="ember", max_tokens=100, messages=begun, extra_body=GREEDY)

@@ -54,7 +54,7 @@ class CountBody(LoadingFields):
 class MessageBody(SamplingFields, CountBody):
     """All of Hearth's samplers can be asked for here, too."""
 
-    max_tokens: Annotated[int, Field(ge=1)]
+    max_tokens: Annotated[int, Field(ge=0, description="0 only reads the prompt, so that it is remembered.")]
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     stop_sequences: Annotated[list[str], Field(max_length=16)] | None = None
     stream: bool | None = None
@@ -83,7 +83,7 @@ def prompt_request(body: CountBody) -> ChatRequest:
 
 def message_request(body: MessageBody) -> ChatRequest:
     """Raises InvalidRequest and UnsupportedContent."""
-    if isinstance(body.thinking, EnabledThinking) and body.thinking.budget_tokens >= body.max_tokens:
+    if isinstance(body.thinking, EnabledThinking) and 0 < body.max_tokens <= body.thinking.budget_tokens:
         raise InvalidRequest(
             f"'max_tokens' must be greater than 'thinking.budget_tokens' ({body.thinking.budget_tokens}): "
             "thinking counts towards it.",

@@ -60,12 +60,13 @@ def test_thoughts_must_leave_room_for_the_answer() -> None:
     with pytest.raises(InvalidRequest) as caught:
         request(thinking={"type": "enabled", "budget_tokens": 100})
     assert caught.value.param == "max_tokens"
+    assert request(thinking={"type": "enabled", "budget_tokens": 100}, max_tokens=0).max_tokens == 0
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"max_tokens": None}, {"max_tokens": 0}, {"max_tokens": "9"}, {"messages": []}, {"temperature": 1.1}, {"top_p": 2}),
+        *({"max_tokens": None}, {"max_tokens": -1}, {"max_tokens": "9"}, {"messages": []}, {"temperature": 1.1}, {"top_p": 2}),
         *({"stop_sequences": "END"}, {"output_config": {"effort": "huge"}}, {"output_config": {"format": {"type": "xml"}}}),
         *({"system": [{"type": "image"}]}, {"messages": [{"role": "tool", "content": "x"}]}, {"tool_choice": "auto"}),
     ],
