@@ -6,10 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from logging.handlers import RotatingFileHandler
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 
 from app.domain.errors import SettingsError
@@ -163,20 +164,27 @@ def _log_file(paths: Paths) -> logging.Handler:
 
 @contextmanager
 def _logging(paths: Paths, *, verbose: bool) -> Iterator[None]:
-    """Log to a file that never grows beyond a few megabytes, and to the terminal if asked. Prompts are never logged."""
+    """Log to a file that never grows beyond a few megabytes, and to the terminal if asked. Prompts are never logged.
+
+    A thread of its own writes: the service loop waits for no disk.
+    """
     handlers: list[logging.Handler] = [_log_file(paths)]
     if verbose:
         handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    entry = QueueHandler(queue.SimpleQueue())
+    listener = QueueListener(entry.queue, *handlers)
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.INFO)
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(handler)
+    root.addHandler(entry)
+    listener.start()
     try:
         yield
     finally:
         root.setLevel(level)
+        root.removeHandler(entry)
+        listener.stop()
         for handler in handlers:
-            root.removeHandler(handler)
             handler.close()

@@ -25,6 +25,7 @@ from app.server.routes.generation import generation_routes
 from app.server.routes.messages import message_routes
 from app.server.routes.models import model_routes
 from app.server.routes.tokens import token_routes
+from app.server.turns import Turns
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
@@ -63,6 +64,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     # The last one added is the outermost.
+    app.add_middleware(Turns)
     app.add_middleware(Guard, policy=policy, keys=keys, refusals=refusals)
     app.add_middleware(Recorder, activity=activity, metrics=metrics, library=library)
     return app
