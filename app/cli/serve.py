@@ -148,7 +148,8 @@ def serve_until_stopped(options: Options, models: tuple[str, ...] = (), *, keep:
     from app.bootstrap import running  # costs a second, which other commands need not pay
 
     with _stop_signals() as stopped, running(options) as program:
-        starting = program.loop.submit(_start(program.services, models, keep=keep))
+        fallback = str(options.overrides.get("fallback_model", ""))
+        starting = program.loop.submit(_start(program.services, models, keep=keep, fallback=fallback))
         # Bare waits would not be interrupted by Ctrl-C on Windows.
         while not stopped.is_set() and not wait((starting,), timeout=_POLL_S).done:
             pass
@@ -161,13 +162,16 @@ def serve_until_stopped(options: Options, models: tuple[str, ...] = (), *, keep:
             pass
 
 
-async def _start(services: Services, models: tuple[str, ...], *, keep: bool) -> None:
+async def _start(services: Services, models: tuple[str, ...], *, keep: bool, fallback: str) -> None:
     await services.server.start()
     for name in models:
         model_id = (await services.library.open_path(Path(name))).id if is_path(name) else name
         if keep:
             services.models.keep((await services.library.find(model_id)).id)
         await services.models.load(model_id)
+    if fallback:
+        # Better to hear of a wrong name now than with each request.
+        await services.library.find(fallback)
 
 
 @contextmanager

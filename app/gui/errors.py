@@ -39,11 +39,20 @@ def _request(error: errors.RequestError) -> str:
                 "This conversation is too long for the model: it has {0} tokens, and the model can read {1}. "
                 "Start a new chat, shorten your message, or set a larger context size in Settings."
             ).format(error.n_prompt, error.n_ctx)
-        case errors.ModelNotFound(near=near):
-            hint = _tr("Did you mean {0}?").format(", ".join(near)) if near else _tr("Choose another model.")
-            return _tr("The model “{0}” is not installed.").format(error.model) + " " + hint
+        case errors.ModelNotFound():
+            return _model_not_found(error)
         case _:
             return _ended(error)
+
+
+def _model_not_found(error: errors.ModelNotFound) -> str:
+    if error.ambiguous:
+        return _tr("Several models are called “{0}”: {1}. Choose one of them.").format(error.model, ", ".join(error.near))
+    if error.near:
+        hint = _tr("Did you mean {0}?").format(", ".join(error.near))
+    else:
+        hint = _tr("Get it on the Models page.") if error.pull else _tr("Choose another model.")
+    return _tr("The model “{0}” is not installed.").format(error.model) + " " + hint
 
 
 def _engine(error: errors.EngineError) -> str:

@@ -25,6 +25,7 @@ from app.gui.errors import sentence
 from app.gui.server.callers import AllowedCallers, RefusedCallers
 from app.gui.server.code_view import CodeView
 from app.gui.server.control import change_server, switch_server
+from app.gui.server.fallback import FallbackField
 from app.gui.server.keys_card import KeysCard
 from app.gui.server.requests import RequestsModel
 from app.gui.server.snippets import snippets
@@ -64,6 +65,7 @@ class ServerPage(QScrollArea):
         self.refused = RefusedCallers(services, bridge)
         self.keys = KeysCard(services, bridge, desktop or Desktop())
         self.allowed = AllowedCallers(services, bridge)
+        self.fallback = FallbackField(services, bridge)
         self.tabs = QTabWidget()
         self.code = {language: self._code_view(language) for language in _LANGUAGES}
         self.requests = RequestsModel(self)
@@ -112,6 +114,7 @@ class ServerPage(QScrollArea):
         column.addWidget(self.banner)
         column.addWidget(self.refused)
         column.addWidget(self._address_card())
+        column.addWidget(self._names_card())
         column.addWidget(self._examples_card())
         column.addWidget(self.keys)
         column.addWidget(self.allowed)
@@ -139,6 +142,11 @@ class ServerPage(QScrollArea):
         top.addWidget(self.switch)
         card.body.addLayout(top)
         card.body.addWidget(self.reach)
+        return card
+
+    def _names_card(self) -> Card:
+        card = Card()
+        card.body.addWidget(self.fallback)
         return card
 
     def _examples_card(self) -> Card:

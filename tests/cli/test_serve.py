@@ -48,6 +48,11 @@ def test_a_model_given_by_path_is_called_by_its_stem(tmp_path: Path, ember_path:
         assert ask(program.address, "Hello", model="my-own")
 
 
+def test_a_fallback_model_answers_to_every_name() -> None:
+    with hearth("serve", "--port", "0", "--fallback-model", "ember") as program:
+        assert "Ember" in ask(program.address, "Who are you?", model="gpt-4o")
+
+
 def test_a_taken_port_is_named_and_another_offered() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -63,6 +68,7 @@ def test_a_taken_port_is_named_and_another_offered() -> None:
     [
         (("--model", "no-such-model"), "no-such-model"),
         (("--model", "missing.gguf"), "missing.gguf"),
+        (("--fallback-model", "embr"), "did you mean ember"),
         (("--host", "0.0.0.0"), "api"),
         (("--gpu-layers", "many"), "neither 'auto' nor a number"),
         (("--parallel", "0"), "--parallel"),

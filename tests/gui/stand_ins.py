@@ -21,7 +21,8 @@ from app.domain.models import (
 )
 from app.domain.observable import Observable
 from app.gui.desktop import Desktop
-from app.paths import Paths
+from app.library.catalogue import Catalogue
+from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
 from app.service.refusals import Refusals
@@ -87,6 +88,7 @@ class StandInLibrary:
     def __init__(self, *models: InstalledModel) -> None:
         self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
         self.models: tuple[InstalledModel, ...] = models
+        self.catalogue = Catalogue.read(resource("catalogue.json"))
         self.refreshes = 0
         self.fails: AppError | None = None
 

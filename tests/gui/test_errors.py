@@ -29,6 +29,8 @@ _EXAMPLES: list[errors.AppError] = [
     errors.SettingsError("port: too large."),
     errors.AddressInUse(host="127.0.0.1", port=8642, free_port=8643),
     errors.NotEnoughMemory("Llama", "it needs 9.1 GiB of memory, but 4.0 GiB are free. Close other programs."),
+    errors.ModelNotFound("llama", near=("llama-a", "llama-b"), ambiguous=True),
+    errors.ModelNotFound("llama3.2", pull="llama3.2"),
 ]
 
 

@@ -39,7 +39,9 @@ class HubPanel(QWidget):
         self._bridge = bridge
         self._lookup: Task | None = None
         self._repository: RemoteRepository | None = None
-        self.field = QLineEdit(placeholderText=self.tr("organisation/name, or the address of a model page"))
+        # The quantization to point to first, where the name was one of the catalogue's.
+        self._usual = ""
+        self.field = QLineEdit(placeholderText=self.tr("llama3.2, organisation/name, or the address of a model page"))
         self.field.setAccessibleName(self.tr("Repository on the hub"))
         self.field.setClearButtonEnabled(True)
         self.look_up_button = button(self.tr("Look up"), "search", name=self.tr("Look up this repository"))
@@ -54,7 +56,9 @@ class HubPanel(QWidget):
         self._empty = EmptyState(
             "download",
             self.tr("Get a model"),
-            self.tr("Enter a repository with GGUF files, such as the ones on huggingface.co."),
+            self.tr(
+                "Enter the name of a well-known model, such as qwen3:4b, or a repository with GGUF files on huggingface.co."
+            ),
         )
         self._stack = QStackedWidget()
         self._lay_out()
@@ -120,7 +124,9 @@ class HubPanel(QWidget):
         self._stack.setCurrentIndex(0)
         self._empty.tell(self.tr("Looking…"), name)
         self.look_up_button.setEnabled(False)
-        self._lookup = self._bridge.submit(self._services.hub.repository(name), self)
+        known = self._services.library.catalogue.meaning(name)
+        self._usual = known.model.quantization if known is not None else ""
+        self._lookup = self._bridge.submit(self._services.hub.repository(known.model.repository if known else name), self)
         self._lookup.succeeded.connect(self._found)
         self._lookup.failed.connect(self._not_found)
         self._lookup.cancelled.connect(self._rest)
@@ -164,7 +170,7 @@ class HubPanel(QWidget):
     def _recommended(self) -> int:
         """The row a person most likely wants: a common quantization, else the smallest file."""
         known = [self.files.file(row).quantization for row in range(self.files.rowCount())]
-        return next((known.index(one) for one in _PREFERRED if one in known), 0)
+        return next((known.index(one) for one in (self._usual, *_PREFERRED) if one in known), 0)
 
     def _chosen(self) -> tuple[RemoteRepository, RemoteFile, RemoteFile | None] | None:
         rows = self.table.selectionModel().selectedRows()

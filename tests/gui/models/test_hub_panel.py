@@ -101,3 +101,10 @@ def test_the_table_keeps_qts_rules(qtmodeltester: ModelTester) -> None:
     model = HubFilesModel()
     model.set_files(a_repository().models)
     qtmodeltester.check(model)
+
+
+def test_a_well_known_model_is_found_by_its_short_name(panel: HubPanel, qtbot: QtBot, hub: StandInHub) -> None:
+    hub.repositories["gpustack/bge-m3-GGUF"] = a_repository(id="gpustack/bge-m3-GGUF")
+    _look_up(panel, qtbot, "bge-m3")
+    assert "gpustack/bge-m3-GGUF" in _texts(panel)
+    assert panel.files.file(panel.table.currentIndex().row()).quantization == "Q8_0"
