@@ -18,6 +18,7 @@ from app.server.form import read_form
 from app.server.recording import track_of
 from app.server.streaming import EventStream, while_connected
 from app.server.wire.audio import Task, TranscriptFrames, TranscriptionBody, sound_seconds, transcript, transcription_request
+from app.server.wire.base import undeclared
 from app.server.wire.fates import TRANSCRIPTION_FIELDS, ignored_fields, ignored_header
 from app.service.chat import ChatService
 from app.service.models import ModelManager
@@ -40,7 +41,7 @@ def audio_routes(chat: ChatService, models: ModelManager) -> APIRouter:
         form = await read_form(request)
         body = form.body(TranscriptionBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, TRANSCRIPTION_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), TRANSCRIPTION_FIELDS))
         sound = form.file("file")
         seconds = sound_seconds(sound)
         wanted = transcription_request(task, body, sound)

@@ -11,6 +11,7 @@ from app.server.answers import Tally
 from app.server.body import read_body
 from app.server.recording import track_of
 from app.server.streaming import while_connected
+from app.server.wire.base import undeclared
 from app.server.wire.embeddings import EmbeddingBody, embedding_request, embeddings
 from app.server.wire.fates import EMBEDDING_FIELDS, RERANK_FIELDS, ignored_fields, ignored_header
 from app.server.wire.rerank import RerankBody, rerank_request, reranking
@@ -26,7 +27,7 @@ def embedding_routes(service: EmbeddingService) -> APIRouter:
     async def create_embedding(request: Request) -> Response:
         body = await read_body(request, EmbeddingBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, EMBEDDING_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), EMBEDDING_FIELDS))
         result = await while_connected(request, service.embed(embedding_request(body)))
         track_of(request).count(_tally(result.prompt_tokens))
         return JSONResponse(embeddings(body, result), headers=headers)
@@ -36,7 +37,7 @@ def embedding_routes(service: EmbeddingService) -> APIRouter:
     async def rerank(request: Request) -> Response:
         body = await read_body(request, RerankBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, RERANK_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), RERANK_FIELDS))
         result = await while_connected(request, service.rerank(rerank_request(body)))
         track_of(request).count(_tally(result.prompt_tokens))
         return JSONResponse(reranking(body, result), headers=headers)

@@ -15,6 +15,7 @@ from app.server.answers import IndexedEvent, Source, Tally, collect, merged
 from app.server.body import read_body
 from app.server.recording import track_of
 from app.server.streaming import EventStream, Frames, while_connected
+from app.server.wire.base import undeclared
 from app.server.wire.chat import ChatBody, chat_requests
 from app.server.wire.chat_reply import ChatFrames, chat_completion
 from app.server.wire.completions import CompletionBody, CompletionFrames, completion, completion_requests, prompts_of
@@ -33,7 +34,7 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
     async def create_chat_completion(request: Request) -> Response:
         body = await read_body(request, ChatBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, CHAT_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), CHAT_FIELDS))
         choices = chat_requests(body)
         if len(choices) > 1 and any(message.n_images > len(message.images) for message in choices[0].messages):
             # Once for all of them.
@@ -62,7 +63,7 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
     async def create_completion(request: Request) -> Response:
         body = await read_body(request, CompletionBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, COMPLETION_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), COMPLETION_FIELDS))
         sources: list[Source] = [partial(chat.complete, wanted) for wanted in completion_requests(body)]
         head = ReplyHead.of("cmpl-", body.model, fingerprint)
         tally = Tally(per_prompt=body.n_tried)

@@ -19,6 +19,7 @@ from app.server.wire.anthropic.body import CountBody, MessageBody, message_reque
 from app.server.wire.anthropic.frames import MessageFrames
 from app.server.wire.anthropic.head import MessageHead
 from app.server.wire.anthropic.whole import WholeMessage
+from app.server.wire.base import undeclared
 from app.server.wire.fates import COUNT_FIELDS, MESSAGE_FIELDS, ignored_fields, ignored_header
 from app.service.chat import ChatService
 
@@ -33,7 +34,7 @@ def message_routes(chat: ChatService) -> APIRouter:
         body = await read_body(request, MessageBody)
         track = track_of(request)
         track.named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, MESSAGE_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), MESSAGE_FIELDS))
         events = merged([partial(chat.generate, message_request(body))])
         head, tally = MessageHead.of(body), Tally()
         if body.stream:
@@ -48,7 +49,7 @@ def message_routes(chat: ChatService) -> APIRouter:
     async def count_tokens(request: Request) -> Response:
         body = await read_body(request, CountBody)
         track_of(request).named(body.model)
-        headers = ignored_header(ignored_fields(body.undeclared, COUNT_FIELDS))
+        headers = ignored_header(ignored_fields(undeclared(body), COUNT_FIELDS))
         count = await while_connected(request, chat.count_prompt_tokens(prompt_request(body)))
         return JSONResponse({"input_tokens": count}, headers=headers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, TypeAlias
 
@@ -22,6 +21,7 @@ __all__ = [
     "WireRequest",
     "texts_or_tokens",
     "token_limit",
+    "undeclared",
 ]
 
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -35,13 +35,13 @@ _SEEDS = 2**32 - 1
 
 
 class Part(BaseModel):
-    """A piece of a request. Unknown fields of it have no effect."""
+    """A piece of a request. Fields that are not declared are kept for `undeclared`."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
 
 
 class WireRequest(BaseModel):
-    """A request's body. Fields that are not declared are kept for `ignored_fields`."""
+    """A request's body. Fields that are not declared are kept for `undeclared`."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
 
@@ -50,8 +50,6 @@ class WireRequest(BaseModel):
 
 class LoadingOptions(Part):
     """What Ollama's clients put here. The rest of it has no effect."""
-
-    model_config = ConfigDict(extra="allow")
 
     num_ctx: _ContextLength | None = None
 
@@ -76,12 +74,6 @@ class LoadingFields(WireRequest):
         """None leaves it to the settings."""
         nested = self.options.num_ctx if self.options is not None else None
         return next((given for given in (self.context_length, self.num_ctx, nested) if given is not None), None)
-
-    @property
-    def undeclared(self) -> Mapping[str, Any]:
-        """The fields that no wire model declares, those of `options` with its name."""
-        nested = (self.options.model_extra or {}) if self.options is not None else {}
-        return {**(self.model_extra or {}), **{f"options.{name}": value for name, value in nested.items()}}
 
     @property
     def kept_alive_s(self) -> float | None:
@@ -123,6 +115,7 @@ class SamplingFields(LoadingFields):
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
     dry_sequence_breakers: _Breakers | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10, description="vLLM's name for repeat_penalty.")] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
@@ -146,6 +139,9 @@ class SamplingFields(LoadingFields):
     def sampling(self, choice: int = 0) -> SamplingChoice:
         """How the `choice`-th answer is sampled: with the seed and the next ones, so that all answers can be had again."""
         given: dict[str, Any] = {name: value for name in _AS_GIVEN if (value := getattr(self, name)) is not None}
+        other_name = self.repetition_penalty
+        if other_name is not None and given.setdefault("repeat_penalty", other_name) != other_name:
+            raise InvalidRequest("'repeat_penalty' and 'repetition_penalty' say different things.", param="repetition_penalty")
         if self.top_k is not None:
             given["top_k"] = max(self.top_k, 0)
         if self.seed is not None:
@@ -162,6 +158,21 @@ class SamplingFields(LoadingFields):
     def stop_strings(self) -> tuple[str, ...]:
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(text for text in given if text)
+
+
+def undeclared(body: BaseModel, place: str = "") -> dict[str, Any]:
+    """What a request says that no model declares, by the way there: `messages[0].content[1].cache_control`."""
+    found: dict[str, Any] = {f"{place}{name}": value for name, value in (body.model_extra or {}).items()}
+    for name, field in type(body).model_fields.items():
+        value = getattr(body, name)
+        way = f"{place}{field.alias or name}"
+        if isinstance(value, BaseModel):
+            found |= undeclared(value, f"{way}.")
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    found |= undeclared(item, f"{way}[{index}].")
+    return found
 
 
 def token_limit(**limits: int | None) -> int | None:

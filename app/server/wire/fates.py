@@ -2,6 +2,8 @@
 
 A field is honoured; or refused, where ignoring it would change the shape or the bounds of the answer; or accepted without
 effect, and then named in the `x-hearth-ignored` header of the answer. Fields that no table knows have no effect either.
+A field within another is named by the way there, with [] for the places of a list. Of these the tables have only those that are
+not honoured.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ __all__ = [
 ]
 
 _MOST_NAMED = 20
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_PLACE = re.compile(r"\[\d+\]")
 
 
 class Fate(enum.Enum):
@@ -64,7 +67,7 @@ _SAMPLING = _honoured(
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "top_n_sigma", "xtc_probability", "xtc_threshold"),
     *("dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay"),
     *("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"),
-    *("repeat_penalty", "frequency_penalty", "presence_penalty", "repeat_last_n"),
+    *("repeat_penalty", "repetition_penalty", "frequency_penalty", "presence_penalty", "repeat_last_n"),
     *("seed", "logit_bias", "samplers", "min_tokens", "ignore_eos", "stop"),
 )
 _LOADING = _honoured("context_length", "num_ctx", "options", "keep_alive", "ttl")
@@ -84,7 +87,34 @@ _OUTPUT = _honoured(
     *("response_format", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     "structured_outputs",
 )
-_FOREIGN_SAMPLERS = _no_effect("llama.cpp has dropped this step.", "tfs_z")
+_FOREIGN = (
+    *_no_effect("llama.cpp has no such step.", "tfs_z", "top_a", "penalty_alpha", "smoothing_factor", "length_penalty"),
+    *_no_effect(
+        "It changes no answer.",
+        *("cache_prompt", "id_slot", "n_keep", "n_discard", "n_cache_reuse", "cache_salt", "priority", "request_id"),
+        *("timings_per_token", "penalize_nl", "provider", "route", "transforms", "usage"),
+    ),
+    *_refused("Use max_tokens.", "n_predict", "num_predict", "max_new_tokens", neutral=(-1,)),
+    *_refused("Use max_tokens.", "t_max_predict_ms", "n_indent", neutral=(0, -1)),
+    *_refused("Use stop.", "stop_token_ids", neutral=([],)),
+    *_refused("Use stop.", "include_stop_str_in_output", neutral=(False,)),
+    *_refused("Use logit_bias.", "allowed_token_ids", "bad_words", neutral=([],)),
+    *_refused("Tokens are drawn one by one.", "use_beam_search", neutral=(False,)),
+    *_refused("Use logprobs.", "n_probs", neutral=(0,)),
+    *_refused("Log probabilities are those before sampling.", "post_sampling_probs", neutral=(False,)),
+    *_refused("Use echo and logprobs on /v1/completions.", "prompt_logprobs"),
+    *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens", "return_token_ids", neutral=(False,)),
+    *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens_as_token_ids", neutral=(False,)),
+    *_refused("Special tokens stay out of an answer's text.", "skip_special_tokens", neutral=(True,)),
+    *_refused("Answers have all their fields.", "response_fields", neutral=([],)),
+    *_refused("Choose adapters in the model's settings.", "lora", neutral=([],)),
+    *_refused("Use max_tokens and stop.", "options.num_predict", "options.stop"),
+    *_refused("Use response_format.", "format", neutral=("",)),
+)
+_STREAMS = (
+    *_no_effect("Chunks are not padded.", "stream_options.include_obfuscation"),
+    *_no_effect("Usage comes with the last chunk.", "stream_options.continuous_usage_stats"),
+)
 
 CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),
@@ -106,8 +136,21 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
     *_refused("Hearth has no moderation model.", "moderation"),
     *_refused("Use tools.", "functions", neutral=([],)),
     *_refused("Use tool_choice.", "function_call", neutral=("none", "auto")),
+    *_refused("Choose a template in the model's settings.", "chat_template"),
+    *_refused("Put them into the messages.", "documents", neutral=([],)),
+    *_refused("Use /v1/completions.", "echo", neutral=(False,)),
+    *_refused("The model's projector decides.", "mm_processor_kwargs", neutral=({},)),
+    *_refused("Use tool_calls.", "messages[].function_call"),
+    *_refused("Hearth makes no sound that could be referred to.", "messages[].audio"),
+    *_refused("Send text, pictures or sound.", "messages[].content[].file"),
+    *_refused("Only functions can be called.", "messages[].tool_calls[].custom", "tools[].custom", "tool_choice.custom"),
+    *_no_effect(
+        "What prompts have in common is computed once by itself.",
+        *("messages[].content[].prompt_cache_breakpoint", "messages[].content[].cache_control"),
+    ),
     *_OUTPUT,
-    *_FOREIGN_SAMPLERS,
+    *_STREAMS,
+    *_FOREIGN,
 )
 
 COMPLETION_FIELDS: tuple[FieldRule, ...] = (
@@ -117,7 +160,8 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_LOADING,
     *_BOOKKEEPING,
     *_OUTPUT,
-    *_FOREIGN_SAMPLERS,
+    *_STREAMS,
+    *_FOREIGN,
 )
 
 _ANTHROPIC_PROMPT = (
@@ -188,18 +232,20 @@ TRANSCRIPTION_FIELDS: tuple[FieldRule, ...] = (
 
 
 def ignored_fields(extra: Mapping[str, Any] | None, rules: tuple[FieldRule, ...]) -> tuple[str, ...]:
-    """The fields of `extra` that have no effect. Raises UnsupportedParameter for one that must not be ignored."""
+    """The fields of `extra` that have no effect, as the rules name them. Raises UnsupportedParameter for one that must not be
+    ignored."""
     known = {rule.name: rule for rule in rules}
-    ignored = []
-    for name, value in (extra or {}).items():
+    ignored: dict[str, None] = {}
+    for way, value in (extra or {}).items():
         if value is None:
             continue
+        name = _PLACE.sub("[]", way)
         rule = known.get(name)
         if rule is not None and rule.fate is Fate.REFUSED:
             if value not in rule.neutral:
-                raise UnsupportedParameter(f"'{name}' is not supported. {rule.why}", param=name)
+                raise UnsupportedParameter(f"'{way}' is not supported. {rule.why}", param=way)
             continue
-        ignored.append(name)
+        ignored[name] = None
     return tuple(ignored)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.domain.errors import InvalidRequest, UnsupportedContent, UnsupportedParameter
+from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.messages import AudioPart, ContentPart, Message, Role, TextPart, ToolCall
 from app.server.wire.base import Part
 from app.server.wire.pictures import MAX_IMAGES, WireDetail, file_of, picture_part
@@ -61,7 +61,6 @@ class WireMessage(Part):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    function_call: object = None
 
 
 def domain_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
@@ -88,8 +87,6 @@ def _message(message: WireMessage, place: str) -> Message:
 
 
 def _check(message: WireMessage, place: str) -> None:
-    if message.function_call is not None:
-        raise UnsupportedParameter("'function_call' is not supported. Use tool_calls.", param=f"{place}.function_call")
     if message.role == "tool" and not message.tool_call_id:
         raise InvalidRequest("A tool's message needs the 'tool_call_id' it answers.", param=f"{place}.tool_call_id")
     if message.content is None and message.role != "assistant":

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest, SamplerStep, SamplingChoice
+from app.server.wire.base import undeclared
 from app.server.wire.chat import ChatBody, chat_requests
 
 HELLO = {"model": "ember", "messages": [{"role": "user", "content": "Hello"}]}
@@ -136,7 +137,7 @@ def test_how_much_context_the_model_must_have_can_be_said_as_to_other_local_serv
 
 def test_other_options_are_told_of_as_ignored() -> None:
     body = ChatBody.model_validate({**HELLO, "options": {"num_ctx": 2048, "temperature": 0.5}, "user": "me"})
-    assert dict(body.undeclared) == {"options.temperature": 0.5, "user": "me"}
+    assert undeclared(body) == {"options.temperature": 0.5, "user": "me"}
 
 
 @pytest.mark.parametrize("given", [{"context_length": 0}, {"num_ctx": -1}, {"num_ctx": "8k"}, {"options": {"num_ctx": 0.5}}])
@@ -155,3 +156,10 @@ def test_a_cache_key_is_for_the_first_of_several_answers() -> None:
     body = ChatBody.model_validate({**HELLO, "prompt_cache_key": "k", "temperature": 1.0})
     assert (body.cache_key(0), body.cache_key(1)) == ("api k", None)
     assert body.sampling(0).temperature == 1.0
+
+
+def test_the_penalty_for_repetition_has_two_names() -> None:
+    assert request(repetition_penalty=1.2).sampling.repeat_penalty == 1.2
+    with pytest.raises(InvalidRequest) as caught:
+        request(repeat_penalty=1.1, repetition_penalty=1.2)
+    assert caught.value.param == "repetition_penalty"

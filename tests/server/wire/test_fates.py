@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from anthropic.types import message_count_tokens_params, message_create_params
 from anthropic.types.beta import message_count_tokens_params as beta_count_tokens_params
 from anthropic.types.beta import message_create_params as beta_create_params
 from openai.types import chat, completion_create_params, embedding_create_params
+from openai.types.audio import transcription_create_params, translation_create_params
+from pydantic import BaseModel
+from typing_extensions import is_typeddict
 
 from app.domain.errors import UnsupportedParameter
 from app.server.wire.anthropic.body import CountBody, MessageBody
-from app.server.wire.base import WireRequest
+from app.server.wire.audio import TranscriptionBody
+from app.server.wire.base import WireRequest, undeclared
 from app.server.wire.chat import ChatBody
 from app.server.wire.completions import CompletionBody
 from app.server.wire.embeddings import EmbeddingBody
@@ -22,6 +28,7 @@ from app.server.wire.fates import (
     EMBEDDING_FIELDS,
     MESSAGE_FIELDS,
     RERANK_FIELDS,
+    TRANSCRIPTION_FIELDS,
     Fate,
     FieldRule,
     ignored_fields,
@@ -38,6 +45,8 @@ CLIENTS = (
     (message_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
     (beta_create_params.MessageCreateParamsBase, MESSAGE_FIELDS),
     (beta_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
+    (transcription_create_params.TranscriptionCreateParamsBase, TRANSCRIPTION_FIELDS),
+    (translation_create_params.TranslationCreateParams, TRANSCRIPTION_FIELDS),
 )
 TABLES = (
     (ChatBody, CHAT_FIELDS),
@@ -46,10 +55,8 @@ TABLES = (
     (RerankBody, RERANK_FIELDS),
     (MessageBody, MESSAGE_FIELDS),
     (CountBody, COUNT_FIELDS),
+    (TranscriptionBody, TRANSCRIPTION_FIELDS),
 )
-
-# What the official clients send as headers.
-SENT_AS_HEADERS = {"betas"}
 
 
 @pytest.mark.parametrize(("model", "rules"), TABLES, ids=lambda value: getattr(value, "__name__", ""))
@@ -68,9 +75,90 @@ def test_a_field_has_one_fate_and_a_reason_unless_it_is_honoured(
     assert all(rule.why for rule in rules if rule.fate is not Fate.HONOURED)
 
 
+# What the official clients send as headers, the file of a form, and what is set for a stream alone.
+ELSEWHERE = {"betas", "file", "stream"}
+
+
 @pytest.mark.parametrize(("params", "rules"), CLIENTS, ids=lambda value: getattr(value, "__module__", ""))
 def test_the_fate_of_every_field_that_the_official_clients_send_is_decided(params: Any, rules: tuple[FieldRule, ...]) -> None:
-    assert set(params.__annotations__) - SENT_AS_HEADERS <= {rule.name for rule in rules}
+    assert set(params.__annotations__) - ELSEWHERE <= {rule.name for rule in rules}
+
+
+@pytest.mark.parametrize(
+    ("params", "model", "rules"),
+    [
+        (chat.completion_create_params.CompletionCreateParamsBase, ChatBody, CHAT_FIELDS),
+        (completion_create_params.CompletionCreateParamsBase, CompletionBody, COMPLETION_FIELDS),
+        (embedding_create_params.EmbeddingCreateParams, EmbeddingBody, EMBEDDING_FIELDS),
+    ],
+    ids=["chat", "completions", "embeddings"],
+)
+def test_fields_within_fields_have_a_fate_too(params: Any, model: type[BaseModel], rules: tuple[FieldRule, ...]) -> None:
+    declared = set(ways_of(model))
+    decided = tuple(rule.name for rule in rules if rule.fate is not Fate.HONOURED)
+    undecided = [
+        way
+        for way in ways_of(params)
+        if way not in declared and not any(way == name or way.startswith((f"{name}.", f"{name}[")) for name in decided)
+    ]
+    assert undecided == []
+
+
+def ways_of(holder: Any, place: str = "") -> Iterator[str]:
+    """The ways to all fields of a TypedDict or a pydantic model: `messages[].content[].text`."""
+    if inspect.isclass(holder) and issubclass(holder, BaseModel):
+        hints = {field.alias or name: field.annotation for name, field in holder.model_fields.items()}
+    else:
+        hints = get_type_hints(holder)
+    for name, hint in hints.items():
+        yield f"{place}{name}"
+        for way, inner in holders_in(hint, f"{place}{name}"):
+            yield from ways_of(inner, f"{way}.")
+
+
+def holders_in(hint: Any, way: str) -> Iterator[tuple[str, Any]]:
+    if is_typeddict(hint) or (inspect.isclass(hint) and issubclass(hint, BaseModel)):
+        yield way, hint
+        return
+    repeats = inspect.isclass(get_origin(hint)) and hasattr(get_origin(hint), "__iter__") and get_origin(hint) is not dict
+    for argument in get_args(hint):
+        yield from holders_in(argument, f"{way}[]" if repeats else way)
+
+
+def test_what_no_model_declares_is_named_by_the_way_there() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}]
+    body = ChatBody.model_validate(
+        {
+            "model": "ember",
+            "messages": [{"role": "user", "content": parts, "mood": "fine"}],
+            "stream_options": {"include_obfuscation": False},
+            "extra": 1,
+        }
+    )
+    extra = undeclared(body)
+    assert set(extra) == {
+        "extra",
+        "messages[0].mood",
+        "messages[0].content[1].cache_control",
+        "stream_options.include_obfuscation",
+    }
+    names = ignored_fields(extra, CHAT_FIELDS)
+    assert sorted(names) == [
+        "extra",
+        "messages[].content[].cache_control",
+        "messages[].mood",
+        "stream_options.include_obfuscation",
+    ]
+    assert ignored_header(names)["x-hearth-ignored"].count(",") == 3
+
+
+@pytest.mark.parametrize("name", ["audio", "function_call"])
+def test_a_field_that_must_not_be_ignored_is_found_wherever_it_stands(name: str) -> None:
+    message = {"role": "assistant", "content": "a", name: {"id": "x"}}
+    body = ChatBody.model_validate({"model": "ember", "messages": [{"role": "user", "content": "b"}, message]})
+    with pytest.raises(UnsupportedParameter) as caught:
+        ignored_fields(undeclared(body), CHAT_FIELDS)
+    assert caught.value.param == f"messages[1].{name}"
 
 
 def test_fields_without_effect_and_unknown_ones_are_told() -> None:

@@ -148,7 +148,6 @@ def test_too_many_pictures_are_refused() -> None:
         ({"role": "user", "content": [{"type": "image_url"}]}, "messages[0].content[0].image_url"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "messages[0].content[0].input_audio"),
         ({"role": "user", "content": [{"type": "smell"}]}, "messages[0].content[0].type"),
-        ({"role": "assistant", "content": "x", "function_call": {"name": "f"}}, "messages[0].function_call"),
     ],
 )
 def test_what_a_message_lacks_is_named(message: dict[str, Any], param: str) -> None:
