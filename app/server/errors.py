@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
 from app.domain import errors
 
-__all__ = ["INTERNAL_PROBLEM", "STOPPING_PROBLEM", "Problem", "http_problem", "problem_of"]
+__all__ = ["INTERNAL_PROBLEM", "STOPPING_PROBLEM", "KnownProblem", "Problem", "http_problem", "known_problems", "problem_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,33 @@ INTERNAL_PROBLEM = Problem(
     headers=_NO_RETRY,
 )
 STOPPING_PROBLEM = http_problem(503, "The server is being switched off.", headers=(("retry-after", "2"),))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProblem:
+    """A kind of problem, for the API's description."""
+
+    status: int
+    type: str
+    code: str | None
+    meaning: str
+
+
+def known_problems() -> tuple[KnownProblem, ...]:
+    """Every status and code that an answer can have, the lowest status first."""
+    ours = [
+        KnownProblem(row.status, row.type, row.code, (kind.__doc__ or "").partition("\n")[0]) for kind, row in _TABLE.items()
+    ]
+    others = [KnownProblem(status, kind, code, _phrase(status)) for status, (kind, code) in _HTTP.items()]
+    first: dict[tuple[int, str | None], KnownProblem] = {}
+    for problem in (*ours, *others):
+        if problem.code is not None:
+            first.setdefault((problem.status, problem.code), problem)
+    return tuple(sorted(first.values(), key=lambda problem: problem.status))
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Client Closed Request"
 
 
 def problem_of(error: errors.AppError) -> Problem:

@@ -1,112 +1,143 @@
-"""The OpenAPI document of the server, made from the wire models themselves."""
+"""The API's own description, made from the table of endpoints and the wire models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
-from app.server.wire.anthropic.body import CountBody, MessageBody
-from app.server.wire.chat import ChatBody
-from app.server.wire.completions import CompletionBody
-from app.server.wire.embeddings import EmbeddingBody
-from app.server.wire.rerank import RerankBody
-from app.server.wire.tokens import DetokenizeBody, TokenizeBody
+from app.server.endpoints import ENDPOINTS, Endpoint
+from app.server.errors import known_problems
+from app.server.wire import replies
 
 __all__ = ["openapi_document"]
 
-_POSTS: tuple[tuple[str, str, type[BaseModel]], ...] = (
-    ("/v1/chat/completions", "Answer a conversation", ChatBody),
-    ("/v1/completions", "Continue a text", CompletionBody),
-    ("/v1/messages", "Answer a conversation, in Anthropic's way", MessageBody),
-    ("/v1/messages/count_tokens", "Count what a conversation takes of the context", CountBody),
-    ("/v1/embeddings", "Turn texts into vectors", EmbeddingBody),
-    ("/v1/rerank", "Order documents by how well they answer a query", RerankBody),
-    ("/tokenize", "Turn a text into token ids", TokenizeBody),
-    ("/detokenize", "Turn token ids into a text", DetokenizeBody),
-)
-_GETS = (
-    ("/v1/models", "List the installed models"),
-    ("/v1/models/{model_id}", "Look at one model"),
-    ("/health", "Whether the server answers"),
-)
-_STREAMS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/messages"})
+_JSON = "application/json"
+_SSE = "text/event-stream; charset=utf-8"
+_PARAMETER = re.compile(r"\{(\w+)\}")
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
+_HEADERS: dict[str, tuple[str, str]] = {
+    "x-request-id": ("string", "Names the request in Hearth's log."),
+    "x-hearth-ignored": ("string", "Fields of the request that have no effect, with commas between."),
+    "retry-after": ("integer", "Seconds after which to try again."),
+    "x-should-retry": ("string", "false where the same request would fail again."),
+    "www-authenticate": ("string", "How to send the API key."),
 }
-_ANTHROPIC_ERROR = {
-    "type": "object",
-    "required": ["type", "error", "request_id"],
-    "properties": {
-        "type": {"const": "error"},
-        "error": {
-            "type": "object",
-            "required": ["type", "message"],
-            "properties": {"type": {"type": "string"}, "message": {"type": "string"}, "details": {"type": "object"}},
-        },
-        "request_id": {"type": "string"},
-    },
+_HEADERS_OF: dict[int, tuple[str, ...]] = {
+    200: ("x-hearth-ignored",),
+    400: ("x-should-retry",),
+    401: ("www-authenticate",),
+    429: ("retry-after",),
+    500: ("x-should-retry",),
+    503: ("retry-after",),
 }
 
 
 def openapi_document(version: str) -> dict[str, Any]:
-    _, schemas = models_json_schema(
-        [(model, "validation") for _, _, model in _POSTS], ref_template="#/components/schemas/{model}"
-    )
-    paths: dict[str, Any] = {path: {"post": _post(path, summary, model)} for path, summary, model in _POSTS}
-    paths |= {path: {"get": _get(path, summary)} for path, summary in _GETS}
+    """OpenAPI 3.1."""
+    schemas = _Schemas(ENDPOINTS)
+    problems = sorted({status for endpoint in ENDPOINTS for status in endpoint.problems})
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearth", "version": version, "description": "OpenAI-compatible API for models on this computer."},
-        "paths": paths,
-        "components": {
-            "schemas": {**schemas.get("$defs", {}), "Error": _ERROR, "AnthropicError": _ANTHROPIC_ERROR},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        "paths": {
+            path: {endpoint.method: _operation(endpoint, path, schemas)}
+            for endpoint in ENDPOINTS
+            for path in (endpoint.path, *endpoint.aliases)
         },
-        "security": [{"key": []}, {}],
+        "components": {
+            "schemas": schemas.definitions,
+            "responses": {f"Problem{status}": _problem(status, schemas) for status in problems},
+            "headers": {
+                name: {"description": text, "schema": {"type": kind}, "required": name == "x-request-id"}
+                for name, (kind, text) in _HEADERS.items()
+            },
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+        "security": [{"bearer": []}, {"key": []}, {}],
     }
 
 
-def _post(path: str, summary: str, model: type[BaseModel]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if path in _STREAMS:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
-    body = {"required": True, "content": {"application/json": {"schema": _ref(model.__name__)}}}
-    return {"summary": summary, "requestBody": body, "responses": _responses(content, path)}
+class _Schemas:
+    """All schemas, each defined once."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        wanted: dict[str, tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = {}
+        for endpoint in endpoints:
+            for kind, mode in (
+                (endpoint.body, "validation"),
+                (endpoint.reply, "serialization"),
+                (endpoint.event, "serialization"),
+                (replies.Error, "serialization"),
+            ):
+                if kind is not None:
+                    wanted.setdefault(repr(kind), (repr(kind), mode, TypeAdapter(kind)))  # type: ignore[arg-type]
+        found, rest = TypeAdapter.json_schemas(list(wanted.values()), ref_template="#/components/schemas/{model}")
+        self.definitions: dict[str, Any] = rest.get("$defs", {})
+        self._found = {key: schema for (key, _), schema in found.items()}
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """A reference, or a schema without a name."""
+        return dict(self._found[repr(kind)])
 
 
-def _get(path: str, summary: str) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, path: str, schemas: _Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "summary": summary,
-        "responses": _responses({"application/json": {"schema": {"type": "object"}}}, path),
+        "summary": endpoint.summary,
+        "operationId": endpoint.method + re.sub("[^a-zA-Z0-9]+", "_", path.rstrip("}")),
+        "responses": _responses(endpoint, schemas),
     }
-    if "{model_id}" in path:
-        parameter = {"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}
-        operation["parameters"] = [parameter]
+    if endpoint.is_open:
+        operation["security"] = []
+    if parameters := [_parameter(name) for name in _PARAMETER.findall(path)]:
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": _body(endpoint, schemas)}
     return operation
 
 
-def _responses(content: Mapping[str, Any], path: str) -> dict[str, Any]:
-    shape = "AnthropicError" if path.startswith("/v1/messages") else "Error"
-    problem = {"description": "An error", "content": {"application/json": {"schema": _ref(shape)}}}
-    return {"200": {"description": "The answer", "content": dict(content)}, "4XX": problem, "5XX": problem}
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _body(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    schema = schemas.of(endpoint.body)
+    if not endpoint.takes_file:
+        content: dict[str, Any] = {"schema": schema}
+        if endpoint.example:
+            content["example"] = dict(endpoint.example)
+        return {_JSON: content}
+    file = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+    return {"multipart/form-data": {"schema": {"allOf": [schema, file]}}}
+
+
+def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if endpoint.reply is not None:
+        content[_JSON] = {"schema": schemas.of(endpoint.reply)}
+    for media_type in endpoint.text:
+        content[media_type] = {"schema": {"type": "string"}}
+    if endpoint.event is not None:
+        event = schemas.of(endpoint.event).get("$ref", "").rpartition("/")[2]
+        told = f"Lines of `data: `, each with a {event}, or with an Error that ends the stream; the last one is `data: [DONE]`."
+        content[_SSE] = {"schema": {"type": "string", "description": told}}
+    answer = {"description": "The answer", "headers": _headers(200), "content": content}
+    problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(endpoint.problems)}
+    return {"200": answer, **problems}
+
+
+def _problem(status: int, schemas: _Schemas) -> dict[str, Any]:
+    content = {_JSON: {"schema": schemas.of(replies.Error)}}
+    codes = [problem.code for problem in known_problems() if problem.status == status and problem.code]
+    return {"description": f"An error; its code is {' or '.join(codes)}", "headers": _headers(status), "content": content}
+
+
+def _headers(status: int) -> dict[str, Any]:
+    names = ("x-request-id", *_HEADERS_OF.get(status, ()))
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
