@@ -124,12 +124,21 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     for media_type in endpoint.text:
         content[media_type] = {"schema": {"type": "string"}}
     if endpoint.event is not None:
-        event = schemas.of(endpoint.event).get("$ref", "").rpartition("/")[2]
-        told = f"Lines of `data: `, each with a {event}, or with an Error that ends the stream; the last one is `data: [DONE]`."
-        content[_SSE] = {"schema": {"type": "string", "description": told}}
+        content[_SSE] = {"schema": _event(schemas.of(endpoint.event), schemas)}
     answer = {"description": "The answer", "headers": _headers(200), "content": content}
     problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(endpoint.problems)}
     return {"200": answer, **problems}
+
+
+def _event(schema: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
+    """What one event of a stream is: the schema of all of a stream is beyond OpenAPI 3.1."""
+    data = {
+        "type": "string",
+        "description": "The last one is [DONE]; an Error ends the stream too.",
+        "contentMediaType": _JSON,
+        "contentSchema": {"oneOf": [schema, schemas.of(replies.Error)]},
+    }
+    return {"type": "object", "required": ["data"], "properties": {"data": data}}
 
 
 def _problem(status: int, schemas: _Schemas) -> dict[str, Any]:
