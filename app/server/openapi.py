@@ -132,12 +132,12 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
 
 def _event(schema: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
     """What one event of a stream is: the schema of all of a stream is beyond OpenAPI 3.1."""
-    data = {
+    payload = {
         "type": "string",
-        "description": "The last one is [DONE]; an Error ends the stream too.",
         "contentMediaType": _JSON,
-        "contentSchema": {"oneOf": [schema, schemas.of(replies.Error)]},
+        "contentSchema": {"anyOf": [schema, schemas.of(replies.Error)]},
     }
+    data = {"anyOf": [{"const": "[DONE]"}, payload], "description": "[DONE] comes last, also after an Error."}
     return {"type": "object", "required": ["data"], "properties": {"data": data}}
 
 

@@ -104,7 +104,7 @@ class ChatFrames(DataFrames):
     def _progress(self, index: int, progress: PrefillProgress) -> bytes:
         assert self._reading is not None
         choice = f'{self._starts[index]}{{}},"logprobs":null,"finish_reason":null}}]'
-        return f"{choice}{self._reading.field(index, progress)}".encode()
+        return f"{choice}{self._reading.field(progress)}".encode()
 
     def _frame(self, index: int, delta: str, *, logprobs: str = "null") -> bytes:
         return f'{self._starts[index]}{delta},"logprobs":{logprobs},"finish_reason":null}}]}}\n\n'.encode()

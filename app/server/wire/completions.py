@@ -190,7 +190,7 @@ class CompletionFrames(DataFrames):
                 return self._end(index, event)
             case PrefillProgress() if self._reading is not None:
                 choice = f'{{"text":"","index":{index},"logprobs":null,"finish_reason":null}}]'
-                return f"{self._base}{choice}{self._reading.field(index, event)}".encode()
+                return f"{self._base}{choice}{self._reading.field(event)}".encode()
             case _:
                 return b""
 

@@ -77,15 +77,14 @@ class DataFrames:
 
 
 class ReadingClock:
-    """Tells how far the prompts of a stream's choices have been read, and how long that took."""
+    """Tells how far a prompt has been read, and how long that has taken since the request came."""
 
     def __init__(self) -> None:
-        self._started: dict[int, float] = {}
+        self._started = time.perf_counter()
 
-    def field(self, index: int, progress: PrefillProgress) -> str:
+    def field(self, progress: PrefillProgress) -> str:
         """The end of a chunk, under the names that llama.cpp's server gave."""
-        now = time.perf_counter()
-        passed = now - self._started.setdefault(index, now)
+        passed = time.perf_counter() - self._started
         told = {"total": progress.total, "cache": progress.reused, "processed": progress.done, "time_ms": _ms(passed)}
         return f',"prompt_progress":{encode(told)}}}\n\n'
 
