@@ -272,4 +272,6 @@ def _write(file: Path, settings: Settings) -> None:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}."
+    # What a check of our own says is a sentence already.
+    told = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    return f"{'.'.join(str(part) for part in first['loc'])}: {told}."

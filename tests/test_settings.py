@@ -124,3 +124,14 @@ def test_a_file_that_became_wrong_or_is_gone_changes_nothing(tmp_path: Path, cap
 def test_a_name_that_no_program_could_send_is_no_alias(tmp_path: Path, aliases: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="aliases"):
         SettingsStore(tmp_path / "settings.json").update(aliases=aliases)
+
+
+def test_who_is_allowed_is_checked_and_written_alike(tmp_path: Path) -> None:
+    store = SettingsStore(tmp_path / "settings.json")
+    changed = store.update(allowed_origins=("https://Chat.Example.org:443/",), allowed_hosts=("Workbench.lan:80",))
+    assert (changed.allowed_origins, changed.allowed_hosts) == (("https://chat.example.org",), ("workbench.lan",))
+    with pytest.raises(SettingsError, match=r"^allowed_origins\.0: '\*' is no origin\..*\.org\.$"):
+        store.update(allowed_origins=("*",))
+    with pytest.raises(SettingsError, match=r"allowed_hosts\.1"):
+        store.update(allowed_hosts=("a", "http://b"))
+    assert SettingsStore(tmp_path / "settings.json").current == changed

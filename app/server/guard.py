@@ -164,7 +164,8 @@ class Guard:
             return
         try:
             if not policy.knows_host(headers):
-                self._refusals.note(CallerKind.HOST, host_name(_only_host(headers)))
+                if not _is_browser(headers):
+                    self._refusals.note(CallerKind.HOST, host_name(_only_host(headers)))
             else:
                 self._refusals.note(CallerKind.PAGE, web_origin(headers.get("origin", "")))
         except ValueError:
@@ -194,6 +195,11 @@ def is_loopback(host: str) -> bool:
 
 def _names_this_machine(name: str) -> bool:
     return is_loopback(name) or name.endswith(".localhost")
+
+
+def _is_browser(headers: Headers) -> bool:
+    """What a page of a rebound name sends looks like a person's own visit: neither is worth the risk of an offer."""
+    return "origin" in headers or "sec-fetch-site" in headers or headers.get("user-agent", "").startswith("Mozilla/")
 
 
 def _only_host(headers: Headers) -> str:

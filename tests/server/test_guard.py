@@ -229,6 +229,9 @@ async def test_who_could_be_let_in_is_told_once(tmp_path: Path) -> None:
             {"sec-fetch-site": "cross-site"},
             {"host": "workbench.lan:8642"},
             {"host": "127.0.0.1/x"},
+            # A page whose name was made to lead here.
+            {"host": "rebound.example", "origin": "http://rebound.example"},
+            {"host": "rebound.example", "user-agent": "Mozilla/5.0 (X11; Linux x86_64)"},
         ):
             assert (await api.http.get("/v1/models", headers=headers)).status_code == 403
         assert [(caller.kind, caller.name) for caller in api.refusals.callers] == [
