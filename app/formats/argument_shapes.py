@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Shape", "referred", "shapes_of"]
+__all__ = ["Shape", "listed_alone", "referred", "shapes_of"]
 
 _MAX_DEPTH = 16
 _MAX_SHAPES = 16
 # References may multiply a small schema without end.
 _MAX_PARTS = 1_000
 _JOINTS = ("$ref", "allOf", "anyOf", "oneOf")
+# What lets further arguments pass, or says which, apart from the list of them.
+_OPENINGS = (*_JOINTS, "additionalProperties", "patternProperties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ def shapes_of(root: Mapping[str, Any]) -> tuple[Shape, ...]:
     """The sets of arguments of which a call has to bring one; with too many to choose from, what they have in common."""
     parts = _Parts(root).choices(root, 0)
     return tuple(map(_shape, parts))
+
+
+def listed_alone(schema: dict[str, Any]) -> dict[str, Any]:
+    """A function's schema that lists its arguments and says nothing of others, closed to others: a function would not know
+    what to do with what a weak model makes up."""
+    if not isinstance(schema.get("properties"), dict) or any(keyword in schema for keyword in _OPENINGS):
+        return schema
+    return {**schema, "additionalProperties": False}
 
 
 def referred(root: Any, reference: str) -> Any:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from app.domain.generation import Tool
-from app.formats.argument_shapes import Shape, shapes_of
+from app.formats.argument_shapes import Shape, listed_alone, shapes_of
 from app.formats.lark import ANY_TEXT, Lark, escaped_regex
 from app.formats.schemas import parameters_of
 from app.formats.spec import (
@@ -239,5 +239,5 @@ def channel_words(channels: ChannelSyntax) -> str:
 
 
 def _json_arguments(lark: Lark, index: int, tool: Tool) -> str:
-    schema = json.dumps({**parameters_of(tool), "x-guidance": JSON_SPACING})
+    schema = json.dumps({**listed_alone(parameters_of(tool)), "x-guidance": JSON_SPACING})
     return lark.rule(f"arguments_{index}", f"%json {schema}")

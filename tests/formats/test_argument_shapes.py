@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.formats.argument_shapes import Shape, referred, shapes_of
+from app.formats.argument_shapes import Shape, listed_alone, referred, shapes_of
 
 A, B = {"type": "integer"}, {"type": "string"}
 
@@ -57,3 +57,19 @@ def test_what_a_reference_refers_to() -> None:
     assert referred(root, "#") == root
     assert referred(root, "#/$defs/none") is None
     assert referred(root, "http://elsewhere") is None
+
+
+@pytest.mark.parametrize("more", [{}, {"required": ["a"]}, {"$defs": {"t": A}}])
+def test_a_schema_that_lists_arguments_means_those_alone(more: dict[str, Any]) -> None:
+    schema = {"properties": {"a": A}, **more}
+    assert listed_alone(schema) == {**schema, "additionalProperties": False}
+    assert listed_alone({"properties": {}, **more}) == {"properties": {}, **more, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    "more", [{"additionalProperties": True}, {"patternProperties": {"^x": B}}, {"anyOf": [{"properties": {"b": B}}]}]
+)
+def test_a_schema_that_speaks_of_others_stays_as_it_is(more: dict[str, Any]) -> None:
+    schema = {"properties": {"a": A}, **more}
+    assert listed_alone(schema) == schema
+    assert listed_alone({"type": "object"}) == {"type": "object"}

@@ -216,6 +216,19 @@ def test_where_calls_stand_at_the_start_an_answer_is_calls_or_any_other_text(nam
         assert matching.takes(text)
 
 
+def test_json_arguments_are_those_that_the_schema_lists() -> None:
+    (family,) = (family for family in FAMILIES if family.name == "hermes")
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    listed = Matching(required(family, Tool("do_it", "", json.dumps(schema))), special=True)
+    open_ended = Matching(
+        required(family, Tool("do_it", "", json.dumps({**schema, "additionalProperties": True}))), special=True
+    )
+    call = '<tool_call>\n{"name": "do_it", "arguments": {"a": 1%s}}\n</tool_call>'
+    assert listed.takes(call % "")
+    assert not listed.takes(call % ', "b": 2')
+    assert open_ended.takes(call % ', "b": 2')
+
+
 SCHEMAS: dict[str, dict[str, Any]] = {
     "pattern": {"properties": {"a": {"type": "string", "pattern": "^[a-c]{2,4}$"}}, "required": ["a"]},
     "listed": {"properties": {"a": {"enum": ["x y", "<b>", "it's", 'q"t', "", 1, None, True, [1, "q"]]}}, "required": ["a"]},
