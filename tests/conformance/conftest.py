@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,18 @@ from PIL import Image, ImageDraw
 
 from app.bootstrap import Running, running
 from app.options import Options
+from tests.conformance.node import Node, installed
+from tests.conformance.own_tests import Recorder
+from tests.conformance.prompts import FRIENDS
+from tests.conformance.suites.openai_python import CHAT_NAMES, EMBEDDER_NAME
+from tests.conformance.suites.outcomes import Suite, SuiteRun
 from tests.minilm import minilm, minilm_path
 
 __all__ = ["FRIENDS", "minilm", "minilm_path"]
 
-FRIENDS = (
-    "I have two friends. The first is Ollama 22 years old busy saving the world, and the second is Alonso 23 years old and "
-    "wants to hang out. Return a list of friends in JSON format"
-)
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Recorder(), Recorder.__name__)
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,37 @@ def embedder(program: Running, minilm_path: Path, tmp_path_factory: pytest.TempP
     """The id of an embedding model, under the name that everyone's examples use."""
     path = Path(shutil.copy(minilm_path, tmp_path_factory.mktemp("models") / "all-minilm.gguf"))
     return program.loop.submit(program.services.library.open_path(path)).result().id
+
+
+@pytest.fixture(scope="session")
+def node(request: pytest.FixtureRequest) -> Node:
+    """The JavaScript clients."""
+    cache = request.config.cache
+    assert cache is not None
+    return installed(cache)
+
+
+@pytest.fixture(scope="session")
+def recorder(pytestconfig: pytest.Config) -> Recorder:
+    found = pytestconfig.pluginmanager.get_plugin(Recorder.__name__)
+    assert isinstance(found, Recorder)
+    return found
+
+
+@pytest.fixture(scope="session")
+def suite_run(
+    program: Running, address: str, ember_path: Path, minilm_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Suite], SuiteRun]:
+    """Runs a suite, each once."""
+    folder = tmp_path_factory.mktemp("named")
+    for name, path in (*((name, ember_path) for name in CHAT_NAMES), (EMBEDDER_NAME, minilm_path)):
+        copied = Path(shutil.copy(path, folder / f"{name}.gguf"))
+        program.loop.submit(program.services.library.open_path(copied)).result()
+    runs: dict[str, SuiteRun] = {}
+
+    def run(suite: Suite) -> SuiteRun:
+        if suite.name not in runs:
+            runs[suite.name] = suite.run(address)
+        return runs[suite.name]
+
+    return run

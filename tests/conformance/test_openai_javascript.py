@@ -1,58 +1,19 @@
-"""The official JavaScript client, unchanged, against Ember. `openai_javascript.mjs` has the examples."""
+"""The official JavaScript client, unchanged, against Ember. `scripts/openai.mjs` has the examples."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import FRIENDS
-
-SCRIPT = Path(__file__).with_name("openai_javascript.mjs")
-
-
-@pytest.fixture(scope="session")
-def packages(request: pytest.FixtureRequest) -> Path:
-    """A folder with the client in it, installed from npm once and kept in pytest's cache."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed: the JavaScript client can't be run")
-    cache = request.config.cache
-    assert cache is not None
-    folder = cache.mkdir("openai-javascript")
-    if not (folder / "installed").exists():
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "openai", "zod"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=150)
-        (folder / "installed").touch()
-    return folder
+from tests.conformance.node import Node, value
 
 
 @pytest.fixture(scope="module")
-def results(packages: Path, address: str, embedder: str, red_circle: str) -> dict[str, Any]:
-    """What each example got. Node looks for packages beside the script, so the script goes there."""
-    script = Path(shutil.copy(SCRIPT, packages))
-    environment = {
-        **os.environ,
-        "HEARTH_ADDRESS": address,
-        "HEARTH_EMBEDDER": embedder,
-        "HEARTH_PICTURE": red_circle,
-        "HEARTH_FRIENDS": FRIENDS,
-    }
-    done = subprocess.run(["node", script], env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    results: dict[str, Any] = json.loads(done.stdout)
-    return results
-
-
-def value(results: dict[str, Any], name: str) -> Any:
-    assert "value" in results[name], results[name]["error"]
-    return results[name]["value"]
+def results(node: Node, address: str, embedder: str, red_circle: str) -> dict[str, Any]:
+    return node.run("openai.mjs", address, embedder, red_circle)
 
 
 def test_a_chat_says_the_same_whole_streamed_and_through_the_helper(results: dict[str, Any]) -> None:
@@ -95,10 +56,44 @@ def test_an_answer_is_parsed_by_a_schema(results: dict[str, Any]) -> None:
     assert set(friends[0]) == {"name", "age", "is_available"}
 
 
+def test_a_parsed_stream_comes_in_pieces_and_whole(results: dict[str, Any]) -> None:
+    streamed = value(results, "parsedStream")
+    assert streamed["parsed"] == json.loads(streamed["deltas"]) == value(results, "parsed")
+    assert streamed["usage"]["total_tokens"] > 0
+
+
 def test_a_forced_tool_is_called(results: dict[str, Any]) -> None:
     call = value(results, "tool")
     assert call["name"] == "get_weather"
     assert set(json.loads(call["arguments"])) == {"city"}
+
+
+def test_a_tool_s_arguments_are_parsed_whole_and_streamed(results: dict[str, Any]) -> None:
+    arguments = value(results, "toolParsed")
+    streamed = value(results, "toolStreamed")
+    assert set(arguments) == {"city"}
+    assert streamed["name"] == "get_weather"
+    assert streamed["arguments"] == streamed["streamed"]
+    assert streamed["parsed"] == json.loads(streamed["arguments"]) == arguments
+
+
+@pytest.mark.parametrize("name", ["toolsRun", "toolsRunStreamed"])
+def test_tools_are_run_until_there_is_an_answer(results: dict[str, Any], name: str) -> None:
+    run = value(results, name)
+    assert run["roles"] == ["user", "assistant", "tool", "assistant"]
+    assert run["text"]
+
+
+def test_a_text_is_streamed_with_one_reason_at_its_end(results: dict[str, Any]) -> None:
+    *before, last = value(results, "completionStreamed")
+    assert set(before) <= {None}
+    assert last in ("stop", "length")
+
+
+def test_the_request_s_id_is_in_its_header(results: dict[str, Any]) -> None:
+    answer = value(results, "headers")
+    assert answer["object"] == "chat.completion"
+    assert answer["id"] == answer["header"] != ""
 
 
 def test_a_stream_can_be_left(results: dict[str, Any]) -> None:
