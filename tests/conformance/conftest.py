@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    options = Options(profile=tmp_path_factory.mktemp("conformance"), overrides={"port": 0})
+    aliases = {**dict.fromkeys(CHAT_NAMES, "ember"), EMBEDDER_NAME: "all-minilm"}
+    options = Options(profile=tmp_path_factory.mktemp("conformance"), overrides={"port": 0, "aliases": aliases})
     with running(options) as program:
         program.loop.submit(program.services.server.start()).result()
         yield program
@@ -75,14 +76,8 @@ def recorder(pytestconfig: pytest.Config) -> Recorder:
 
 
 @pytest.fixture(scope="session")
-def suite_run(
-    program: Running, address: str, ember_path: Path, minilm_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Suite], SuiteRun]:
-    """Runs a suite, each once."""
-    folder = tmp_path_factory.mktemp("named")
-    for name, path in (*((name, ember_path) for name in CHAT_NAMES), (EMBEDDER_NAME, minilm_path)):
-        copied = Path(shutil.copy(path, folder / f"{name}.gguf"))
-        program.loop.submit(program.services.library.open_path(copied)).result()
+def suite_run(address: str, embedder: str) -> Callable[[Suite], SuiteRun]:
+    """Runs a suite, each once. They find the embedding model by its alias."""
     runs: dict[str, SuiteRun] = {}
 
     def run(suite: Suite) -> SuiteRun:

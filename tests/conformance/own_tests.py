@@ -32,13 +32,14 @@ OWN_TESTS: tuple[OwnTests, ...] = (
     OwnTests(
         "OpenAI's client for Python, examples and helpers",
         partial(importlib.metadata.version, "openai"),
-        ("test_openai_python.py", "test_openai_helpers.py", "test_structured_output.py"),
+        ("test_openai_python.py", "test_openai_helpers.py", "test_structured_output.py", "test_audio.py"),
     ),
     OwnTests(
         "OpenAI's client for JavaScript, examples and helpers",
         partial(package_version, "openai"),
         ("test_openai_javascript.py",),
     ),
+    OwnTests("Anthropic's client for Python", partial(importlib.metadata.version, "anthropic"), ("test_anthropic_python.py",)),
     OwnTests("Vercel AI SDK", partial(package_version, "ai"), ("test_ai_sdk.py",)),
 )
 
