@@ -16,6 +16,7 @@ from app.options import Options
 from tests.conformance.node import Node, installed
 from tests.conformance.own_tests import Recorder
 from tests.conformance.prompts import FRIENDS
+from tests.conformance.suites.anthropic_python import CLAUDE_NAMES
 from tests.conformance.suites.openai_python import CHAT_NAMES, EMBEDDER_NAME
 from tests.conformance.suites.outcomes import Suite, SuiteRun
 from tests.minilm import minilm, minilm_path
@@ -29,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    aliases = {**dict.fromkeys(CHAT_NAMES, "ember"), EMBEDDER_NAME: "all-minilm"}
+    aliases = {**dict.fromkeys((*CHAT_NAMES, *CLAUDE_NAMES), "ember"), EMBEDDER_NAME: "all-minilm"}
     options = Options(profile=tmp_path_factory.mktemp("conformance"), overrides={"port": 0, "aliases": aliases})
     with running(options) as program:
         program.loop.submit(program.services.server.start()).result()

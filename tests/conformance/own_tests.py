@@ -39,7 +39,11 @@ OWN_TESTS: tuple[OwnTests, ...] = (
         partial(package_version, "openai"),
         ("test_openai_javascript.py",),
     ),
-    OwnTests("Anthropic's client for Python", partial(importlib.metadata.version, "anthropic"), ("test_anthropic_python.py",)),
+    OwnTests(
+        "Anthropic's client for Python, examples and helpers",
+        partial(importlib.metadata.version, "anthropic"),
+        ("test_anthropic_python.py",),
+    ),
     OwnTests("Vercel AI SDK", partial(package_version, "ai"), ("test_ai_sdk.py",)),
 )
 
