@@ -23,6 +23,7 @@ from app.service.answer import AnswerParser, PlainParser, answer_events
 from app.service.checked_answer import checked_events
 from app.service.models import ModelInUse, ModelManager
 from app.service.pictures import PictureFetcher
+from app.service.shortening import room_for_answer, shorter_versions
 
 __all__ = ["ChatService"]
 
@@ -99,6 +100,22 @@ class ChatService:
         """The tokens of the conversation; -1 for each one of a picture or sound."""
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await used.client.tokenize(await self.prompt(request), add_special=True)
+
+    async def shortened(self, request: ChatRequest) -> ChatRequest:
+        """The request, without the oldest turns of its conversation where they leave its answer no room."""
+        request = await self.with_pictures(request)
+        versions = shorter_versions(request.messages)
+        async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
+            limit = used.client.info.n_ctx - room_for_answer(used.client.info.n_ctx, request.max_tokens)
+            low, high = 0, len(versions) - 1
+            middle = low
+            while low < high:
+                if await self.count_prompt_tokens(replace(request, messages=versions[middle])) <= limit:
+                    high = middle
+                else:
+                    low = middle + 1
+                middle = (low + high) // 2
+        return replace(request, messages=versions[low])
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures and sound included."""
