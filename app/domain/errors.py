@@ -6,7 +6,9 @@
     │   │   └── UnsupportedParameter a field is understood, but ignoring it would change the answer's shape or bounds
     │   ├── UnsupportedContent       the model can't take this kind of input (an image, audio, tools)
     │   ├── ContextOverflow          prompt (and reserve) do not fit into the model's context
-    │   └── ModelNotFound            no installed model has this name
+    │   ├── ModelNotFound            no installed model has this name
+    │   └── ResponseNotFound         no response of this id is kept
+    │       └── PreviousResponseNotFound  … that a new one could go on from
     ├── EngineError
     │   ├── ModelLoadFailed          a file can't be loaded; `reason` says why
     │   │   └── NotEnoughMemory      it would not fit
@@ -57,8 +59,10 @@ __all__ = [
     "NotEnoughMemory",
     "NotEnoughSpace",
     "NotRemovable",
+    "PreviousResponseNotFound",
     "RepositoryNotFound",
     "RequestError",
+    "ResponseNotFound",
     "SettingsError",
     "StoreError",
     "UnsupportedContent",
@@ -133,6 +137,24 @@ class ModelNotFound(RequestError):
         self.ambiguous = ambiguous
         self.pull = pull
         self.asked = asked
+
+
+class ResponseNotFound(RequestError):
+    """No response with this id is kept: it never was, was deleted, or is too old."""
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(f"Response with id '{response_id[:200]}' not found.")
+
+
+class PreviousResponseNotFound(ResponseNotFound):
+    """The one that a new response was to go on from."""
+
+    def __init__(self, response_id: str) -> None:
+        RequestError.__init__(
+            self,
+            f"Previous response with id '{response_id[:200]}' not found. Send the conversation itself as 'input'.",
+            param="previous_response_id",
+        )
 
 
 class EngineError(AppError):

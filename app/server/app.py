@@ -19,11 +19,15 @@ from app.server.guard import AccessPolicy, Guard
 from app.server.metrics import Metrics
 from app.server.openapi import openapi_document
 from app.server.recording import Recorder, track_of
+from app.server.response_runs import ResponseRuns
+from app.server.response_store import ResponseStore
 from app.server.routes.audio import audio_routes
 from app.server.routes.embeddings import embedding_routes
 from app.server.routes.generation import generation_routes
 from app.server.routes.messages import message_routes
 from app.server.routes.models import model_routes
+from app.server.routes.responses import response_routes
+from app.server.routes.stored_responses import stored_response_routes
 from app.server.routes.tokens import token_routes
 from app.server.turns import Turns
 from app.service.activity import Activity
@@ -44,6 +48,7 @@ def create_app(
     models: ModelManager,
     library: ModelLibrary,
     activity: Activity,
+    runs: ResponseRuns,
     policy: Callable[[], AccessPolicy],
     keys: ApiKeys,
     refusals: Refusals,
@@ -54,6 +59,9 @@ def create_app(
     app = FastAPI(title="Hearth", version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(generation_routes(chat, models, _fingerprint(version)))
     app.include_router(message_routes(chat))
+    responses = ResponseStore()
+    app.include_router(response_routes(chat, models, responses, runs))
+    app.include_router(stored_response_routes(responses, runs))
     app.include_router(embedding_routes(embeddings))
     app.include_router(audio_routes(chat, models))
     app.include_router(model_routes(ModelDescriptions(library, models)))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from app.server.wire import replies
+from app.server.wire.anthropic.body import CountBody, MessageBody
 from app.server.wire.audio import TranscriptionBody
 from app.server.wire.chat import ChatBody
 from app.server.wire.completions import CompletionBody
@@ -16,12 +17,16 @@ from app.server.wire.embeddings import EmbeddingBody
 from app.server.wire.fates import (
     CHAT_FIELDS,
     COMPLETION_FIELDS,
+    COUNT_FIELDS,
     EMBEDDING_FIELDS,
+    MESSAGE_FIELDS,
     RERANK_FIELDS,
+    RESPONSE_FIELDS,
     TRANSCRIPTION_FIELDS,
     FieldRule,
 )
 from app.server.wire.rerank import RerankBody
+from app.server.wire.responses import ResponseBody
 from app.server.wire.tokens import DetokenizeBody, TokenizeBody
 
 __all__ = ["ENDPOINTS", "Endpoint"]
@@ -29,6 +34,7 @@ __all__ = ["ENDPOINTS", "Endpoint"]
 _JSON = "application/json"
 _ASKED = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503)
 _LOOKED_AT = (401, 403, 500, 503)
+_KEPT = (400, *_LOOKED_AT, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +42,11 @@ class Endpoint:
     """`reply` and `event` are types of what is answered, whole and per event of a stream.
 
     `text` are media types of answers that are no JSON. `aliases` are other paths to the same. `example` is a body that works
-    where there is a model of that name. `is_open` needs no key.
+    where there is a model of that name. `is_open` needs no key. A stream with `names_events` says of each what it is, and ends
+    without `[DONE]`. `error` is the shape of its errors.
     """
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     path: str
     summary: str
     reply: Any
@@ -52,6 +59,8 @@ class Endpoint:
     problems: tuple[int, ...] = _LOOKED_AT
     example: MappingProxyType[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     is_open: bool = False
+    names_events: bool = False
+    error: Any = replies.Error
 
 
 def _post(path: str, summary: str, body: type[BaseModel], reply: Any, **options: Any) -> Endpoint:
@@ -86,6 +95,62 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fields=COMPLETION_FIELDS,
         event=replies.Completion,
         example={"model": "ember", "prompt": "Once upon a time", "max_tokens": 20},
+    ),
+    _post(
+        "/v1/responses",
+        "Answer a conversation, and keep it",
+        ResponseBody,
+        replies.Response,
+        fields=RESPONSE_FIELDS,
+        event=replies.NamedEvent,
+        names_events=True,
+        example={"model": "ember", "input": "Hello", "temperature": 0},
+    ),
+    _post(
+        "/v1/responses/input_tokens",
+        "Count the tokens that a response's prompt would have",
+        ResponseBody,
+        replies.InputTokens,
+        example={"model": "ember", "input": "Hello"},
+    ),
+    _post(
+        "/v1/responses/compact",
+        "Let the model write down what a conversation came to",
+        ResponseBody,
+        replies.Compaction,
+        example={"model": "ember", "input": "Hello"},
+    ),
+    Endpoint(
+        "get",
+        "/v1/responses/{response_id}",
+        "Look at a response that is kept",
+        replies.Response,
+        event=replies.NamedEvent,
+        names_events=True,
+        problems=_KEPT,
+    ),
+    Endpoint("delete", "/v1/responses/{response_id}", "Forget a response", replies.DeletedResponse, problems=_KEPT),
+    Endpoint("post", "/v1/responses/{response_id}/cancel", "End one in the background", replies.Response, problems=_KEPT),
+    Endpoint("get", "/v1/responses/{response_id}/input_items", "List its input", replies.InputItems, problems=_KEPT),
+    _post(
+        "/v1/messages",
+        "Answer a conversation, as Anthropic's API does",
+        MessageBody,
+        replies.AnthropicReply,
+        fields=MESSAGE_FIELDS,
+        event=replies.NamedEvent,
+        names_events=True,
+        error=replies.AnthropicError,
+        example={**_HELLO, "max_tokens": 100},
+    ),
+    _post(
+        "/v1/messages/count_tokens",
+        "Count what such a conversation takes of the context",
+        CountBody,
+        replies.MessageTokens,
+        fields=COUNT_FIELDS,
+        error=replies.AnthropicError,
+        example=_HELLO,
     ),
     _post(
         "/v1/embeddings",
@@ -149,7 +214,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         example=_HELLO,
     ),
     Endpoint("get", "/v1/models", "List the installed models", replies.ModelList),
-    Endpoint("get", "/v1/models/{model_id}", "Look at one model", replies.Model, problems=(*_LOOKED_AT, 404)),
+    Endpoint("get", "/v1/models/{name}", "Look at one model", replies.Model, problems=(*_LOOKED_AT, 404)),
     Endpoint("get", "/health", "Whether the server answers", replies.Health, is_open=True),
     Endpoint(
         "get",

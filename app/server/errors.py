@@ -50,6 +50,8 @@ _TABLE: Mapping[type[errors.AppError], _Row] = MappingProxyType(
         errors.UnsupportedContent: _Row(400, "invalid_request_error", "unsupported_content"),
         errors.ContextOverflow: _Row(400, "invalid_request_error", "context_length_exceeded"),
         errors.ModelNotFound: _Row(404, "invalid_request_error", "model_not_found"),
+        errors.ResponseNotFound: _Row(404, "invalid_request_error", "response_not_found"),
+        errors.PreviousResponseNotFound: _Row(400, "invalid_request_error", "previous_response_not_found"),
         errors.EngineError: _Row(500, "server_error", "engine_error", _NO_RETRY),
         # The request names a model that can't be used here: another model, or another file, is what helps.
         errors.ModelLoadFailed: _Row(400, "invalid_request_error", "model_load_failed", _NO_RETRY, "model"),

@@ -15,6 +15,7 @@ from app.domain.observable import Observable
 from app.library.library import ModelLibrary
 from app.server.app import create_app
 from app.server.guard import AccessPolicy, is_loopback
+from app.server.response_runs import ResponseRuns
 from app.server.uvicorn_server import GuestServer, guest_config
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
@@ -63,6 +64,7 @@ class ApiServer:
         self._state = ServerState(running=False)
         self._server: GuestServer | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._runs = ResponseRuns()
         self._lock = asyncio.Lock()
 
     @property
@@ -91,6 +93,7 @@ class ApiServer:
         async with self._lock:
             if self._server is None or self._serving is None:
                 return
+            await self._runs.close()
             self._server.leave()
             await self._serving
             self._server = self._serving = None
@@ -114,12 +117,14 @@ class ApiServer:
 
     async def _serve(self, bound: socket.socket) -> None:
         host, port = bound.getsockname()[:2]
+        self._runs = ResponseRuns()
         app = create_app(
             chat=self._chat,
             embeddings=self._embeddings,
             models=self._models,
             library=self._library,
             activity=self._activity,
+            runs=self._runs,
             policy=partial(self._policy, host, socket.gethostname()),
             keys=self._keys,
             refusals=self._refusals,

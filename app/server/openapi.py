@@ -39,18 +39,20 @@ _HEADERS_OF: dict[int, tuple[str, ...]] = {
 def openapi_document(version: str) -> dict[str, Any]:
     """OpenAPI 3.1."""
     schemas = _Schemas(ENDPOINTS)
-    problems = sorted({status for endpoint in ENDPOINTS for status in endpoint.problems})
+    problems = {(endpoint.error, status) for endpoint in ENDPOINTS for status in endpoint.problems}
+    paths: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        for path in (endpoint.path, *endpoint.aliases):
+            paths.setdefault(path, {})[endpoint.method] = _operation(endpoint, path, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearth", "version": version, "description": "OpenAI-compatible API for models on this computer."},
-        "paths": {
-            path: {endpoint.method: _operation(endpoint, path, schemas)}
-            for endpoint in ENDPOINTS
-            for path in (endpoint.path, *endpoint.aliases)
-        },
+        "paths": paths,
         "components": {
             "schemas": schemas.definitions,
-            "responses": {f"Problem{status}": _problem(status, schemas) for status in problems},
+            "responses": dict(
+                sorted((_problem_name(kind, status), _problem(kind, status, schemas)) for kind, status in problems)
+            ),
             "headers": {
                 name: {"description": text, "schema": {"type": kind}, "required": name == "x-request-id"}
                 for name, (kind, text) in _HEADERS.items()
@@ -74,7 +76,7 @@ class _Schemas:
                 (endpoint.body, "validation"),
                 (endpoint.reply, "serialization"),
                 (endpoint.event, "serialization"),
-                (replies.Error, "serialization"),
+                (endpoint.error, "serialization"),
             ):
                 if kind is not None:
                     wanted.setdefault(repr(kind), (repr(kind), mode, TypeAdapter(kind)))  # type: ignore[arg-type]
@@ -124,27 +126,37 @@ def _responses(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     for media_type in endpoint.text:
         content[media_type] = {"schema": {"type": "string"}}
     if endpoint.event is not None:
-        content[_SSE] = {"schema": _event(schemas.of(endpoint.event), schemas)}
+        content[_SSE] = {"schema": _event(endpoint, schemas)}
     answer = {"description": "The answer", "headers": _headers(200), "content": content}
-    problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(endpoint.problems)}
+    problems = {
+        str(status): {"$ref": f"#/components/responses/{_problem_name(endpoint.error, status)}"}
+        for status in sorted(endpoint.problems)
+    }
     return {"200": answer, **problems}
 
 
-def _event(schema: dict[str, Any], schemas: _Schemas) -> dict[str, Any]:
+def _event(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     """What one event of a stream is: the schema of all of a stream is beyond OpenAPI 3.1."""
-    payload = {
+    payload: dict[str, Any] = {
         "type": "string",
         "contentMediaType": _JSON,
-        "contentSchema": {"anyOf": [schema, schemas.of(replies.Error)]},
+        "contentSchema": {"anyOf": [schemas.of(endpoint.event), schemas.of(endpoint.error)]},
     }
+    if endpoint.names_events:
+        return {"type": "object", "required": ["event", "data"], "properties": {"event": {"type": "string"}, "data": payload}}
     data = {"anyOf": [{"const": "[DONE]"}, payload], "description": "[DONE] comes last, also after an Error."}
     return {"type": "object", "required": ["data"], "properties": {"data": data}}
 
 
-def _problem(status: int, schemas: _Schemas) -> dict[str, Any]:
-    content = {_JSON: {"schema": schemas.of(replies.Error)}}
+def _problem_name(kind: Any, status: int) -> str:
+    return f"{kind.__name__}{status}"
+
+
+def _problem(kind: Any, status: int, schemas: _Schemas) -> dict[str, Any]:
+    content = {_JSON: {"schema": schemas.of(kind)}}
     codes = [problem.code for problem in known_problems() if problem.status == status and problem.code]
-    return {"description": f"An error; its code is {' or '.join(codes)}", "headers": _headers(status), "content": content}
+    told = "An error, in Anthropic's words" if kind is replies.AnthropicError else f"An error; its code is {' or '.join(codes)}"
+    return {"description": told, "headers": _headers(status), "content": content}
 
 
 def _headers(status: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.NotEnoughMemory("Llama", "it needs 9.1 GiB of memory, but 4.0 GiB are free. Close other programs."),
     errors.ModelNotFound("llama", near=("llama-a", "llama-b"), ambiguous=True),
     errors.ModelNotFound("llama3.2", pull="llama3.2"),
+    errors.PreviousResponseNotFound("resp_1"),
 ]
 
 

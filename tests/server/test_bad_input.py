@@ -66,6 +66,27 @@ ANTHROPIC: dict[str, Any] = {
     "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
     "stop_sequences": ["x"], "stream": False, "temperature": 1, "top_p": 1, "top_k": 1, "metadata": {"user_id": "me"},
 }  # fmt: skip
+RESPONSE: dict[str, Any] = {
+    "model": "ember",
+    "input": [
+        {"role": "user", "id": "msg_1", "status": "completed", "content": [
+            {"type": "input_text", "text": "Hello"},
+            {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8=", "detail": "low"},
+        ]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "content": None,
+         "encrypted_content": "hearth1.SG0u"},
+        {"type": "function_call", "call_id": "c1", "name": "add", "arguments": "{}", "namespace": None},
+        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "2"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "2", "annotations": []}]},
+    ],
+    "instructions": "Be brief.", "previous_response_id": None, "store": True, "stream": False, "max_output_tokens": 5,
+    "include": ["reasoning.encrypted_content"], "max_tool_calls": 1, "metadata": {"a": "b"}, "truncation": "auto",
+    "tools": [{"type": "function", **FUNCTION}, {"type": "namespace", "name": "n", "description": "",
+                                                 "tools": [{"type": "function", **FUNCTION}]}, {"type": "web_search"}],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "n.add"}]},
+    "reasoning": {"effort": "low", "summary": "auto"}, "top_logprobs": 1, "temperature": 1, "background": False,
+    "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}, "strict": True}, "verbosity": "low"},
+}  # fmt: skip
 NONSENSE: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, -(10**30), 1e300, "", "\x00", "data:,", [], {}, [None], [{}], ["x", 1], {"type": "function"}),
 )
@@ -113,8 +134,9 @@ async def refuse_or_answer(api: Serving, path: str, request: dict[str, Any]) -> 
         ("/v1/embeddings", EMBEDDING),
         ("/v1/messages", ANTHROPIC),
         ("/v1/messages/count_tokens", ANTHROPIC),
+        ("/v1/responses", RESPONSE),
     ],
-    ids=["chat", "completions", "embeddings", "messages", "count_tokens"],
+    ids=["chat", "completions", "embeddings", "messages", "count_tokens", "responses"],
 )
 async def test_nonsense_anywhere_is_refused_or_harmless(tmp_path: Path, path: str, request_body: dict[str, Any]) -> None:
     async with serving(tmp_path) as api:

@@ -9,11 +9,15 @@ from fastapi.openapi.utils import get_openapi
 
 from app.server.app import create_app
 from app.server.endpoints import ENDPOINTS
+from app.server.guard import AccessPolicy
 from app.server.openapi import openapi_document
+from app.server.response_runs import ResponseRuns
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeLauncher, FakeLibrary, installed_model, model_info, piece
 from tests.server.routes.test_audio import EAR, SOUND
@@ -43,6 +47,10 @@ def test_every_route_is_described_and_no_other(tmp_path: Path) -> None:
         models=models,
         library=library,
         activity=Activity(),
+        runs=ResponseRuns(),
+        policy=AccessPolicy,
+        keys=ApiKeys(tmp_path / "api-keys"),
+        refusals=Refusals(),
     )
     assert operations(DOCUMENT) == operations(get_openapi(title="", version="", routes=app.routes))
 

@@ -23,6 +23,7 @@ __all__ = [
     "EMBEDDING_FIELDS",
     "MESSAGE_FIELDS",
     "RERANK_FIELDS",
+    "RESPONSE_FIELDS",
     "TRANSCRIPTION_FIELDS",
     "Fate",
     "FieldRule",
@@ -71,18 +72,11 @@ _SAMPLING = _honoured(
     *("seed", "logit_bias", "samplers", "min_tokens", "ignore_eos", "stop"),
 )
 _LOADING = _honoured("context_length", "num_ctx", "options", "keep_alive", "ttl")
-_BOOKKEEPING = _no_effect(
+_ACCOUNTS = _no_effect(
     "Hearth keeps no accounts.",
-    *(
-        "user",
-        "safety_identifier",
-        "metadata",
-        "store",
-        "service_tier",
-        "prompt_cache_retention",
-        "prompt_cache_options",
-    ),
+    *("user", "safety_identifier", "service_tier", "prompt_cache_retention", "prompt_cache_options"),
 )
+_BOOKKEEPING = (*_ACCOUNTS, *_no_effect("Hearth keeps no accounts.", "metadata", "store"))
 _OUTPUT = _honoured(
     *("response_format", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice", "guided_grammar"),
     "structured_outputs",
@@ -188,6 +182,55 @@ MESSAGE_FIELDS: tuple[FieldRule, ...] = (
 COUNT_FIELDS: tuple[FieldRule, ...] = (
     *_ANTHROPIC_PROMPT,
     *_no_effect("The count is of the conversation as it was sent.", "compaction"),
+)
+
+RESPONSE_FIELDS: tuple[FieldRule, ...] = (
+    *_honoured("model", "input", "instructions", "previous_response_id", "store", "stream", "include", "prompt_cache_key"),
+    *_honoured(
+        "background", "max_output_tokens", "metadata", "top_logprobs", "truncation", "parallel_tool_calls", "tool_choice"
+    ),
+    FieldRule(
+        "tools",
+        Fate.HONOURED,
+        "Functions, also in namespaces. web_search, image_generation, tool_search, local_shell, shell, apply_patch and custom "
+        "tools are left out, and named in x-hearth-ignored, where they stand beside functions and the model is free not to use "
+        "them; by themselves or with tool_choice required they are refused, and so are all others always.",
+    ),
+    FieldRule("text", Fate.HONOURED, "Its format is; text.verbosity has no effect, as the model's own style decides."),
+    FieldRule("max_tool_calls", Fate.HONOURED, "It bounds the calls of hosted tools, and Hearth has none."),
+    FieldRule(
+        "reasoning",
+        Fate.HONOURED,
+        "Asked for a summary, Hearth gives the reasoning itself in the summary's place. reasoning.encrypted_content is the "
+        "reasoning too, packed so that a client without a store can hand it back; that of other servers has no effect.",
+    ),
+    *_honoured("reasoning_effort", "thinking", "think", "enable_thinking", "include_reasoning"),
+    *_honoured("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
+    *_SAMPLING,
+    *_OUTPUT,
+    *_LOADING,
+    *_ACCOUNTS,
+    *_no_effect("Usage is always told, and nothing is obfuscated on one's own computer.", "stream_options"),
+    *_no_effect("What is in the background begins as soon as the model has room.", "background_options"),
+    *_no_effect("Hearth has no such programs.", "access_programs"),
+    *_no_effect("The instructions decide.", "personality"),
+    *_no_effect("The model's own style decides.", "verbosity"),
+    *_refused("Use previous_response_id.", "conversation"),
+    *_refused("Use truncation.", "context_management", neutral=([],)),
+    *_refused("Send instructions and input.", "prompt"),
+    *_refused("Hearth has no moderation model.", "moderation"),
+    *_refused(
+        "Pictures are read as they are.",
+        "image",
+        neutral=({}, {"context_compression": "auto"}, {"context_compression": "disabled"}),
+    ),
+    *_refused("Use input.", "messages"),
+    *_refused("Use max_output_tokens.", "max_tokens", "max_completion_tokens"),
+    *_refused('Use include: ["message.output_text.logprobs"].', "logprobs", neutral=(False,)),
+    *_refused("A response has one answer.", "n", neutral=(1,)),
+    *_refused("Use /v1/chat/completions.", "chat_template_kwargs", neutral=({},)),
+    *_refused("Hearth answers with text alone.", "modalities", neutral=(["text"], [])),
+    *_FOREIGN,
 )
 
 _FOREIGN_CUTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -63,9 +64,10 @@ class WireMessage(Part):
     reasoning: str | None = None
 
 
-def domain_messages(messages: list[WireMessage]) -> tuple[Message, ...]:
-    """Raises InvalidRequest and UnsupportedContent, naming the place."""
-    converted = tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
+def domain_messages(messages: list[WireMessage], places: Sequence[str] | None = None) -> tuple[Message, ...]:
+    """Raises InvalidRequest and UnsupportedContent, naming the place: what the request calls each message."""
+    named = places if places is not None else [f"messages[{index}]" for index in range(len(messages))]
+    converted = tuple(_message(message, place) for message, place in zip(messages, named, strict=True))
     if sum(message.n_images for message in converted) > MAX_IMAGES:
         raise InvalidRequest(f"A request can have at most {MAX_IMAGES} pictures.", param="messages")
     if sum(len(message.sounds) for message in converted) > MAX_SOUNDS:

@@ -67,7 +67,12 @@ class OutputFields(SamplingFields):
     @property
     def output(self) -> OutputFormat:
         """Raises InvalidRequest, also where two fields are set."""
-        wanted = {
+        return _only_one(self.formats) or TextFormat()
+
+    @property
+    def formats(self) -> dict[str, OutputFormat | None]:
+        """What each field asks for."""
+        return {
             "response_format": _response_format(self.response_format) if self.response_format else None,
             "grammar": GrammarFormat(self.grammar, "grammar") if self.grammar else None,
             "json_schema": _schema(self.json_schema, "json_schema"),
@@ -77,7 +82,6 @@ class OutputFields(SamplingFields):
             "guided_grammar": None if self.guided_grammar is None else GrammarFormat(self.guided_grammar, "guided_grammar"),
             "structured_outputs": _structured(self.structured_outputs) if self.structured_outputs else None,
         }
-        return _only_one(wanted) or TextFormat()
 
 
 def schema_text(schema: Schema, param: str) -> str:

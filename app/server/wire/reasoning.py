@@ -11,7 +11,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.generation import Effort, ReasoningChoice
 from app.server.wire.base import Part, WireRequest
 
-__all__ = ["ReasoningFields"]
+__all__ = ["ReasoningFields", "WireReasoning"]
 
 _Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _Budget: TypeAlias = Annotated[int, Field(ge=-1, le=10_000_000, description="Tokens; -1 sets no bound.")]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 # pydantic reads TypedDicts of the standard library from Python 3.12 on.
 from typing_extensions import TypedDict
 
 __all__ = [
+    "AnthropicError",
+    "AnthropicReply",
     "ChatCompletion",
     "ChatCompletionChunk",
+    "Compaction",
     "Completion",
+    "DeletedResponse",
     "DetokenizedText",
     "EmbeddingList",
     "Error",
     "Health",
     "Index",
+    "InputItems",
     "InputTokens",
+    "MessageTokens",
     "Model",
     "ModelList",
+    "NamedEvent",
     "RenderedPrompt",
     "Reranking",
+    "Response",
     "TokenList",
     "TranscriptEvent",
     "Transcription",
@@ -36,6 +44,18 @@ class ErrorDetail(TypedDict):
 
 class Error(TypedDict):
     error: ErrorDetail
+
+
+class AnthropicErrorDetail(TypedDict):
+    type: str
+    message: str
+    details: NotRequired[dict[str, Any]]
+
+
+class AnthropicError(TypedDict):
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    request_id: str
 
 
 class PromptTokensDetails(TypedDict):
@@ -289,6 +309,75 @@ class RenderedPrompt(TypedDict):
 
 class InputTokens(TypedDict):
     object: Literal["response.input_tokens"]
+    input_tokens: int
+
+
+class NamedEvent(TypedDict):
+    """What else there is depends on `type`, which is the event's name as well."""
+
+    type: str
+
+
+class Response(TypedDict):
+    """`output` holds messages, calls and reasoning."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+    model: str
+    output: list[dict[str, Any]]
+    usage: dict[str, Any] | None
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, Any] | None
+    previous_response_id: str | None
+
+
+class Compaction(TypedDict):
+    """`output` takes the place of the conversation."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[dict[str, Any]]
+    usage: dict[str, Any]
+
+
+class DeletedResponse(TypedDict):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]
+
+
+class InputItems(TypedDict):
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class MessageUsage(TypedDict):
+    input_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    output_tokens: int
+
+
+class AnthropicReply(TypedDict):
+    """`content` holds blocks of text, thinking and calls."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: str | None
+    stop_sequence: str | None
+    usage: MessageUsage
+
+
+class MessageTokens(TypedDict):
     input_tokens: int
 
 

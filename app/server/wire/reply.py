@@ -15,6 +15,7 @@ from app.server.errors import Problem
 
 __all__ = [
     "DONE",
+    "PING",
     "DataFrames",
     "ReadingClock",
     "ReplyHead",
@@ -31,6 +32,8 @@ __all__ = [
 _IMPOSSIBLE = -9999.0
 
 DONE = b"data: [DONE]\n\n"
+# A comment: proxies and clients would take the silence for a failure.
+PING = b": still working\n\n"
 
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -69,8 +72,7 @@ class DataFrames:
     """What all streams of plain `data:` lines share."""
 
     def ping(self) -> bytes:
-        """A comment: proxies and clients would take the silence for a failure."""
-        return b": still working\n\n"
+        return PING
 
     def failed(self, problem: Problem) -> bytes:
         return f"data: {encode(problem.body())}\n\n".encode() + DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
@@ -16,7 +17,7 @@ from app.domain.generation import (
 from app.server.wire.base import Part
 from app.server.wire.output import schema_text
 
-__all__ = ["WireTool", "WireToolChoice", "domain_tool_choice", "domain_tools"]
+__all__ = ["WireTool", "WireToolChoice", "allowed_choice", "domain_tool_choice", "domain_tools", "named_choice"]
 
 
 class WireFunction(Part):
@@ -91,14 +92,23 @@ def domain_tool_choice(choice: WireToolChoice | None, tools: tuple[Tool, ...]) -
         case None:
             return AutoToolChoice.AUTO
         case NamedFunction():
-            return NamedToolChoice.of(_known(choice.function.name, tools))
+            return named_choice(choice.function.name, tools)
         case AllowedTools(allowed_tools=allowed):
-            names = tuple(dict.fromkeys(_known(entry.function.name, tools) for entry in allowed.tools))
-            if not names:
-                return _mode("none" if allowed.mode == "auto" else allowed.mode, ())
-            return NamedToolChoice(names, required=allowed.mode == "required")
+            names = [entry.function.name for entry in allowed.tools]
+            return allowed_choice(names, tools, required=allowed.mode == "required")
         case _:
             return _mode(choice, tools)
+
+
+def named_choice(name: str, tools: tuple[Tool, ...]) -> ToolChoice:
+    return NamedToolChoice.of(_known(name, tools))
+
+
+def allowed_choice(names: Iterable[str], tools: tuple[Tool, ...], *, required: bool) -> ToolChoice:
+    known = tuple(dict.fromkeys(_known(name, tools) for name in names))
+    if not known:
+        return _mode("required" if required else "none", ())
+    return NamedToolChoice(known, required=required)
 
 
 def _tool(tool: WireTool, place: str) -> Tool:

@@ -11,6 +11,7 @@ from anthropic.types.beta import message_count_tokens_params as beta_count_token
 from anthropic.types.beta import message_create_params as beta_create_params
 from openai.types import chat, completion_create_params, embedding_create_params
 from openai.types.audio import transcription_create_params, translation_create_params
+from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
@@ -28,6 +29,7 @@ from app.server.wire.fates import (
     EMBEDDING_FIELDS,
     MESSAGE_FIELDS,
     RERANK_FIELDS,
+    RESPONSE_FIELDS,
     TRANSCRIPTION_FIELDS,
     Fate,
     FieldRule,
@@ -35,6 +37,7 @@ from app.server.wire.fates import (
     ignored_header,
 )
 from app.server.wire.rerank import RerankBody
+from app.server.wire.responses import ResponseBody
 from tests.server.serving import serving
 
 CLIENTS = (
@@ -47,6 +50,8 @@ CLIENTS = (
     (beta_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
     (transcription_create_params.TranscriptionCreateParamsBase, TRANSCRIPTION_FIELDS),
     (translation_create_params.TranslationCreateParams, TRANSCRIPTION_FIELDS),
+    (response_create_params.ResponseCreateParamsBase, RESPONSE_FIELDS),
+    (input_token_count_params.InputTokenCountParams, RESPONSE_FIELDS),
 )
 TABLES = (
     (ChatBody, CHAT_FIELDS),
@@ -56,6 +61,7 @@ TABLES = (
     (MessageBody, MESSAGE_FIELDS),
     (CountBody, COUNT_FIELDS),
     (TranscriptionBody, TRANSCRIPTION_FIELDS),
+    (ResponseBody, RESPONSE_FIELDS),
 )
 
 

@@ -1,0 +1,146 @@
+"""POST /v1/responses, /v1/responses/input_tokens and /v1/responses/compact."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.domain.errors import RequestError
+from app.domain.generation import ChatRequest, Finished, GenerationEvent
+from app.server.answers import IndexedEvent, Tally, merged
+from app.server.body import read_body
+from app.server.recording import track_of
+from app.server.response_runs import ResponseRuns, followed
+from app.server.response_store import ResponseStore, Turn
+from app.server.streaming import EventStream, while_connected
+from app.server.wire.compaction import compaction_body, compaction_request
+from app.server.wire.fates import RESPONSE_FIELDS, ignored_fields, ignored_header
+from app.server.wire.response_frames import ResponseFrames
+from app.server.wire.response_items import InputItems, input_items, item_bodies, resolved
+from app.server.wire.response_output import ResponseOutput, ShownOutput
+from app.server.wire.response_reply import ResponseHead, finished_body
+from app.server.wire.responses import ResponseBody, ResponseRequest, response_request
+from app.service.chat import ChatService
+from app.service.models import ModelManager
+
+__all__ = ["response_routes"]
+
+
+def response_routes(chat: ChatService, models: ModelManager, store: ResponseStore, runs: ResponseRuns) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/responses")
+    async def create_response(request: Request) -> Response:
+        body = await read_body(request, ResponseBody)
+        track_of(request).named(body.model)
+        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        before = store.turns_before(body.previous_response_id)
+        items, wanted = _request(body, before, store)
+        headers = ignored_header((*ignored, *wanted.ignored))
+        head = ResponseHead.of(body, wanted.tools)
+        output = ResponseOutput(_shown(body, wanted))
+        tally = Tally()
+        events = merged([partial(_generated, chat, wanted.chat, truncates=body.truncates)])
+
+        asked = item_bodies(items)
+
+        def keep(told: dict[str, Any]) -> None:
+            if body.keeps:
+                store.keep(told, (*before, Turn.of(asked, tuple(told["output"]))))
+
+        frames = ResponseFrames(head, output, keep)
+        if body.background:
+            await models.find(body.model)
+            run = runs.begin(head.id, events, frames, partial(store.keep_events, head.id))
+            keep(run.body)
+            return followed(run.follow(-1), headers=headers) if body.stream else JSONResponse(run.body, headers=headers)
+        if body.stream:
+            stream = EventStream(events, frames, tally, track_of(request), headers=headers)
+            await while_connected(request, stream.decide())
+            return stream
+        await while_connected(request, _gather(events, output, tally))
+        track_of(request).count(tally)
+        told = finished_body(head, output, tally)
+        keep(told)
+        return JSONResponse(told, headers=headers)
+
+    @router.post("/v1/responses/input_tokens")
+    async def count_input_tokens(request: Request) -> Response:
+        body = await read_body(request, ResponseBody)
+        track_of(request).named(body.model)
+        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
+
+        async def count() -> int:
+            with _called_input():
+                chosen = await chat.shortened(wanted.chat) if body.truncates else wanted.chat
+                return await chat.count_prompt_tokens(chosen)
+
+        n_tokens = await while_connected(request, count())
+        headers = ignored_header((*ignored, *wanted.ignored))
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": n_tokens}, headers=headers)
+
+    @router.post("/v1/responses/compact")
+    async def compact_conversation(request: Request) -> Response:
+        body = await read_body(request, ResponseBody)
+        track_of(request).named(body.model)
+        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
+        output = ResponseOutput(ShownOutput(reasoning=False))
+        tally = Tally()
+        events = merged([partial(_generated, chat, compaction_request(wanted.chat), truncates=True)])
+        await while_connected(request, _gather(events, output, tally))
+        track_of(request).count(tally)
+        return JSONResponse(compaction_body(output, tally), headers=ignored_header((*ignored, *wanted.ignored)))
+
+    return router
+
+
+def _request(body: ResponseBody, before: tuple[Turn, ...], store: ResponseStore) -> tuple[InputItems, ResponseRequest]:
+    with _called_input():
+        items = resolved(input_items(body.input), store.said)
+        said = [item for turn in before for item in (*turn.asked, *turn.said)]
+        return items, response_request(body, said, items)
+
+
+def _shown(body: ResponseBody, wanted: ResponseRequest) -> ShownOutput:
+    return ShownOutput(
+        logprobs=body.wants_logprobs,
+        reasoning=body.shows_reasoning,
+        summary=body.wants_summary,
+        sealed_reasoning=body.wants_sealed_reasoning,
+        names=wanted.tools.names,
+    )
+
+
+async def _generated(chat: ChatService, wanted: ChatRequest, *, truncates: bool) -> AsyncGenerator[GenerationEvent, None]:
+    with _called_input():
+        chosen = await chat.shortened(wanted) if truncates else wanted
+        async with aclosing(chat.generate(chosen)) as events:
+            async for event in events:
+                yield event
+
+
+async def _gather(events: AsyncGenerator[IndexedEvent, None], output: ResponseOutput, tally: Tally) -> None:
+    async with aclosing(events):
+        async for index, event in events:
+            output.add(event)
+            if isinstance(event, Finished):
+                tally.add(index, event)
+
+
+@contextmanager
+def _called_input() -> Iterator[None]:
+    """What is wrong with the messages is wrong with what this endpoint calls `input`."""
+    try:
+        yield
+    except RequestError as error:
+        if error.param == "messages":
+            error.param = "input"
+        raise

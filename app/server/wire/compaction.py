@@ -1,0 +1,49 @@
+"""POST /v1/responses/compact: a conversation made short by the model that led it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from app.domain.generation import AutoToolChoice, ChatRequest, Effort, ReasoningChoice, TextFormat
+from app.domain.messages import Message, Role
+from app.server.answers import Tally
+from app.server.wire.response_output import MessageOutput, ResponseOutput
+from app.server.wire.response_reply import response_usage
+from app.server.wire.sealed import sealed
+
+__all__ = ["compaction_body", "compaction_request"]
+
+_MOST_TOKENS = 1_024
+_TASK = (
+    "Write down, as short as you can, what this conversation has come to, for someone who goes on with it and has not read "
+    "it: what was asked for, found out and decided, what has been done and what is left to do, with names, numbers and "
+    "paths as they are. Write nothing else."
+)
+
+
+def compaction_request(chat: ChatRequest) -> ChatRequest:
+    return replace(
+        chat,
+        messages=(*chat.messages, Message.of(Role.USER, _TASK)),
+        max_tokens=min(chat.max_tokens or _MOST_TOKENS, _MOST_TOKENS),
+        output=TextFormat(),
+        tools=(),
+        tool_choice=AutoToolChoice.NONE,
+        reasoning=ReasoningChoice(Effort.NONE),
+        top_logprobs=None,
+    )
+
+
+def compaction_body(output: ResponseOutput, tally: Tally) -> dict[str, Any]:
+    text = "".join(item.text for item in output.items if isinstance(item, MessageOutput))
+    item = {"id": f"cmp_{uuid.uuid4().hex}", "type": "compaction", "encrypted_content": sealed(text.strip())}
+    return {
+        "id": f"resp_{uuid.uuid4().hex}",
+        "object": "response.compaction",
+        "created_at": int(time.time()),
+        "output": [item],
+        "usage": response_usage(tally.usage),
+    }
