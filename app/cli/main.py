@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import aliases, formats, keys, memory, models, selftest, serve, window
+from app.cli import aliases, catalogue, formats, keys, memory, models, selftest, serve, window
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import AppError
 from app.options import EngineMode, Options
@@ -40,6 +40,7 @@ def hearth(
 cli.command("serve")(serve.serve)
 cli.add_typer(keys.keys, name="keys")
 cli.command("pull")(models.pull)
+cli.command("catalogue")(catalogue.show_catalogue)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
 cli.command("alias")(aliases.alias)

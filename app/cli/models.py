@@ -63,12 +63,14 @@ def list_models(
 def remove(context: typer.Context, model: str, profile: ProfileOption = None) -> None:
     """Delete an installed model."""
 
-    async def run() -> int:
+    async def run() -> tuple[str, int]:
         library = _library(profile or context.obj)
         await library.refresh()
-        return await library.remove(library.resolve(model).id)
+        model_id = library.resolve(model).id
+        return model_id, await library.remove(model_id)
 
-    print(f"Removed {model}; {decimal(asyncio.run(run()))} freed.")
+    model_id, freed = asyncio.run(run())
+    print(f"Removed {model_id}; {decimal(freed)} freed.")
 
 
 def running_models(

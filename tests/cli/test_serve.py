@@ -35,9 +35,11 @@ def test_a_signal_ends_program_and_workers_within_five_seconds(kind: signal.Sign
 def test_it_answers_and_tells_ps_where_it_is(profile: Path) -> None:
     with hearth("serve", "--port", "0", "--model", "ember") as program:
         assert "Ember" in ask(program.address, "Who are you?")
+        assert run_hearth("alias", "gpt-4o-mini", "ember").returncode == 0
         listed = run_hearth("ps")
         assert listed.returncode == 0
         assert "ember" in listed.stdout
+        assert "gpt-4o-mini" in listed.stdout
     program.process.wait()
 
 
