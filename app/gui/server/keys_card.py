@@ -43,6 +43,7 @@ class KeysCard(Card):
         self._notice = self._make_notice()
         self._lay_out()
         self._connect()
+        self._show_rows()
 
     def _make_notice(self) -> QFrame:
         notice = QFrame()
