@@ -175,15 +175,18 @@ def _logging(paths: Paths, *, verbose: bool) -> Iterator[None]:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     entry = QueueHandler(queue.SimpleQueue())
     listener = QueueListener(entry.queue, *handlers)
-    root = logging.getLogger()
-    level = root.level
+    root, client = logging.getLogger(), logging.getLogger("httpx2")
+    levels = root.level, client.level
     root.setLevel(logging.INFO)
+    # It would write down every address that is asked, signatures of downloads included.
+    client.setLevel(logging.WARNING)
     root.addHandler(entry)
     listener.start()
     try:
         yield
     finally:
-        root.setLevel(level)
+        for logger, level in zip((root, client), levels, strict=True):
+            logger.setLevel(level)
         root.removeHandler(entry)
         listener.stop()
         for handler in handlers:

@@ -51,6 +51,7 @@ def test_a_downloaded_model_is_listed_without_being_asked_for(tmp_path: Path, em
             return tuple(model.id for model in await announced)
 
         assert program.loop.submit(download()).result() == ("ember", "tiny-Q8_0")
+    assert hub.endpoint not in Paths.of(tmp_path).log_file.read_text(), "addresses of downloads carry signatures"
 
 
 def test_it_logs_to_a_file_of_the_profile(tmp_path: Path) -> None:
