@@ -213,7 +213,7 @@ def test_s6_where_a_key_is_asked_for_only_the_right_one_opens(port: Port, key: s
         key,
         f"Bearer {key.upper()}",
     ):
-        for path in ("/v1/models", "/v1/models/ember", "/openapi.json", "/nothing"):
+        for path in ("/v1/models", "/v1/models/ember", "/openapi.json", "/metrics", "/nothing"):
             reply = port.ask("GET", path, headers={"Authorization": wrong})
             assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
             assert reply.headers["www-authenticate"] == "Bearer"

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from app.bootstrap import Running
-from tests.conformance.security.conftest import Port, Reply
+from tests.conformance.security.conftest import ASKING, Port, Reply
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 
@@ -25,6 +25,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarn
 def show(port: Port, url: Any) -> Reply:
     content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": url}]
     return port.chat(messages=[{"role": "user", "content": content}])
+
+
+def show_as_anthropic(port: Port, url: str) -> Reply:
+    """The same by the other API that takes addresses."""
+    content = [{"type": "image", "source": {"type": "url", "url": url}}, {"type": "text", "text": "What is it?"}]
+    return port.ask("POST", "/v1/messages", {**ASKING, "messages": [{"role": "user", "content": content}]})
 
 
 def data_url(data: bytes) -> str:
@@ -74,9 +80,10 @@ def test_s7_ssrf_no_address_of_this_machine_or_its_networks_is_asked(
     on_loop(lambda: program.services.settings.update(fetch_images=allowed))
     try:
         reply = show(port, {"url": where.format(port=trap.server_port)})
+        other = show_as_anthropic(port, where.format(port=trap.server_port))
     finally:
         on_loop(lambda: program.services.settings.update(fetch_images=False))
-    assert reply.status == 400
+    assert (reply.status, other.status) == (400, 400)
     assert reply.error["param"] == "messages[0].content[1].image_url"
     assert trap.asked == []  # type: ignore[attr-defined]
 
@@ -112,8 +119,11 @@ def test_s8_local_files_and_other_schemes_are_never_opened(
     on_loop(lambda: program.services.settings.update(fetch_images=allowed))
     try:
         replies = [show(port, url), show(port, {"url": url, "detail": "low"})]
+        other = show_as_anthropic(port, url)
     finally:
         on_loop(lambda: program.services.settings.update(fetch_images=False))
+    assert other.status == 400
+    assert "root:" not in other.body
     for reply in replies:
         assert reply.status == 400
         assert "root:" not in reply.body
