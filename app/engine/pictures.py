@@ -20,6 +20,9 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _MAX_FILE_BYTES = 64 * 1024 * 1024
 _MAX_PIXELS = 64_000_000
 _MAX_SIDE = 16_384
+# A JPEG may go over its pixels again and again, as often as its file has room for: a second's work at most.
+_MAX_SCANNED_PIXELS = 2_000_000_000
+_SCAN = b"\xff\xda"
 # No projector looks closer: beyond this, more pixels only take time and memory.
 _USEFUL_PIXELS = 16_000_000
 _MIN_SIDE = 4
@@ -52,6 +55,7 @@ def read_picture(data: bytes, *, max_side: int | None = None, param: str | None 
         _check_webp(data, param)
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image.width, image.height, param)
+            _check_scans(data, image, param)
             pixels = _on_white(_useful(_eight_bits(_upright(_first_frame(image, max_side))), max_side))
             digest = hashlib.sha256(data)
             if max_side is not None:
@@ -93,6 +97,11 @@ def _check_size(width: int, height: int, param: str | None) -> None:
         )
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise InvalidRequest(f"A picture of {width} x {height} pixels is too narrow; crop it.", param=param)
+
+
+def _check_scans(data: bytes, image: Image.Image, param: str | None) -> None:
+    if image.format in ("JPEG", "MPO") and data.count(_SCAN) * image.width * image.height > _MAX_SCANNED_PIXELS:
+        raise InvalidRequest("A JPEG goes over its pixels too many times. Save it anew.", param=param)
 
 
 def _too_large(param: str | None) -> InvalidRequest:

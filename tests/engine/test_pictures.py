@@ -122,6 +122,14 @@ def test_a_huge_picture_is_refused_before_it_is_unpacked(size: tuple[int, int]) 
         read_picture(_png_header(*size))
 
 
+def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused_before_it_does() -> None:
+    file = _file(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
+    scan = file[file.rfind(b"\xff\xda") : -2]
+    assert read_picture(file).rgb[:3] == b"\x80\x80\x80"
+    with pytest.raises(InvalidRequest, match="too many times"):
+        read_picture(file[:-2] + 1000 * scan + b"\xff\xd9")
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -145,7 +145,15 @@ def saved(kind: str, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
+def scanned_again_and_again() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (7000, 7000), 128).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    return data[:-2] + 3000 * data[data.rfind(b"\xff\xda") : -2] + b"\xff\xd9"
+
+
 BOMBS = {
+    "jpeg of 3,000 scans": scanned_again_and_again,
     "png of 400 Mpx": lambda: png(20_000, 20_000, rows=800),
     "png of 4.6 Tpx": lambda: png(2**31 - 1, 2**31 - 1),
     "png, one long side": lambda: png(40_000, 600, rows=2),
