@@ -17,8 +17,9 @@ from tests.conformance.node import Node, installed
 from tests.conformance.own_tests import Recorder
 from tests.conformance.prompts import FRIENDS
 from tests.conformance.suites.anthropic_python import CLAUDE_NAMES
-from tests.conformance.suites.openai_python import CHAT_NAMES, EMBEDDER_NAME
+from tests.conformance.suites.openai_python import CHAT_NAMES, EMBEDDER_NAME, WORDY_NAME
 from tests.conformance.suites.outcomes import Suite, SuiteRun
+from tests.engine.tiny_models import write_llama
 from tests.minilm import minilm, minilm_path
 
 __all__ = ["FRIENDS", "minilm", "minilm_path"]
@@ -77,8 +78,17 @@ def recorder(pytestconfig: pytest.Config) -> Recorder:
 
 
 @pytest.fixture(scope="session")
-def suite_run(address: str, embedder: str) -> Callable[[Suite], SuiteRun]:
-    """Runs a suite, each once. They find the embedding model by its alias."""
+def wordy(program: Running, ember_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a model of random weights that soon ends each text it writes, while Ember may go on for ever."""
+    path = tmp_path_factory.mktemp("wordy") / f"{WORDY_NAME}.gguf"
+    at_random = {"general.sampling.temp": 2.0, "general.sampling.top_p": 1.0, "general.sampling.min_p": 0.0}
+    write_llama(path, ember_path, n_ctx_train=8192, floats=at_random)
+    return program.loop.submit(program.services.library.open_path(path)).result().id
+
+
+@pytest.fixture(scope="session")
+def suite_run(address: str, embedder: str, wordy: str) -> Callable[[Suite], SuiteRun]:
+    """Runs a suite, each once. The tests call the models by their names there, or by aliases."""
     runs: dict[str, SuiteRun] = {}
 
     def run(suite: Suite) -> SuiteRun:

@@ -17,11 +17,12 @@ from tests.conformance.suites.outcomes import Case, SuiteRun, Verdict
 __all__ = ["OWN_TESTS", "OwnTests", "Recorder"]
 
 _FOLDER = Path(__file__).parent
+_SECURITY = ("callers", "floods", "load", "pictures", "requests", "secrets")
 
 
 @dataclass(frozen=True, slots=True)
 class OwnTests:
-    """`version` is the client's; `files` lie beside this one."""
+    """`version` is the client's; `files` are names beside this one, or how they begin."""
 
     name: str
     version: Callable[[], str]
@@ -32,7 +33,13 @@ OWN_TESTS: tuple[OwnTests, ...] = (
     OwnTests(
         "OpenAI's client for Python, examples and helpers",
         partial(importlib.metadata.version, "openai"),
-        ("test_openai_python.py", "test_openai_helpers.py", "test_structured_output.py", "test_audio.py"),
+        (
+            "test_openai_python.py",
+            "test_openai_helpers.py",
+            "test_structured_output.py",
+            "test_audio.py",
+            "test_model_names.py",
+        ),
     ),
     OwnTests(
         "OpenAI's client for JavaScript, examples and helpers",
@@ -45,6 +52,13 @@ OWN_TESTS: tuple[OwnTests, ...] = (
         ("test_anthropic_python.py",),
     ),
     OwnTests("Vercel AI SDK", partial(package_version, "ai"), ("test_ai_sdk.py",)),
+    OwnTests(
+        "schemathesis on Hearth's own OpenAPI document",
+        partial(importlib.metadata.version, "schemathesis"),
+        ("test_schemathesis.py",),
+    ),
+    # Those with a browser are left out: not every machine has one.
+    OwnTests("security suite", lambda: "–", tuple(f"security/test_{name}.py" for name in _SECURITY)),
 )
 
 
@@ -58,12 +72,12 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Before any are left out. Those that compare results come last."""
-        self._n_tests.update(item.path.name for item in items if item.path.parent == _FOLDER)
+        self._n_tests.update(_place(item.nodeid)[0] for item in items)
         items.sort(key=lambda item: item.path == _FOLDER / "test_results.py")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        path, _, name = report.nodeid.partition("::")
-        cases = self._cases[Path(path).name]
+        file, name = _place(report.nodeid)
+        cases = self._cases[file]
         if report.failed:
             cases[name] = Case(name, Verdict.FAILED, report.longreprtext)
         elif report.skipped and isinstance(report.longrepr, tuple):
@@ -72,8 +86,16 @@ class Recorder:
             cases.setdefault(name, Case(name, Verdict.PASSED))
 
     def run(self, tests: OwnTests) -> SuiteRun | None:
-        """None if not all of them were run."""
-        cases = tuple(case for file in tests.files for case in self._cases[file].values())
-        if not cases or len(cases) < sum(self._n_tests[file] for file in tests.files):
+        """None if not all of them were run, as where there is no Node."""
+        files = [file for file in self._n_tests if file.startswith(tests.files)]
+        cases = tuple(case for file in files for case in self._cases[file].values())
+        n_run = sum(case.verdict is not Verdict.SKIPPED for case in cases)
+        if not cases or n_run < sum(self._n_tests[file] for file in files):
             return None
         return SuiteRun(tests.name, tests.version(), cases)
+
+
+def _place(nodeid: str) -> tuple[str, str]:
+    """A test's file, seen from this folder, and its name there."""
+    file, _, name = nodeid.partition("::")
+    return file.removeprefix("tests/conformance/"), name
