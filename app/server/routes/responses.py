@@ -19,6 +19,7 @@ from app.server.recording import track_of
 from app.server.response_runs import ResponseRuns, followed
 from app.server.response_store import ResponseStore, Turn
 from app.server.streaming import EventStream, while_connected
+from app.server.wire.base import undeclared
 from app.server.wire.compaction import compaction_body, compaction_request
 from app.server.wire.fates import RESPONSE_FIELDS, ignored_fields, ignored_header
 from app.server.wire.response_frames import ResponseFrames
@@ -39,7 +40,7 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
     async def create_response(request: Request) -> Response:
         body = await read_body(request, ResponseBody)
         track_of(request).named(body.model)
-        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
         before = store.turns_before(body.previous_response_id)
         items, wanted = _request(body, before, store)
         headers = ignored_header((*ignored, *wanted.ignored))
@@ -74,7 +75,7 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
     async def count_input_tokens(request: Request) -> Response:
         body = await read_body(request, ResponseBody)
         track_of(request).named(body.model)
-        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
         _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
 
         async def count() -> int:
@@ -90,7 +91,7 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
     async def compact_conversation(request: Request) -> Response:
         body = await read_body(request, ResponseBody)
         track_of(request).named(body.model)
-        ignored = ignored_fields(body.model_extra, RESPONSE_FIELDS)
+        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
         _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
         output = ResponseOutput(ShownOutput(reasoning=False))
         tally = Tally()

@@ -196,7 +196,15 @@ RESPONSE_FIELDS: tuple[FieldRule, ...] = (
         "tools are left out, and named in x-hearth-ignored, where they stand beside functions and the model is free not to use "
         "them; by themselves or with tool_choice required they are refused, and so are all others always.",
     ),
-    FieldRule("text", Fate.HONOURED, "Its format is; text.verbosity has no effect, as the model's own style decides."),
+    *_honoured("text"),
+    *_no_effect("The model's own style decides.", "text.verbosity", "verbosity"),
+    *_no_effect("All functions are offered at once, and called by the model alone.", "tools[].defer_loading"),
+    *_no_effect(
+        "All functions are offered at once, and called by the model alone.", "tools[].allowed_callers", "tools[].async"
+    ),
+    *_no_effect("The model reads results as they are.", "tools[].output_schema"),
+    *_no_effect("The model's template knows how much of earlier reasoning it is to see.", "reasoning.context"),
+    *_no_effect("There is only one.", "reasoning.mode"),
     FieldRule("max_tool_calls", Fate.HONOURED, "It bounds the calls of hosted tools, and Hearth has none."),
     FieldRule(
         "reasoning",
@@ -214,7 +222,6 @@ RESPONSE_FIELDS: tuple[FieldRule, ...] = (
     *_no_effect("What is in the background begins as soon as the model has room.", "background_options"),
     *_no_effect("Hearth has no such programs.", "access_programs"),
     *_no_effect("The instructions decide.", "personality"),
-    *_no_effect("The model's own style decides.", "verbosity"),
     *_refused("Use previous_response_id.", "conversation"),
     *_refused("Use truncation.", "context_management", neutral=([],)),
     *_refused("Send instructions and input.", "prompt"),

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from app.domain.errors import InvalidRequest
 from app.server.wire.base import Part
@@ -43,20 +43,26 @@ class InputContent(WireContentPart):
 
     file_id: str | None = None
     detail: WireDetail | None = None
+    annotations: object = None
+    logprobs: object = None
 
 
 class ReasoningText(Part):
+    type: str | None = None
     text: str
 
 
 class MessageItem(Part):
+    type: Literal["message"] | None = None
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InputContent]
     id: str | None = None
     status: _Status | None = None
+    phase: str | None = None
 
 
 class CallItem(Part):
+    type: Literal["function_call"]
     call_id: str
     name: str
     arguments: str
@@ -68,10 +74,12 @@ class CallItem(Part):
 class CustomCallItem(Part):
     """A call of a tool that takes free text, made by another server's model."""
 
+    type: Literal["custom_tool_call"]
     call_id: str
     name: str
     input: str
     id: str | None = None
+    status: _Status | None = None
 
 
 class CallOutputItem(Part):
@@ -83,15 +91,18 @@ class CallOutputItem(Part):
 
 
 class ReasoningItem(Part):
+    type: Literal["reasoning"]
     summary: list[ReasoningText] = Field(default_factory=list)
     content: list[ReasoningText] | None = None
     encrypted_content: str | None = None
     id: str | None = None
+    status: _Status | None = None
 
 
 class CompactionItem(Part):
     """What a conversation came to, made short."""
 
+    type: Literal["compaction"]
     encrypted_content: str
     id: str | None = None
 
@@ -99,10 +110,15 @@ class CompactionItem(Part):
 class ReferenceItem(Part):
     """Stands for an item of a stored response's output."""
 
+    type: Literal["item_reference"] | None = None
     id: str
 
 
 class ForeignItem(Part):
+    """Of a kind that has no meaning here; it is passed over or refused as a whole."""
+
+    model_config = ConfigDict(extra="ignore")
+
     type: str
 
 

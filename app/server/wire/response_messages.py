@@ -169,9 +169,9 @@ def unread_parts(items: InputItems) -> tuple[str, ...]:
     for item in items:
         match item:
             case ReasoningItem(encrypted_content=str()) if not _thought(item):
-                names.add("input.encrypted_content")
+                names.add("input[].encrypted_content")
             case ForeignItem(type="web_search_call"):
-                names.add("input.web_search_call")
+                names.add("input[].web_search_call")
             case _:
                 pass
     return tuple(sorted(names))

@@ -51,7 +51,6 @@ class TextFormatField(Part):
 
 class TextField(Part):
     format: TextFormatField | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class ResponseBody(OutputFields, ReasoningFields):
@@ -157,14 +156,11 @@ def response_request(body: ResponseBody, before: Sequence[ItemBody], items: Inpu
         keep_alive_s=body.kept_alive_s,
         n_ctx=body.wanted_ctx,
     )
-    return ResponseRequest(chat, tools, _ignored(body, items, tools))
+    return ResponseRequest(chat, tools, _ignored(items, tools))
 
 
-def _ignored(body: ResponseBody, items: InputItems, tools: OfferedTools) -> tuple[str, ...]:
-    names = [f"tools.{kind}" for kind in tools.left_out]
-    if body.text is not None and body.text.verbosity is not None:
-        names.append("text.verbosity")
-    return (*names, *unread_parts(items))
+def _ignored(items: InputItems, tools: OfferedTools) -> tuple[str, ...]:
+    return (*(f"tools[].{kind}" for kind in tools.left_out), *unread_parts(items))
 
 
 def _text_format(wanted: TextFormatField) -> OutputFormat | None:

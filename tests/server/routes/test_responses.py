@@ -218,7 +218,7 @@ async def test_what_has_no_effect_is_named(tmp_path: Path) -> None:
         fields = {"model": "ember", "input": "Hello", "user": "me", "tools": [FUNCTION, {"type": "web_search"}]}
         answers = [await api.http.post("/v1/responses", json={**fields, "stream": stream}) for stream in (False, True)]
     for answer in answers:
-        assert answer.headers["x-hearth-ignored"] == "user, tools.web_search"
+        assert answer.headers["x-hearth-ignored"] == "user, tools[].web_search"
     assert [tool["type"] for tool in answers[0].json()["tools"]] == ["function"]
 
 

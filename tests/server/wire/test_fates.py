@@ -44,24 +44,24 @@ CLIENTS = (
     (chat.completion_create_params.CompletionCreateParamsBase, CHAT_FIELDS),
     (completion_create_params.CompletionCreateParamsBase, COMPLETION_FIELDS),
     (embedding_create_params.EmbeddingCreateParams, EMBEDDING_FIELDS),
+    (response_create_params.ResponseCreateParamsBase, RESPONSE_FIELDS),
+    (input_token_count_params.InputTokenCountParams, RESPONSE_FIELDS),
     (message_create_params.MessageCreateParamsBase, MESSAGE_FIELDS),
     (message_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
     (beta_create_params.MessageCreateParamsBase, MESSAGE_FIELDS),
     (beta_count_tokens_params.MessageCountTokensParams, COUNT_FIELDS),
     (transcription_create_params.TranscriptionCreateParamsBase, TRANSCRIPTION_FIELDS),
     (translation_create_params.TranslationCreateParams, TRANSCRIPTION_FIELDS),
-    (response_create_params.ResponseCreateParamsBase, RESPONSE_FIELDS),
-    (input_token_count_params.InputTokenCountParams, RESPONSE_FIELDS),
 )
 TABLES = (
     (ChatBody, CHAT_FIELDS),
     (CompletionBody, COMPLETION_FIELDS),
     (EmbeddingBody, EMBEDDING_FIELDS),
     (RerankBody, RERANK_FIELDS),
+    (ResponseBody, RESPONSE_FIELDS),
     (MessageBody, MESSAGE_FIELDS),
     (CountBody, COUNT_FIELDS),
     (TranscriptionBody, TRANSCRIPTION_FIELDS),
-    (ResponseBody, RESPONSE_FIELDS),
 )
 
 

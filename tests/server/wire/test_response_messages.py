@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from app.domain.errors import RequestError
-from app.domain.messages import ImagePart, Message, Role, TextPart, ToolCall
+from app.domain.messages import ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 from app.server.wire.response_items import InputItems, WireInput, input_items, item_bodies
 from app.server.wire.response_messages import messages_of, unread_parts
 from app.server.wire.sealed import sealed
@@ -83,7 +83,7 @@ def test_reasoning_is_read_from_wherever_it_is() -> None:
 def test_reasoning_that_only_another_server_can_read_is_left_out(text: str) -> None:
     given = {"type": "reasoning", "summary": [], "encrypted_content": text}
     assert convert(given, SAID)[0].reasoning == ""
-    assert unread_parts(items(given, USER)) == ("input.encrypted_content",)
+    assert unread_parts(items(given, USER)) == ("input[].encrypted_content",)
     assert unread_parts(items({**given, "encrypted_content": sealed("Hm.")}, USER)) == ()
 
 
@@ -91,6 +91,11 @@ def test_pictures_come_as_urls_of_their_data() -> None:
     part = {"type": "input_image", "image_url": DATA_URL, "detail": "low"}
     (asked, result) = convert({"role": "user", "content": [part]}, {**RESULT, "output": [part]})
     assert asked.images == result.images == (ImagePart(b"picture", max_side=512),)
+
+
+def test_a_picture_on_the_web_is_known_by_its_place() -> None:
+    (asked,) = convert({"role": "user", "content": [{"type": "input_image", "image_url": "https://example.org/a.png"}]})
+    assert asked.parts == (ImageUrl("https://example.org/a.png", "input[0].content[0].image_url"),)
 
 
 def test_a_function_in_a_namespace_has_the_name_the_model_knows() -> None:
@@ -117,7 +122,7 @@ def test_a_conversation_that_was_made_short_is_told_as_that() -> None:
 def test_what_was_searched_on_the_web_is_passed_over_and_other_items_are_refused() -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     assert convert(search, USER) == convert(USER)
-    assert unread_parts(items(search, USER)) == ("input.web_search_call",)
+    assert unread_parts(items(search, USER)) == ("input[].web_search_call",)
     assert refused(USER, {"type": "computer_call", "id": "x"}).param == "input[1].type"
 
 
