@@ -45,6 +45,12 @@ def test_a_failed_request_is_marked_and_says_why() -> None:
     assert "not installed" in model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
 
 
+def test_a_request_says_with_which_key_it_came() -> None:
+    model = RequestsModel()
+    model.put(RequestRecord("1", _NOW, "/v1/models", "", 200, key="Obsidian"))
+    assert "Obsidian" in model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+
+
 def test_the_table_keeps_qts_rules(qtmodeltester: ModelTester) -> None:
     model = RequestsModel()
     model.put(RequestRecord("1", _NOW, "/v1/models", "", 200))
