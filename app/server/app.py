@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.domain.errors import AppError
 from app.library.library import ModelLibrary
+from app.server.endpoints import methods_at
 from app.server.error_shape import error_response
 from app.server.errors import Problem, http_problem, problem_of
 from app.server.guard import AccessPolicy, Guard
@@ -108,12 +109,13 @@ async def _app_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = error.detail
+    message, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
         message = f"There is nothing at {request.url.path[:200]}. The API is at /v1; /openapi.json lists it."
     elif error.status_code == 405:
         message = f"{request.url.path[:200]} does not take {request.method}."
-    return _answer(request, http_problem(error.status_code, message, headers=tuple((error.headers or {}).items())))
+        headers["Allow"] = ", ".join(methods_at(request.url.path))
+    return _answer(request, http_problem(error.status_code, message, headers=tuple(headers.items())))
 
 
 async def _client_left(request: Request, _: Exception) -> Response:

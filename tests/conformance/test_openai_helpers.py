@@ -153,7 +153,7 @@ def test_every_field_that_the_client_knows_is_taken_but_those_that_are_refused(c
     ignored = set(answer.headers["x-hearth-ignored"].split(", "))
     assert ignored == {
         *("audio", "metadata", "prediction", "prompt_cache_retention", "safety_identifier", "service_tier", "store", "user"),
-        *("verbosity", "web_search_options"),
+        *("verbosity", "web_search_options", "stream_options.include_obfuscation"),
     }
 
 

@@ -24,3 +24,9 @@ async def test_the_plain_routes_say_what_this_is(tmp_path: Path) -> None:
             assert (await api.http.get(path)).json()["name"] == "Hearth"
         assert (await api.http.head("/health")).status_code == 200
         assert (await api.http.get("/v1/models/")).json()["object"] == "list"
+
+
+async def test_a_method_that_a_path_does_not_take_is_answered_with_all_that_it_does(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answers = [await api.http.options(path) for path in ("/v1/responses/one", "/v1/chat/completions", "/health")]
+    assert [answer.headers["allow"] for answer in answers] == ["DELETE, GET", "POST", "GET, HEAD"]
