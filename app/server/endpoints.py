@@ -27,7 +27,7 @@ from app.server.wire.fates import (
     FieldRule,
 )
 from app.server.wire.rerank import RerankBody
-from app.server.wire.responses import ResponseBody
+from app.server.wire.responses.body import ResponseBody
 from app.server.wire.tokens import DetokenizeBody, TokenizeBody
 
 __all__ = ["ENDPOINTS", "Endpoint", "methods_at"]

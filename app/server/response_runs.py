@@ -16,7 +16,7 @@ from app.server.answers import IndexedEvent, Tally
 from app.server.errors import INTERNAL_PROBLEM, problem_of
 from app.server.streaming import PING_S
 from app.server.wire.reply import PING
-from app.server.wire.response_frames import ResponseFrames
+from app.server.wire.responses.frames import ResponseFrames
 
 __all__ = ["ResponseRun", "ResponseRuns", "followed", "replayed"]
 

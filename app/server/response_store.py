@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.errors import InvalidRequest, PreviousResponseNotFound, ResponseNotFound
-from app.server.wire.response_items import ItemBody
+from app.server.wire.responses.items import ItemBody
 
 __all__ = ["MAX_AGE_S", "MAX_BYTES", "MAX_RESPONSES", "ResponseStore", "StoredResponse", "Turn"]
 

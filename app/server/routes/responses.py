@@ -20,13 +20,13 @@ from app.server.response_runs import ResponseRuns, followed
 from app.server.response_store import ResponseStore, Turn
 from app.server.streaming import EventStream, while_connected
 from app.server.wire.base import undeclared
-from app.server.wire.compaction import compaction_body, compaction_request
 from app.server.wire.fates import RESPONSE_FIELDS, ignored_fields, ignored_header
-from app.server.wire.response_frames import ResponseFrames
-from app.server.wire.response_items import InputItems, input_items, item_bodies, resolved
-from app.server.wire.response_output import ResponseOutput, ShownOutput
-from app.server.wire.response_reply import ResponseHead, finished_body
-from app.server.wire.responses import ResponseBody, ResponseRequest, response_request
+from app.server.wire.responses.body import ResponseBody, ResponseRequest, response_request
+from app.server.wire.responses.compaction import compaction_body, compaction_request
+from app.server.wire.responses.frames import ResponseFrames
+from app.server.wire.responses.items import InputItems, input_items, item_bodies, resolved
+from app.server.wire.responses.output import ResponseOutput, ShownOutput
+from app.server.wire.responses.reply import ResponseHead, finished_body
 from app.service.chat import ChatService
 from app.service.models import ModelManager
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.server.response_runs import ResponseRuns, followed, replayed
 from app.server.response_store import ResponseStore
-from app.server.wire.response_list import input_item_list, starting_after
+from app.server.wire.responses.listing import input_item_list, starting_after
 
 __all__ = ["stored_response_routes"]
 

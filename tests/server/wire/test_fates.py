@@ -37,7 +37,7 @@ from app.server.wire.fates import (
     ignored_header,
 )
 from app.server.wire.rerank import RerankBody
-from app.server.wire.responses import ResponseBody
+from app.server.wire.responses.body import ResponseBody
 from tests.server.serving import serving
 
 CLIENTS = (

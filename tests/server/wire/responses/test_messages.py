@@ -8,9 +8,9 @@ from pydantic import TypeAdapter
 
 from app.domain.errors import RequestError
 from app.domain.messages import ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
-from app.server.wire.response_items import InputItems, WireInput, input_items, item_bodies
-from app.server.wire.response_messages import messages_of, unread_parts
-from app.server.wire.sealed import sealed
+from app.server.wire.responses.items import InputItems, WireInput, input_items, item_bodies
+from app.server.wire.responses.messages import messages_of, unread_parts
+from app.server.wire.responses.sealed import sealed
 
 _INPUT: TypeAdapter[Any] = TypeAdapter(WireInput)
 DATA_URL = f"data:image/png;base64,{base64.b64encode(b'picture').decode()}"

@@ -13,9 +13,9 @@ from app.domain.generation import ChatRequest, JsonObjectFormat, JsonSchemaForma
 from app.server.wire.base import Part, token_limit
 from app.server.wire.output import OutputFields, schema_text
 from app.server.wire.reasoning import ReasoningFields, WireReasoning
-from app.server.wire.response_items import InputItems, ItemBody, WireInput
-from app.server.wire.response_messages import messages_of, unread_parts
-from app.server.wire.response_tools import (
+from app.server.wire.responses.items import InputItems, ItemBody, WireInput
+from app.server.wire.responses.messages import messages_of, unread_parts
+from app.server.wire.responses.tools import (
     OfferedTools,
     ResponseTool,
     ResponseToolChoice,

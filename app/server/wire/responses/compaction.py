@@ -10,9 +10,9 @@ from typing import Any
 from app.domain.generation import AutoToolChoice, ChatRequest, Effort, ReasoningChoice, TextFormat
 from app.domain.messages import Message, Role
 from app.server.answers import Tally
-from app.server.wire.response_output import MessageOutput, ResponseOutput
-from app.server.wire.response_reply import response_usage
-from app.server.wire.sealed import sealed
+from app.server.wire.responses.output import MessageOutput, ResponseOutput
+from app.server.wire.responses.reply import response_usage
+from app.server.wire.responses.sealed import sealed
 
 __all__ = ["compaction_body", "compaction_request"]
 

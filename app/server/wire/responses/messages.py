@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.messages import Message
 from app.server.wire.messages import WireContentPart, WireFunctionCall, WireMessage, WireToolCall, domain_messages
-from app.server.wire.response_items import (
+from app.server.wire.responses.items import (
     CallItem,
     CallOutputItem,
     CompactionItem,
@@ -25,8 +25,8 @@ from app.server.wire.response_items import (
     picture_url,
     stored_items,
 )
-from app.server.wire.response_tools import qualified
-from app.server.wire.sealed import unsealed
+from app.server.wire.responses.sealed import unsealed
+from app.server.wire.responses.tools import qualified
 
 __all__ = ["messages_of", "unread_parts"]
 

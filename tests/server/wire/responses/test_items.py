@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import InvalidRequest
-from app.server.wire.response_items import InputItems, WireInput, input_items, item_bodies, resolved
-from app.server.wire.response_messages import messages_of
+from app.server.wire.responses.items import InputItems, WireInput, input_items, item_bodies, resolved
+from app.server.wire.responses.messages import messages_of
 
 _INPUT: TypeAdapter[Any] = TypeAdapter(WireInput)
 DATA_URL = f"data:image/png;base64,{base64.b64encode(b'picture').decode()}"

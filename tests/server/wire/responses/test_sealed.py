@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.server.wire.sealed import sealed, unsealed
+from app.server.wire.responses.sealed import sealed, unsealed
 
 
 @pytest.mark.parametrize("text", ["", "Hm.", "Ünïcode\n𝛑"])

@@ -14,9 +14,9 @@ from app.domain.generation import Effort, Usage
 from app.server.answers import Tally
 from app.server.errors import Problem
 from app.server.wire.reply import schema_error_field, timings_body
-from app.server.wire.response_output import ResponseOutput
-from app.server.wire.response_tools import OfferedTools
-from app.server.wire.responses import ResponseBody
+from app.server.wire.responses.body import ResponseBody
+from app.server.wire.responses.output import ResponseOutput
+from app.server.wire.responses.tools import OfferedTools
 
 __all__ = ["ResponseHead", "failed_body", "finished_body", "response_usage"]
 

@@ -14,8 +14,8 @@ from app.domain.generation import (
     TextFormat,
 )
 from app.domain.messages import Role
-from app.server.wire.response_items import input_items
-from app.server.wire.responses import ResponseBody, ResponseRequest, response_request
+from app.server.wire.responses.body import ResponseBody, ResponseRequest, response_request
+from app.server.wire.responses.items import input_items
 
 
 def asked(**fields: Any) -> ResponseRequest:

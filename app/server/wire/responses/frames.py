@@ -10,7 +10,7 @@ from app.domain.generation import Finished, GenerationEvent, ReasoningDelta, Tex
 from app.server.answers import Tally
 from app.server.errors import Problem
 from app.server.wire.reply import PING, encode
-from app.server.wire.response_output import (
+from app.server.wire.responses.output import (
     CallOutput,
     MessageOutput,
     OutputItem,
@@ -18,7 +18,7 @@ from app.server.wire.response_output import (
     ResponseOutput,
     logprob_bodies,
 )
-from app.server.wire.response_reply import ResponseHead, failed_body, finished_body
+from app.server.wire.responses.reply import ResponseHead, failed_body, finished_body
 
 __all__ = ["ResponseFrames"]
 

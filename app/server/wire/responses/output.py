@@ -19,8 +19,8 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.server.wire.reply import logprob_entry
-from app.server.wire.response_tools import ToolName
-from app.server.wire.sealed import sealed
+from app.server.wire.responses.sealed import sealed
+from app.server.wire.responses.tools import ToolName
 
 __all__ = ["CallOutput", "MessageOutput", "OutputItem", "ReasoningOutput", "ResponseOutput", "ShownOutput", "logprob_bodies"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.errors import InvalidRequest
-from app.server.wire.response_list import input_item_list
+from app.server.wire.responses.listing import input_item_list
 
 ITEMS = tuple({"id": f"msg_{index}"} for index in range(25))
 

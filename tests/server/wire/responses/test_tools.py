@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import AutoToolChoice, NamedToolChoice, Tool, ToolChoice
-from app.server.wire.response_tools import (
+from app.server.wire.responses.tools import (
     OfferedTools,
     ResponseTool,
     ResponseToolChoice,

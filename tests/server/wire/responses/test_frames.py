@@ -19,11 +19,11 @@ from app.domain.generation import (
 )
 from app.server.answers import Tally
 from app.server.errors import http_problem
-from app.server.wire.response_frames import ResponseFrames
-from app.server.wire.response_output import ResponseOutput, ShownOutput
-from app.server.wire.response_reply import ResponseHead
-from app.server.wire.response_tools import OfferedTools, ToolName
-from app.server.wire.responses import ResponseBody
+from app.server.wire.responses.body import ResponseBody
+from app.server.wire.responses.frames import ResponseFrames
+from app.server.wire.responses.output import ResponseOutput, ShownOutput
+from app.server.wire.responses.reply import ResponseHead
+from app.server.wire.responses.tools import OfferedTools, ToolName
 
 TIMINGS = Timings(0.0, 0.1, 0.1)
 TEXT = TextDelta("Hi", (TokenLogprob(1, "Hi", b"Hi", -0.5),))
