@@ -30,6 +30,7 @@ TAIL = """## Headers
 | `authorization: Bearer KEY`, `x-api-key: KEY` | the key, where the server asks for one |
 | `x-request-id` | on every answer: what the log calls the request |
 | `x-hearth-ignored` | fields of the request that had no effect |
+| `x-hearth-model` | the id of the model that answered |
 | `retry-after` | with 429 and 503: seconds |
 | `x-should-retry: false` | with errors that would come again: OpenAI's clients then send the request once |
 

@@ -22,12 +22,13 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _HEADERS: dict[str, tuple[str, str]] = {
     "x-request-id": ("string", "Names the request in Hearth's log."),
     "x-hearth-ignored": ("string", "Fields of the request that have no effect, with commas between."),
+    "x-hearth-model": ("string", "The id of the model that answered."),
     "retry-after": ("integer", "Seconds after which to try again."),
     "x-should-retry": ("string", "false where the same request would fail again."),
     "www-authenticate": ("string", "How to send the API key."),
 }
 _HEADERS_OF: dict[int, tuple[str, ...]] = {
-    200: ("x-hearth-ignored",),
+    200: ("x-hearth-ignored", "x-hearth-model"),
     400: ("x-should-retry",),
     401: ("www-authenticate",),
     429: ("retry-after",),
