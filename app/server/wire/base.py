@@ -162,16 +162,8 @@ class SamplingFields(LoadingFields):
 
 def undeclared(body: BaseModel, place: str = "") -> dict[str, Any]:
     """What a request says that no model declares, by the way there: `messages[0].content[1].cache_control`."""
-    found: dict[str, Any] = {f"{place}{name}": value for name, value in (body.model_extra or {}).items()}
-    for name, field in type(body).model_fields.items():
-        value = getattr(body, name)
-        way = f"{place}{field.alias or name}"
-        if isinstance(value, BaseModel):
-            found |= undeclared(value, f"{way}.")
-        elif isinstance(value, list | tuple):
-            for index, item in enumerate(value):
-                if isinstance(item, BaseModel):
-                    found |= undeclared(item, f"{way}[{index}].")
+    found: dict[str, Any] = {}
+    _look_into(body, place, found)
     return found
 
 
@@ -220,3 +212,22 @@ def _bias(key: str, value: float) -> tuple[int, float]:
     if not (key.isascii() and key.isdigit() and len(key) < 10):
         raise InvalidRequest(f"'logit_bias' maps token ids to numbers; '{key[:50]}' is no token id.", param="logit_bias")
     return int(key), value
+
+
+def _look_into(body: BaseModel, place: str, found: dict[str, Any]) -> None:
+    if body.__pydantic_extra__:
+        found |= {f"{place}{name}": value for name, value in body.__pydantic_extra__.items()}
+    # Long conversations come here for each of their parts: most fields of those are not set.
+    for name, value in body.__dict__.items():
+        if value is None or isinstance(value, str):
+            continue
+        if isinstance(value, BaseModel):
+            _look_into(value, f"{place}{_spelling(body, name)}.", found)
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    _look_into(item, f"{place}{_spelling(body, name)}[{index}].", found)
+
+
+def _spelling(body: BaseModel, name: str) -> str:
+    return type(body).model_fields[name].alias or name
