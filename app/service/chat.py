@@ -94,12 +94,13 @@ class ChatService:
         """The conversation as the model would get it, before it is cut into tokens."""
         request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
-            return await asyncio.to_thread(_chat_prompt, used, _decided(used, request))
+            return await _prompt(used, request)
 
     async def prompt_tokens(self, request: ChatRequest) -> tuple[int, ...]:
         """The tokens of the conversation; -1 for each one of a picture or sound."""
+        request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
-            return await used.client.tokenize(await self.prompt(request), add_special=True)
+            return await _prompt_tokens(used, request)
 
     async def shortened(self, request: ChatRequest) -> ChatRequest:
         """The request, without the oldest turns of its conversation where they leave its answer no room."""
@@ -110,7 +111,7 @@ class ChatService:
             low, high = 0, len(versions) - 1
             middle = low
             while low < high:
-                if await self.count_prompt_tokens(replace(request, messages=versions[middle])) <= limit:
+                if len(await _prompt_tokens(used, replace(request, messages=versions[middle]))) <= limit:
                     high = middle
                 else:
                     low = middle + 1
@@ -120,6 +121,15 @@ class ChatService:
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures and sound included."""
         return len(await self.prompt_tokens(request))
+
+
+async def _prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:
+    return await asyncio.to_thread(_chat_prompt, used, _decided(used, request))
+
+
+async def _prompt_tokens(used: ModelInUse, request: ChatRequest) -> tuple[int, ...]:
+    """Who holds a model must not ask for it again: another may wait for it to be loaded anew, and goes first."""
+    return await used.client.tokenize(await _prompt(used, request), add_special=True)
 
 
 def _require_text(model: InstalledModel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from app.service.models import ModelManager
 from app.service.pictures import PictureFetcher
 from app.settings import SettingsStore
 from tests.fakes import Answer, FakeChatFormat, FakeLauncher, FakeLibrary, installed_model, model_info, piece
+from tests.server.serving import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -289,3 +291,18 @@ async def test_every_kind_of_request_can_send_its_model_away(tmp_path: Path) -> 
     assert await asyncio.wait_for(gone.get(), 5) == "ember"
     await completion(bench, CompletionRequest("ember", "Once", keep_alive_s=0))
     assert await asyncio.wait_for(gone.get(), 5) == "ember"
+
+
+async def test_who_counts_does_not_wait_for_one_who_waits_for_more_context(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, info=model_info(n_ctx=512))
+    gate = bench.launcher.gate = Gate()
+    counts = [asyncio.create_task(count(question())) for count in (bench.chat.count_prompt_tokens, bench.chat.prompt_tokens)]
+    shorter = asyncio.create_task(bench.chat.shortened(question()))
+    await gate.reached()
+    greedy = asyncio.create_task(bench.chat.count_prompt_tokens(replace(question(), n_ctx=4096)))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(*counts, shorter), 10)
+    greedy.cancel()
+    await asyncio.gather(greedy, return_exceptions=True)
+    await bench.models.close()

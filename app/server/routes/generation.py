@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -93,12 +92,7 @@ async def _echoes(body: CompletionBody, models: ModelManager) -> Sequence[str]:
     prompts = prompts_of(body)
     if not body.echo or body.tells_prompt:
         return [""] * len(prompts)
-    async with AsyncExitStack() as stack:
-        texts = []
-        for prompt in prompts:
-            if isinstance(prompt, str):
-                texts.append(prompt)
-            else:
-                in_use = await stack.enter_async_context(models.use(body.model))
-                texts.append(await in_use.client.detokenize(prompt))
-        return texts
+    if all(isinstance(prompt, str) for prompt in prompts):
+        return [prompt for prompt in prompts if isinstance(prompt, str)]
+    async with models.use(body.model) as model:
+        return [prompt if isinstance(prompt, str) else await model.client.detokenize(prompt) for prompt in prompts]

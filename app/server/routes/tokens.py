@@ -31,10 +31,9 @@ def token_routes(chat: ChatService, models: ModelManager) -> APIRouter:
 
         async def work() -> dict[str, Any]:
             text = text_segments(body)
+            ids = await chat.prompt_tokens(tokenize_request(body)) if text is None else ()
             async with models.use(body.model) as model:
-                if text is None:
-                    ids = await chat.prompt_tokens(tokenize_request(body))
-                else:
+                if text is not None:
                     ids = await model.client.tokenize(text, add_special=body.adds_special)
                 pieces = await _pieces(model, ids) if body.with_pieces or body.return_token_strs else None
                 return token_list(ids, pieces, body=body, n_ctx=model.client.info.n_ctx)
