@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from app.domain.errors import AppError
 from app.library.library import ModelLibrary
-from app.server.endpoints import methods_at
 from app.server.error_shape import error_response
 from app.server.errors import Problem, http_problem, problem_of
 from app.server.guard import AccessPolicy, Guard
@@ -114,8 +114,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
         message = f"There is nothing at {request.url.path[:200]}. The API is at /v1; /openapi.json lists it."
     elif error.status_code == 405:
         message = f"{request.url.path[:200]} does not take {request.method}."
-        headers["Allow"] = ", ".join(methods_at(request.url.path))
+        headers["Allow"] = ", ".join(_methods_at(request))
     return _answer(request, http_problem(error.status_code, message, headers=tuple(headers.items())))
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Starlette names those of one route, of which a path may have several."""
+    app: FastAPI = request.app
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD", "POST", "DELETE")}
+    return [
+        method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
+    ]
 
 
 async def _client_left(request: Request, _: Exception) -> Response:

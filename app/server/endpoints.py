@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -30,7 +29,7 @@ from app.server.wire.rerank import RerankBody
 from app.server.wire.responses.body import ResponseBody
 from app.server.wire.tokens import DetokenizeBody, TokenizeBody
 
-__all__ = ["ENDPOINTS", "Endpoint", "methods_at"]
+__all__ = ["ENDPOINTS", "Endpoint"]
 
 _JSON = "application/json"
 _ASKED = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503)
@@ -227,22 +226,3 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("get", "/openapi.json", "This description", dict[str, Any]),
     Endpoint("get", "/", "What this is", replies.Index, aliases=("/v1", "/v1/"), is_open=True),
 )
-
-_PARAMETER = re.compile(r"\\{\w+\\}")
-
-
-def methods_at(path: str) -> tuple[str, ...]:
-    """What can be done at a path; the framework tells of the first of its routes alone."""
-    # A model's name may have slashes, where nothing else lies.
-    return _methods(path, "[^/]+") or _methods(path, ".+")
-
-
-def _methods(path: str, parameter: str) -> tuple[str, ...]:
-    found = {
-        method
-        for endpoint in ENDPOINTS
-        for template in (endpoint.path, *endpoint.aliases)
-        if re.fullmatch(_PARAMETER.sub(parameter, re.escape(template)), path)
-        for method in (endpoint.method.upper(), *(("HEAD",) if endpoint.is_open else ()))
-    }
-    return tuple(sorted(found))
