@@ -144,6 +144,7 @@ class FakeEngineClient:
         self.info = info or model_info()
         self.pid = pid
         self.crashed = False
+        self.crowded = False
         self.jobs: list[GenerateJob] = []
         self.cancelled: list[str] = []
         self.running: set[str] = set()

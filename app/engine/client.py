@@ -41,6 +41,11 @@ class EngineClient(Protocol):
         """
         ...
 
+    @property
+    def crowded(self) -> bool:
+        """Whether another job would be refused: asked before anybody prepares one."""
+        ...
+
     def finish(self, job_id: str) -> None:
         """End a running job as if the model had stopped there; its `Done` still comes. Nothing happens if it has ended."""
         ...

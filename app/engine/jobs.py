@@ -84,6 +84,10 @@ class JobClient(ABC):
     async def wait_closed(self) -> None:
         await self._ended.wait()
 
+    @property
+    def crowded(self) -> bool:
+        return 0 < self.info.most_jobs <= len(self._streams)
+
     async def generate(self, job: GenerateJob) -> AsyncGenerator[EngineOutput, None]:
         stream = _Stream(job.id)
         self._send(job)

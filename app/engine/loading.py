@@ -43,7 +43,7 @@ from app.engine.planning import (
 from app.engine.prompt import PromptTokenizer
 from app.engine.protocol import EngineConfig, ModelInfo, Surveyed
 from app.engine.saved import SavedStates
-from app.engine.scheduler import Scheduler
+from app.engine.scheduler import MAX_WAITING, Scheduler
 from app.engine.state_files import StateFiles, fingerprint_of
 
 __all__ = ["load_engine", "survey_machine"]
@@ -377,6 +377,7 @@ class _Loader:
             memory=plan,
             resident_bytes=resident_bytes(),
             mapped_bytes=self._mapped_bytes(model),
+            most_jobs=0 if embedding else self._config.n_parallel + MAX_WAITING,
         )
 
     def _device_names(self, plan: MemoryPlan | None) -> tuple[str, ...]:

@@ -161,7 +161,8 @@ class ModelInfo:
     `devices` are those it computes on. `memory` is what was planned for it, None where llama.cpp would not say beforehand.
     `resident_bytes` of its process are in RAM after loading; 0 where the system does not tell. `mapped_bytes` of its weights
     are files in the system's cache, which the system calls free.
-    `embedding`: it makes vectors or, with `reranking`, scores, and can't write.
+    `embedding`: it makes vectors or, with `reranking`, scores, and can't write. `most_jobs` run and wait at the same time; 0 is
+    no bound.
     """
 
     name: str
@@ -189,6 +190,7 @@ class ModelInfo:
     resident_bytes: int = 0
     mapped_bytes: int = 0
     reranking: bool = False
+    most_jobs: int = 0
 
 
 # ------------------------------------------------------------------------------------------------------------------ jobs

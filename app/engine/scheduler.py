@@ -23,7 +23,7 @@ from app.engine.waiting import WaitingQueue
 
 __all__ = ["Scheduler"]
 
-_MAX_WAITING = 64
+MAX_WAITING = 64
 # A preferred request is admitted beyond the places of the others.
 _EXTRA_PLACES = 1
 _PICTURE_FAILED = "The picture could not be read by the model's projector."
@@ -61,7 +61,7 @@ class Scheduler:
         # What was guessed wrong has to be cut off again.
         self._drafter = drafter if decoder.memory is not MemoryKind.RECURRENT else None
         self._planner = Planner(decoder.batch, self._pace, self._drafter, n_draft)
-        self._waiting = WaitingQueue(_MAX_WAITING)
+        self._waiting = WaitingQueue(MAX_WAITING)
         self._active: list[Generation] = []
         self._events: list[JobEvent] = []
         self._computing: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.domain.errors import ContextOverflow, UnsupportedContent
+from app.domain.errors import ContextOverflow, EngineBusy, UnsupportedContent
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
@@ -42,6 +42,7 @@ class ChatService:
         """
         request = await self.with_pictures(request)
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
+            _require_room(used)
             job, parser, check = await asyncio.to_thread(_chat_job, used, request)
             async with aclosing(checked_events(_answer(used, job, parser), check)) as events:
                 async for event in events:
@@ -51,6 +52,7 @@ class ChatService:
         """Continue a text. Control tokens written in it are control tokens, as no template stands between."""
         _require_text(await self._models.find(request.model))
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
+            _require_room(used)
             constraint, check = await asyncio.to_thread(_completion_output, request)
             job = GenerateJob(
                 id=_new_id(),
@@ -140,6 +142,12 @@ def _require_text(model: InstalledModel) -> None:
     if model.can(Capability.EMBEDDING) and not model.can(Capability.CHAT):
         message = f"The model '{model.id}' makes embeddings and can't write text. Use it with /v1/embeddings."
         raise UnsupportedContent(message, param="model")
+
+
+def _require_room(used: ModelInUse) -> None:
+    """A flood is turned away for little."""
+    if used.client.crowded:
+        raise EngineBusy
 
 
 def _answer(used: ModelInUse, job: GenerateJob, parser: AnswerParser) -> AsyncGenerator[GenerationEvent, None]:

@@ -23,7 +23,7 @@ from app.engine.protocol import (
     TokenizeJob,
     Tokens,
 )
-from tests.fakes import piece
+from tests.fakes import model_info, piece
 
 pytestmark = pytest.mark.anyio
 
@@ -125,3 +125,15 @@ async def test_the_first_reason_to_end_stays() -> None:
         await reader
     with pytest.raises(EngineStopped, match="first"):
         await client.detokenize((1,))
+
+
+async def test_it_is_crowded_once_as_many_jobs_run_and_wait_as_the_engine_takes() -> None:
+    client = Client()
+    client._settle(model_info(most_jobs=1))
+    await client._wait_ready()
+    assert not client.crowded
+    reader = await begun(client)
+    assert client.crowded
+    client.say(DONE)
+    await reader
+    assert not client.crowded

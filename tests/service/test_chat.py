@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import ContextOverflow, EngineCrashed, UnsupportedContent
+from app.domain.errors import ContextOverflow, EngineBusy, EngineCrashed, UnsupportedContent
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
@@ -306,3 +306,21 @@ async def test_who_counts_does_not_wait_for_one_who_waits_for_more_context(tmp_p
     greedy.cancel()
     await asyncio.gather(greedy, return_exceptions=True)
     await bench.models.close()
+
+
+async def test_a_flood_is_turned_away_before_anything_is_prepared(tmp_path: Path) -> None:
+    rendered: list[ChatRequest] = []
+
+    class Watched(FakeChatFormat):
+        def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
+            rendered.append(request)
+            return super().prompt(request)
+
+    bench = Bench(tmp_path, make_format=Watched)
+    await answer(bench, question())
+    bench.launcher.client.crowded = True
+    with pytest.raises(EngineBusy):
+        await answer(bench, question())
+    with pytest.raises(EngineBusy):
+        await completion(bench, CompletionRequest("ember", "Once"))
+    assert len(rendered) == len(bench.launcher.client.jobs) == 1
