@@ -36,6 +36,7 @@ OWN_TESTS: tuple[OwnTests, ...] = (
         (
             "test_openai_python.py",
             "test_openai_helpers.py",
+            "test_responses.py",
             "test_structured_output.py",
             "test_audio.py",
             "test_model_names.py",
