@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sys
@@ -16,6 +17,7 @@ from app.domain.generation import FinishReason, SamplingParams
 from app.domain.prompt import PlainText
 from app.engine.loading import load_engine
 from app.engine.protocol import Done, EngineConfig, GenerateJob
+from tests.benchmarks import bench_http
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.client import EventLines, HttpReader
 from tests.benchmarks.models import SHAPES, Shape, write_model
@@ -159,3 +161,10 @@ def test_a_quick_run_measures_hearth_beside_another_server(
 def test_a_wrong_option_is_named(arguments: list[str], reason: str) -> None:
     with pytest.raises(SystemExit, match=reason):
         main(arguments)
+
+
+def test_the_cost_of_the_http_layer_is_measured(tmp_path: Path) -> None:
+    costs = asyncio.run(bench_http.measured(tmp_path, n_tokens=200, n_streams=2, n_first=3))
+    assert len(costs.first_s) == 3
+    assert len(costs.token_s) == 2
+    assert min(*costs.first_s, *costs.token_s) > 0

@@ -17,21 +17,22 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from app.domain.generation import ChatRequest, Finished, FinishReason, GenerationEvent, TextDelta, Timings, Usage
 from app.server.host import ApiServer
 from app.service.activity import Activity
+from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.embeddings import EmbeddingService
 from app.service.models import ModelManager
+from app.service.refusals import Refusals
 from app.settings import SettingsStore
 from tests.fakes import FakeLauncher, FakeLibrary, installed_model
 
-_TOKENS = 3000
-_ROUNDS = 7
-_FIRST_TOKENS = 60
+_WARM_UP = 5
 _BODY = {"model": "ember", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
 
 
@@ -45,16 +46,15 @@ class _Script(ChatService):
         yield Finished(FinishReason.STOP, Usage(5, request.max_tokens or 1), Timings(0.0, 0.01, 1.0))
 
 
-async def _source_s(script: _Script) -> float:
-    """Processor time per token that the script itself takes."""
-    request = ChatRequest("ember", (), max_tokens=_TOKENS)
-    started = time.thread_time()
-    async for _ in script.generate(request):
-        pass
-    return (time.thread_time() - started) / _TOKENS
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds: until the first token, of each request; and of processor time per token, of each stream."""
+
+    first_s: tuple[float, ...]
+    token_s: tuple[float, ...]
 
 
-async def _measure(folder: Path) -> None:
+async def measured(folder: Path, *, n_tokens: int, n_streams: int, n_first: int) -> Costs:
     store = SettingsStore(folder / "settings.json", overrides={"port": 0})
     library = FakeLibrary(installed_model())
     models = ModelManager(library, FakeLauncher(), store)
@@ -66,27 +66,31 @@ async def _measure(folder: Path) -> None:
         library=cast(Any, library),
         activity=Activity(),
         settings=store,
+        keys=ApiKeys(folder / "api-keys"),
+        refusals=Refusals(),
     )
     await server.start()
-    address = server.state.address or ""
-    port = int(address.rsplit(":", 1)[1].partition("/")[0])
+    port = (server.state.address or "").rpartition(":")[2].removesuffix("/v1")
     try:
-        first = json.loads(await _client(port, "first"))
-        costs = []
-        for _ in range(_ROUNDS):
-            base = await _source_s(script)
-            started = time.thread_time()
-            got = int(await _client(port, "stream"))
-            assert got == _TOKENS
-            costs.append((time.thread_time() - started) / _TOKENS - base)
+        first = json.loads(await _client("first", port, n_first))
+        return Costs(tuple(first), tuple([await _stream_cost(script, port, n_tokens) for _ in range(n_streams)]))
     finally:
         await server.stop()
-    print(f"first token: {1000 * statistics.median(first):.2f} ms, {1000 * max(first):.2f} ms at worst")
-    print(f"per token: {1e6 * statistics.median(costs):.1f} µs of processor time, {1e6 * max(costs):.1f} µs at worst")
 
 
-async def _client(port: int, what: str) -> bytes:
-    command = (sys.executable, "-m", "tests.benchmarks.bench_http", what, str(port))
+async def _stream_cost(script: _Script, port: str, n_tokens: int) -> float:
+    """What a token takes beyond what the script itself takes."""
+    alone = time.thread_time()
+    async for _ in script.generate(ChatRequest("ember", (), max_tokens=n_tokens)):
+        pass
+    started = time.thread_time()
+    got = int(await _client("stream", port, n_tokens))
+    assert got == n_tokens
+    return (time.thread_time() - started - (started - alone)) / n_tokens
+
+
+async def _client(what: str, port: str, count: int) -> bytes:
+    command = (sys.executable, "-m", "tests.benchmarks.bench_http", what, port, str(count))
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     told, _ = await process.communicate()
     return told
@@ -101,35 +105,38 @@ def _ask(port: int, n_tokens: int) -> socket.socket:
     return connection
 
 
-def _stream(port: int) -> None:
+def _stream(port: int, n_tokens: int) -> int:
     text = b""
-    with _ask(port, _TOKENS) as connection:
+    with _ask(port, n_tokens) as connection:
         while part := connection.recv(1 << 16):
             text += part
-    print(text.count(b'"content":" word'))
+    return text.count(b'"content":" word')
 
 
-def _first(port: int) -> None:
+def _first(port: int, count: int) -> list[float]:
     times = []
-    for _ in range(_FIRST_TOKENS):
+    for _ in range(_WARM_UP + count):
         started = time.perf_counter()
         text = b""
         with _ask(port, 2) as connection:
             while b" word0" not in text:
                 text += connection.recv(1 << 16)
             times.append(time.perf_counter() - started)
-    print(json.dumps(times[5:]))
+    return times[_WARM_UP:]
 
 
 def main() -> None:
     match sys.argv[1:]:
-        case ["stream", port]:
-            _stream(int(port))
-        case ["first", port]:
-            _first(int(port))
+        case ["stream", port, count]:
+            print(_stream(int(port), int(count)))
+        case ["first", port, count]:
+            print(json.dumps(_first(int(port), int(count))))
         case _:
             with tempfile.TemporaryDirectory() as folder:
-                asyncio.run(_measure(Path(folder)))
+                costs = asyncio.run(measured(Path(folder), n_tokens=3000, n_streams=7, n_first=60))
+            print(f"first token: {1e3 * statistics.median(costs.first_s):.2f} ms, {1e3 * max(costs.first_s):.2f} ms at worst")
+            token_s, worst_s = statistics.median(costs.token_s), max(costs.token_s)
+            print(f"per token: {1e6 * token_s:.1f} µs of processor time, {1e6 * worst_s:.1f} µs at worst")
 
 
 if __name__ == "__main__":
