@@ -15,7 +15,7 @@ __all__ = ["MAX_IMAGES", "MAX_IMAGE_BYTES", "WireDetail", "file_of", "picture_of
 WireDetail: TypeAlias = Literal["auto", "low", "high", "original"]
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
-MAX_IMAGES = 16
+MAX_IMAGES = 64
 # What "low" detail means at OpenAI.
 _LOW_SIDE = 512
 _LONGEST_URL = 8192
