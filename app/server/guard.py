@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.origins import host_name, web_origin
+from app.server.endpoints import ENDPOINTS
 from app.server.error_shape import error_response
 from app.server.errors import Problem, http_problem
 from app.server.recording import track_of
@@ -27,7 +28,7 @@ __all__ = ["AccessPolicy", "Guard", "is_loopback"]
 _CONTAINER_HOSTS = frozenset({"host.docker.internal", "host.containers.internal"})
 # Pages that an installed program brings along; no site on the web can have these origins.
 _APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-webview", "vscode-file"})
-_OPEN_PATHS = frozenset({"/", "/health"})
+_OPEN_PATHS = frozenset(path for one in ENDPOINTS if one.is_open for path in (one.path, *one.aliases))
 _EXPOSED = b"x-request-id, request-id, x-hearth-ignored, x-hearth-model, x-should-retry, retry-after"
 _METHODS = "GET, POST, DELETE, OPTIONS"
 # Files are sent to these as forms, which a page can do without asking: those that send their Origin have been looked at.
@@ -224,11 +225,14 @@ def _shape_refusal(headers: Headers) -> Problem | None:
 
 def _type_refusal(path: str, method: str, headers: Headers) -> Problem | None:
     """A page can post forms and plain text anywhere without asking; JSON it can't. curl and others send any type."""
-    from_browser = "origin" in headers or "sec-fetch-site" in headers or "sec-fetch-mode" in headers
+    # Node's fetch sends the mode cors alone, and is no browser.
+    mode = headers.get("sec-fetch-mode", "cors")
+    from_browser = "origin" in headers or "sec-fetch-site" in headers or mode != "cors"
+    empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data" and path in _FORM_PATHS and "origin" in headers:
         return None
-    if method == "POST" and from_browser and kind != "application/json":
+    if method == "POST" and from_browser and not empty and kind != "application/json":
         return http_problem(415, f"Send the body as Content-Type application/json, not '{kind[:100]}'.")
     return None
 

@@ -249,14 +249,14 @@ class ModelManager:
         if not resident.idle or seconds < 0 or is_pinned(resident.model.id, settings):
             return
         if seconds == 0:
-            self._spawn(self._end(resident))
+            self._spawn(self._end_if_idle(resident))
         else:
             resident.unload_at = self._keep_alive.begin(resident.model.id, seconds, partial(self._expire, resident))
 
     def _expire(self, resident: Resident) -> None:
         if resident.idle and not is_pinned(resident.model.id, self._settings.current):
             _log.info("%s was idle for long and is unloaded", resident.model.id)
-            self._spawn(self._end(resident))
+            self._spawn(self._end_if_idle(resident))
 
     # -------------------------------------------------------------------------------------------------------- in and out
     def _begin(self, resident: Resident) -> Resident:
@@ -335,7 +335,7 @@ class ModelManager:
         listed = {model.id for model in models}
         for resident in self._residents.values():
             if resident.idle and resident.model.id not in listed:
-                self._spawn(self._end(resident))
+                self._spawn(self._end_if_idle(resident))
 
     async def _make_room(self, limit: int, *, but_not: Resident | None = None) -> None:
         """Unload idle models, least recently used first, until no more than `limit` are in memory, or none is idle."""
@@ -371,6 +371,11 @@ class ModelManager:
         settings = self._settings.current
         idle = [one for one in self._others(but_not) if one.idle and not is_pinned(one.model.id, settings)]
         return sorted(idle, key=lambda one: one.last_used)
+
+    async def _end_if_idle(self, resident: Resident) -> None:
+        """Somebody may have come since this was decided."""
+        if resident.idle:
+            await self._end(resident)
 
     async def _end(self, resident: Resident) -> None:
         """Stop the loading, or unload; return when it is gone. Whoever is cancelled here does not stop it."""

@@ -120,11 +120,16 @@ def test_a_cross_site_request_without_an_origin_is_refused() -> None:
 
 def test_a_page_must_post_json_but_a_program_may_post_anything() -> None:
     page = "http://localhost:3000"
-    assert refusal(method="POST", origin=page, content_type="text/plain") == 415
-    assert refusal(method="POST", origin=page) == 415
-    assert refusal(method="POST", sec_fetch_mode="no-cors", content_type="application/x-www-form-urlencoded") == 415
-    assert refusal(method="POST", origin=page, content_type="application/json; charset=utf-8") is None
-    assert refusal(method="POST", content_type="application/x-www-form-urlencoded") is None
+    form = {"content_type": "application/x-www-form-urlencoded", "content_length": "9"}
+    assert refusal(method="POST", origin=page, content_type="text/plain", content_length="9") == 415
+    assert refusal(method="POST", origin=page, content_length="9") == 415
+    assert refusal(method="POST", origin=page, transfer_encoding="chunked") == 415
+    assert refusal(method="POST", sec_fetch_mode="no-cors", **form) == 415
+    assert refusal(method="POST", origin=page, content_type="application/json; charset=utf-8", content_length="9") is None
+    assert refusal(method="POST", **form) is None
+    # Node's fetch, and what has no body.
+    assert refusal(method="POST", sec_fetch_mode="cors", content_type="multipart/form-data", content_length="9") is None
+    assert refusal(method="POST", origin=page, content_length="0") is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,12 @@ def test_a_key_is_asked_for_where_one_is_needed(policy: AccessPolicy) -> None:
     assert refusal(policy) == 401
     assert refusal(policy, authorization="Bearer wrong") == 401
     assert refusal(policy, key="laptop") is None
-    assert refusal(policy, path="/health") is None
+    assert {path for path in ("/", "/v1", "/v1/", "/health") if refusal(policy, path=path) is None} == {
+        "/",
+        "/v1",
+        "/v1/",
+        "/health",
+    }
     assert refusal(policy, path="/v1/models", method="OPTIONS") is None
     assert refusal(policy, path="/v1/health") == 401
 

@@ -576,6 +576,17 @@ async def test_no_time_at_all_unloads_a_model_with_its_last_answer(bench: Bench)
     assert bench.alarms.waiting == []
 
 
+async def test_a_model_that_is_taken_up_again_at_once_stays(bench: Bench) -> None:
+    async with bench.models.use("a", keep_alive_s=0):
+        pass
+    async with bench.models.use("a") as used:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert bench.models.state("a").state is ModelState.READY
+        assert used.client is bench.launcher.client
+    assert len(bench.launcher.configs) == 1
+
+
 async def test_the_settings_say_how_long_models_stay_and_one_of_them(tmp_path: Path) -> None:
     bench = Bench(tmp_path, keep_alive_s=60, models={"b": {"keep_alive_s": -1}}, max_loaded_models=3)
     await bench.models.load("a")
