@@ -14,6 +14,7 @@ from app.domain.generation import (
     CompletionRequest,
     GenerationEvent,
 )
+from app.domain.messages import Message
 from app.domain.models import Capability, InstalledModel
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import GenerateJob, ModelInfo
@@ -23,7 +24,7 @@ from app.service.answer import AnswerParser, PlainParser, answer_events
 from app.service.checked_answer import checked_events
 from app.service.models import ModelInUse, ModelManager
 from app.service.pictures import PictureFetcher
-from app.service.shortening import room_for_answer, shorter_versions
+from app.service.shortening import ShorterVersions, room_for_answer
 
 __all__ = ["ChatService"]
 
@@ -104,21 +105,29 @@ class ChatService:
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             return await _prompt_tokens(used, request)
 
-    async def shortened(self, request: ChatRequest) -> ChatRequest:
-        """The request, without the oldest turns of its conversation where they leave its answer no room."""
+    async def shortened(self, request: ChatRequest, *, task: tuple[Message, ...] = ()) -> ChatRequest:
+        """The request, without the oldest turns of its conversation where they leave its answer no room.
+
+        `task` is said after the conversation and no part of it: it stays whatever goes.
+        """
         request = await self.with_pictures(request)
-        versions = shorter_versions(request.messages)
+        versions = ShorterVersions(request.messages)
+
+        def version(index: int) -> ChatRequest:
+            return replace(request, messages=(*versions[index], *task))
+
         async with self._models.use(request.model, keep_alive_s=request.keep_alive_s, n_ctx=request.n_ctx) as used:
             limit = used.client.info.n_ctx - room_for_answer(used.client.info.n_ctx, request.max_tokens)
             low, high = 0, len(versions) - 1
+            # Most conversations fit: the whole one is measured first.
             middle = low
             while low < high:
-                if len(await _prompt_tokens(used, replace(request, messages=versions[middle]))) <= limit:
+                if len(await _prompt_tokens(used, version(middle))) <= limit:
                     high = middle
                 else:
                     low = middle + 1
                 middle = (low + high) // 2
-        return replace(request, messages=versions[low])
+        return version(low)
 
     async def count_prompt_tokens(self, request: ChatRequest) -> int:
         """How many tokens the conversation would occupy, pictures and sound included."""

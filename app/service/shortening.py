@@ -6,25 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from app.domain.messages import Message, Role
 
-__all__ = ["room_for_answer", "shorter_versions"]
+__all__ = ["ShorterVersions", "room_for_answer"]
 
 _INSTRUCTIONS = (Role.SYSTEM, Role.DEVELOPER)
 
 
-def shorter_versions(messages: Sequence[Message]) -> list[tuple[Message, ...]]:
-    """The conversation whole, then with ever more of its oldest turns left out.
+class ShorterVersions:
+    """The conversation whole, then with ever more of its oldest turns left out, each version made when it is asked for.
 
     Instructions stay, and so does the last question. First go whole exchanges, each a question with what answered it; then, of
     what has been done since the last question, the calls with their results, but not the latest.
     """
-    groups = list(_groups(messages))
-    last_question = max((index for index, group in enumerate(groups) if group[0].role is Role.USER), default=-1)
-    kept = set(range(len(groups)))
-    versions = [tuple(messages)]
-    for going in (*_exchanges(groups, last_question), *_steps(groups, last_question)):
-        kept -= set(going)
-        versions.append(tuple(message for index in sorted(kept) for message in groups[index]))
-    return versions
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        groups = list(_groups(messages))
+        last_question = max((index for index, group in enumerate(groups) if group[0].role is Role.USER), default=-1)
+        leaving = [*_exchanges(groups, last_question), *_steps(groups, last_question)]
+        self._last = len(leaving)
+        last_with = {index: version for version, going in enumerate(leaving) for index in going}
+        self._groups = [(last_with.get(index, self._last), group) for index, group in enumerate(groups)]
+
+    def __len__(self) -> int:
+        return self._last + 1
+
+    def __getitem__(self, version: int) -> tuple[Message, ...]:
+        return tuple(message for last, group in self._groups if last >= version for message in group)
 
 
 def room_for_answer(n_ctx: int, max_tokens: int | None) -> int:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import tracemalloc
+
 from app.domain.messages import Message, Role, ToolCall
-from app.service.shortening import room_for_answer, shorter_versions
+from app.service.shortening import ShorterVersions, room_for_answer
 
 
 def said(*messages: tuple[Role, str]) -> list[Message]:
@@ -15,7 +17,8 @@ def said(*messages: tuple[Role, str]) -> list[Message]:
 
 
 def versions(*messages: tuple[Role, str]) -> list[list[str | None]]:
-    return [[message.name for message in version] for version in shorter_versions(said(*messages))]
+    shorter = ShorterVersions(said(*messages))
+    return [[message.name for message in shorter[version]] for version in range(len(shorter))]
 
 
 def test_whole_exchanges_go_first_and_instructions_stay() -> None:
@@ -55,6 +58,16 @@ def test_a_conversation_of_one_question_can_t_be_made_shorter() -> None:
     assert versions((Role.SYSTEM, "s"), (Role.USER, "u")) == [["s", "u"]]
     assert versions((Role.ASSISTANT, "a")) == [["a"]]
     assert versions() == [[]]
+
+
+def test_of_a_long_conversation_only_what_is_asked_for_is_made() -> None:
+    messages = said((Role.USER, "u"), *[(Role.ASSISTANT, "call"), (Role.TOOL, "r")] * 4_000)
+    tracemalloc.start()
+    shorter = ShorterVersions(messages)
+    assert (len(shorter), len(shorter[len(shorter) // 2])) == (4_000, 4_001)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8_000_000
 
 
 def test_an_answer_gets_what_it_may_have_or_a_quarter() -> None:
