@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.domain.errors import RequestError
 from app.domain.generation import ChatRequest, Finished, GenerationEvent
+from app.domain.messages import Message
 from app.server.answers import IndexedEvent, Tally, merged
 from app.server.body import read_body
 from app.server.recording import track_of
@@ -22,7 +23,7 @@ from app.server.streaming import EventStream, while_connected
 from app.server.wire.base import undeclared
 from app.server.wire.fates import RESPONSE_FIELDS, ignored_fields, ignored_header
 from app.server.wire.responses.body import ResponseBody, ResponseRequest, response_request
-from app.server.wire.responses.compaction import compaction_body, compaction_request
+from app.server.wire.responses.compaction import COMPACTION_TASK, compaction_body, compaction_request
 from app.server.wire.responses.frames import ResponseFrames
 from app.server.wire.responses.items import InputItems, input_items, item_bodies, resolved
 from app.server.wire.responses.output import ResponseOutput, ShownOutput
@@ -95,7 +96,8 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
         _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
         output = ResponseOutput(ShownOutput(reasoning=False))
         tally = Tally()
-        events = merged([partial(_generated, chat, compaction_request(wanted.chat), truncates=True)])
+        short = compaction_request(wanted.chat)
+        events = merged([partial(_generated, chat, short, truncates=True, task=(COMPACTION_TASK,))])
         await while_connected(request, _gather(events, output, tally))
         track_of(request).count(tally)
         return JSONResponse(compaction_body(output, tally), headers=ignored_header((*ignored, *wanted.ignored)))
@@ -120,9 +122,12 @@ def _shown(body: ResponseBody, wanted: ResponseRequest) -> ShownOutput:
     )
 
 
-async def _generated(chat: ChatService, wanted: ChatRequest, *, truncates: bool) -> AsyncGenerator[GenerationEvent, None]:
+async def _generated(
+    chat: ChatService, wanted: ChatRequest, *, truncates: bool, task: tuple[Message, ...] = ()
+) -> AsyncGenerator[GenerationEvent, None]:
+    """`task`, where it truncates, is what is said after the conversation."""
     with _called_input():
-        chosen = await chat.shortened(wanted) if truncates else wanted
+        chosen = await chat.shortened(wanted, task=task) if truncates else wanted
         async with aclosing(chat.generate(chosen)) as events:
             async for event in events:
                 yield event

@@ -11,7 +11,7 @@ from openai.types.responses import Response as OpenAiResponse
 from pydantic import TypeAdapter
 
 from app.domain.errors import EngineBusy, GenerationFailed
-from app.domain.generation import FinishReason
+from app.domain.generation import FinishReason, SamplingParams
 from app.domain.prompt import Picture, PlainText
 from tests.fakes import Answer, model_info, piece
 from tests.server.serving import Gate, RawClient, Serving, serving
@@ -155,6 +155,50 @@ async def test_a_conversation_is_made_short_by_the_model_and_gone_on_with(tmp_pa
         await ask(api, input=[*body["output"], {"role": "user", "content": "More"}])
         assert prompt_of(api).endswith("They greeted.<user>More<assistant>")
     assert body["usage"]["output_tokens"] == 2
+
+
+async def test_one_question_with_many_steps_loses_its_oldest_steps_before_it_is_made_short(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        long = "x" * (model_info().n_ctx // 4)
+        steps = [
+            item
+            for index in range(5)
+            for item in (
+                {"type": "function_call", "call_id": f"c{index}", "name": "add", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": f"c{index}", "output": f"{index} {long}"},
+            )
+        ]
+        asked = {"model": "ember", "input": [{"role": "user", "content": "Hello"}, *steps]}
+        assert (await api.http.post("/v1/responses/compact", json=asked)).status_code == 200
+        prompt = prompt_of(api)
+    assert prompt.startswith("<user>Hello<assistant><tool>")
+    assert "<tool>4 x" in prompt
+    assert "<tool>0 x" not in prompt
+    assert "<user>Write down" in prompt
+
+
+async def test_a_conversation_is_not_replaced_by_nothing(tmp_path: Path) -> None:
+    thinks = Answer((piece("<think>", control=True), piece("Hm.")), FinishReason.LENGTH)
+    async with serving(tmp_path, thinks, Answer.of(" ")) as api:
+        for _ in range(2):
+            status, code, _ = await refused(api, "/v1/responses/compact")
+            assert (status, code) == (500, "generation_failed")
+
+
+async def test_what_was_cut_while_it_was_made_short_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path, Answer.of("They", reason=FinishReason.LENGTH), Answer.of("Well.")) as api:
+        answer = await api.http.post("/v1/responses/compact", json={"model": "ember", "input": "Hello"})
+        await ask(api, input=answer.json()["output"])
+        assert "They\n\n[This account was cut off here" in prompt_of(api)
+
+
+async def test_what_answers_were_to_be_like_does_not_hold_where_a_conversation_is_made_short(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        asked = {"stop": "a", "min_tokens": 50, "logit_bias": {"5": -100}, "text": {"format": {"type": "json_object"}}}
+        answer = await api.http.post("/v1/responses/compact", json={"model": "ember", "input": "Hello", **asked})
+        assert answer.status_code == 200
+        (job,) = api.engine.jobs
+    assert (job.stop, job.sampling, job.constraint) == ((), SamplingParams(), None)
 
 
 async def test_an_answer_that_was_cut_is_incomplete(tmp_path: Path) -> None:
