@@ -43,7 +43,8 @@ def messages_of(before: Sequence[ItemBody], items: InputItems, instructions: str
     if instructions:
         turns.add(WireMessage(role="system", content=instructions), "instructions")
     for item in stored_items(before):
-        turns.item(item, "previous_response_id")
+        if not _broken_off(item):
+            turns.item(item, "previous_response_id")
     for index, item in enumerate(items):
         turns.item(item, f"input[{index}]")
     turns.end()
@@ -122,6 +123,16 @@ class _Turns:
     def _call(self, call_id: str, name: str, arguments: str, place: str) -> None:
         self._begin(place, anew=len(self._calls) >= _MOST_CALLS)
         self._calls.append(WireToolCall(id=call_id, function=WireFunctionCall(name=name, arguments=arguments)))
+
+
+def _broken_off(item: InputItem) -> bool:
+    """A call in the midst of which its response ended: nobody can make it, and templates can't write it."""
+    if not isinstance(item, CallItem) or item.status != "incomplete":
+        return False
+    try:
+        return not isinstance(json.loads(item.arguments), dict)
+    except (ValueError, RecursionError):
+        return True
 
 
 def _thought(item: ReasoningItem) -> str:

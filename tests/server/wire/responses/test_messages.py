@@ -146,6 +146,13 @@ def test_a_part_of_a_result_is_named_by_its_place() -> None:
     assert refused(USER, {**RESULT, "output": [{"type": "input_file"}]}).param == "input[1].output[0]"
 
 
+@pytest.mark.parametrize(("arguments", "stays"), [('{"x": ', False), ("", False), ('{"x": 1}', True)])
+def test_a_call_that_a_kept_response_broke_off_in_is_left_out(arguments: str, stays: bool) -> None:
+    cut = {**CALL, "call_id": "c2", "status": "incomplete", "arguments": arguments}
+    (_, turn, _) = messages_of(item_bodies(items(USER, CALL, cut)), items(USER), None)
+    assert [call.id for call in turn.tool_calls] == (["c1", "c2"] if stays else ["c1"])
+
+
 def test_what_was_kept_comes_before_what_is_new_and_errors_name_the_new() -> None:
     before = item_bodies(items(USER, SAID))
     assert [message.text for message in messages_of(before, items(USER), None)] == ["Hello", "Well.", "Hello"]
