@@ -117,6 +117,16 @@ async def test_a_conversation_goes_on_without_its_instructions(tmp_path: Path) -
     assert [item["content"][0]["text"] for item in listed["data"]] == ["Hello", "One", "More"]
 
 
+@pytest.mark.parametrize("nothing", [{}, {"input": None}, {"input": []}], ids=str)
+async def test_a_previous_response_is_input_enough(tmp_path: Path, nothing: dict[str, Any]) -> None:
+    async with serving(tmp_path, Answer.of("One")) as api:
+        asked = {"model": "ember", "previous_response_id": (await ask(api))["id"], **nothing}
+        for path in ("/v1/responses", "/v1/responses/input_tokens", "/v1/responses/compact"):
+            answer = await api.http.post(path, json=asked)
+            assert answer.status_code == 200, answer.text
+        assert prompt_of(api).startswith("<user>Hello<assistant>One<user>Write down")
+
+
 async def test_a_stored_item_is_named_by_its_id(tmp_path: Path) -> None:
     async with serving(tmp_path, CALLS, Answer.of("Done.")) as api:
         (call,) = (await ask(api, tools=[FUNCTION]))["output"]
@@ -248,6 +258,7 @@ async def test_a_client_that_leaves_frees_its_sequence(tmp_path: Path) -> None:
         ({"input": [{"type": "function_call", "call_id": "c"}]}, "input[0].name"),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"input": None}, "input"),
+        ({"input": []}, "input"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

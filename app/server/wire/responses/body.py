@@ -56,7 +56,7 @@ class TextField(Part):
 class ResponseBody(OutputFields, ReasoningFields):
     """`input` is a text or a list of items. `include` adds to the answer what it names; of what Hearth never has, nothing."""
 
-    input: WireInput
+    input: Annotated[WireInput | None, Field(description="May be left out with a previous_response_id.")] = None
     instructions: str | None = None
     previous_response_id: Annotated[str, Field(max_length=200)] | None = None
     store: Annotated[bool | None, Field(description="Whether the response is kept in memory; true where left out.")] = None
@@ -137,6 +137,8 @@ def response_request(body: ResponseBody, before: Sequence[ItemBody], items: Inpu
 
     Raises InvalidRequest and UnsupportedContent.
     """
+    if not items and body.previous_response_id is None:
+        raise InvalidRequest("Send 'input', or a 'previous_response_id' to go on from.", param="input")
     tools = offered_tools(body.tools or [], body.tool_choice)
     chat = ChatRequest(
         model=body.model,

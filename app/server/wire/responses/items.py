@@ -152,13 +152,13 @@ InputItem: TypeAlias = Annotated[
     Discriminator(_kind),
 ]
 InputItems: TypeAlias = list[InputItem]
-WireInput: TypeAlias = str | Annotated[InputItems, Field(min_length=1, max_length=10_000)]
+WireInput: TypeAlias = str | Annotated[InputItems, Field(max_length=10_000)]
 
 _STORED: TypeAdapter[InputItems] = TypeAdapter(InputItems)
 
 
-def input_items(given: WireInput) -> InputItems:
-    return [MessageItem(role="user", content=given)] if isinstance(given, str) else given
+def input_items(given: WireInput | None) -> InputItems:
+    return [MessageItem(role="user", content=given)] if isinstance(given, str) else given or []
 
 
 def stored_items(bodies: Sequence[ItemBody]) -> InputItems:

@@ -24,7 +24,7 @@ def items(*given: dict[str, Any]) -> InputItems:
     return input_items(_INPUT.validate_python(list(given)))
 
 
-@pytest.mark.parametrize("given", [[], [1], [{"role": "robot", "content": ""}], [{"type": "function_call"}], [{}], 7])
+@pytest.mark.parametrize("given", [[1], [{"role": "robot", "content": ""}], [{"type": "function_call"}], [{}], 7])
 def test_nonsense_is_no_input(given: Any) -> None:
     with pytest.raises(ValidationError):
         _INPUT.validate_python(given)
