@@ -66,16 +66,15 @@ class Metrics:
     def begun(self) -> None:
         self._running.inc()
 
-    def ended(
-        self, endpoint: str | None, status: int | None, seconds: float, usage: Usage | None, timings: Timings | None
-    ) -> None:
+    def ended(self, endpoint: str | None, status: int | None, seconds: float) -> None:
         """Count a request that has been answered. `endpoint` is None where there is none at its path."""
         self._running.dec()
         name = endpoint or _OTHER
         self._requests.labels(name, str(status)).inc()
         self._durations.labels(name).observe(seconds)
-        if usage is None:
-            return
+
+    def generated(self, usage: Usage, timings: Timings | None) -> None:
+        """Count what has been read and written for a request, which may have been answered before."""
         self._tokens["prompt"].inc(usage.prompt_tokens)
         self._tokens["cached_prompt"].inc(usage.cached_tokens)
         self._tokens["completion"].inc(usage.completion_tokens)

@@ -36,16 +36,23 @@ _PLAIN = "/ :@!$&'()*+,;=[]{}#?^`|"
 class RequestTrack:
     """What is known so far of one running request. The routes tell it what only they know."""
 
-    def __init__(self, endpoint: str, listener: Callable[[RequestRecord], None] | None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        listener: Callable[[RequestRecord], None] | None,
+        counted: Callable[[Usage, Timings | None], None] | None = None,
+    ) -> None:
+        """`counted` is told what was read and written."""
         self.id = new_request_id()
         self.endpoint = endpoint
         self.status: int | None = None
         self.error: str | None = None
         self.key = ""
         self._listener = listener
+        self._counted = counted
         self._model = ""
-        self.usage: Usage | None = None
-        self.timings: Timings | None = None
+        self._usage: Usage | None = None
+        self._outlived = False
         self._tokens_per_s: float | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -65,21 +72,34 @@ class RequestTrack:
         """What has been read and written. Nothing is known of choices that were cut short."""
         if not tally.finished:
             return
-        self.usage = tally.usage
-        self.timings = tally.first.timings if tally.first is not None else None
+        self._usage = tally.usage
         if tally.generation_s > 0:
-            self._tokens_per_s = self.usage.completion_tokens / tally.generation_s
+            self._tokens_per_s = self._usage.completion_tokens / tally.generation_s
+        if self._counted is not None:
+            self._counted(self._usage, tally.first.timings if tally.first is not None else None)
+
+    def outlived(self) -> None:
+        """What was asked for is made after the request has been answered: until `finish` it is on record as running."""
+        self._outlived = True
+
+    def finish(self, tally: Tally, error: str | None) -> None:
+        """The end of what outlived the request."""
+        self._outlived = False
+        self.error = error
+        self.count(tally)
+        self.close()
 
     def close(self) -> float:
-        """The last record. Returns how long the request took, in seconds."""
+        """The last record, unless the request is outlived. Returns how long it took, in seconds."""
         duration_s = time.perf_counter() - self._clock
-        self._tell(duration_s)
+        if not self._outlived:
+            self._tell(duration_s)
         return duration_s
 
     def _tell(self, duration_s: float | None = None) -> None:
         if self._listener is None:
             return
-        usage = self.usage
+        usage = self._usage
         record = RequestRecord(
             id=self.id,
             started=self._started,
@@ -121,7 +141,7 @@ class Recorder:
             return
         path: str = scope["path"]
         listener = self._activity.record if path.startswith(_RECORDED) else None
-        track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener)
+        track = scope[_SCOPE_KEY] = RequestTrack(path[:_LONGEST_PATH], listener, self._metrics.generated)
         tags = [(name.encode(), value.encode()) for name, value in identify(scope, track.id).items()]
 
         async def tagged(message: Message) -> None:
@@ -146,7 +166,7 @@ class Recorder:
             await fail(INTERNAL_PROBLEM)
         finally:
             duration_s = track.close()
-            self._metrics.ended(_endpoint(scope), track.status, duration_s, track.usage, track.timings)
+            self._metrics.ended(_endpoint(scope), track.status, duration_s)
             _log.info("%s %r: %s in %.3f s (%s)", scope["method"], track.endpoint, track.status, duration_s, track.id)
 
     def _answering(self, track: RequestTrack) -> list[tuple[bytes, bytes]]:

@@ -6,38 +6,42 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import AppError, EngineBusy, EngineStopped
 from app.domain.generation import Finished
 from app.server.answers import IndexedEvent, Tally
-from app.server.errors import INTERNAL_PROBLEM, problem_of
+from app.server.errors import INTERNAL_PROBLEM, Problem, problem_of
 from app.server.streaming import PING_S
 from app.server.wire.reply import PING
-from app.server.wire.responses.frames import ResponseFrames
+from app.server.wire.responses.frames import CANCELLED, ResponseFrames
 
 __all__ = ["ResponseRun", "ResponseRuns", "followed", "replayed"]
 
 _log = logging.getLogger(__name__)
 _MAX_RUNNING = 64
 
+RunEnd: TypeAlias = Callable[[tuple[bytes, ...], str | None], None]
+
 
 class ResponseRun:
     """One response that is being made, and every event of its stream: the one numbered n is the n-th.
 
-    `on_end` is called once, with all of them.
+    `tally` counts what is read and written. `on_end` is called once, with all events and with what went wrong, if anything did.
     """
 
     def __init__(
         self,
         events: AsyncGenerator[IndexedEvent, None],
         frames: ResponseFrames,
-        on_end: Callable[[tuple[bytes, ...]], None],
+        tally: Tally,
+        on_end: RunEnd,
     ) -> None:
         self._events = events
         self._frames = frames
+        self._tally = tally
         self._on_end = on_end
         self._written: list[bytes] = []
         self._ended = False
@@ -72,29 +76,34 @@ class ResponseRun:
                 yield PING
 
     async def _run(self) -> None:
+        error: str | None = None
         try:
             await self._write_events()
-        except AppError as error:
-            self._write(self._frames.failed(problem_of(error)))
+        except AppError as failure:
+            error = self._fail(problem_of(failure))
         except asyncio.CancelledError:
+            error = CANCELLED
             self._write(self._frames.cancelled())
         except Exception:  # noqa: BLE001 - like a route: a bug is told to who listens, and logged
             _log.exception("A response in the background failed")
-            self._write(self._frames.failed(INTERNAL_PROBLEM))
+            error = self._fail(INTERNAL_PROBLEM)
         finally:
             self._ended = True
             self._wake()
-            self._on_end(tuple(self._written))
+            self._on_end(tuple(self._written), error)
+
+    def _fail(self, problem: Problem) -> str:
+        self._write(self._frames.failed(problem))
+        return problem.message
 
     async def _write_events(self) -> None:
-        tally = Tally()
         self._write(self._frames.opening())
         async with aclosing(self._events) as events:
             async for index, event in events:
                 if isinstance(event, Finished):
-                    tally.add(index, event)
+                    self._tally.add(index, event)
                 self._write(self._frames.event(index, event))
-        self._write(self._frames.closing(tally))
+        self._write(self._frames.closing(self._tally))
 
     def _write(self, frames: bytes) -> None:
         # No event has an empty line in it, and each ends with one.
@@ -118,7 +127,8 @@ class ResponseRuns:
         response_id: str,
         events: AsyncGenerator[IndexedEvent, None],
         frames: ResponseFrames,
-        keep_events: Callable[[tuple[bytes, ...]], None],
+        tally: Tally,
+        on_end: RunEnd,
     ) -> ResponseRun:
         """Raises EngineBusy, and EngineStopped while the server is being switched off."""
         if self._closed:
@@ -126,11 +136,11 @@ class ResponseRuns:
         if len(self._runs) >= _MAX_RUNNING:
             raise EngineBusy
 
-        def end(written: tuple[bytes, ...]) -> None:
+        def end(written: tuple[bytes, ...], error: str | None) -> None:
             del self._runs[response_id]
-            keep_events(written)
+            on_end(written, error)
 
-        run = self._runs[response_id] = ResponseRun(events, frames, end)
+        run = self._runs[response_id] = ResponseRun(events, frames, tally, end)
         return run
 
     def get(self, response_id: str) -> ResponseRun | None:

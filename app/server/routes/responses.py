@@ -16,7 +16,7 @@ from app.domain.generation import ChatRequest, Finished, GenerationEvent
 from app.domain.messages import Message
 from app.server.answers import IndexedEvent, Tally, merged
 from app.server.body import read_body
-from app.server.recording import track_of
+from app.server.recording import RequestTrack, track_of
 from app.server.response_runs import ResponseRuns, followed
 from app.server.response_store import ResponseStore, Turn
 from app.server.streaming import EventStream, while_connected
@@ -59,7 +59,8 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
         frames = ResponseFrames(head, output, keep)
         if body.background:
             await models.find(body.model)
-            run = runs.begin(head.id, events, frames, partial(store.keep_events, head.id))
+            run = runs.begin(head.id, events, frames, tally, partial(_end, store, head.id, track_of(request), tally))
+            track_of(request).outlived()
             keep(run.body)
             return followed(run.follow(-1), headers=headers) if body.stream else JSONResponse(run.body, headers=headers)
         if body.stream:
@@ -110,6 +111,14 @@ def _request(body: ResponseBody, before: tuple[Turn, ...], store: ResponseStore)
         items = resolved(input_items(body.input), store.said)
         said = [item for turn in before for item in (*turn.asked, *turn.said)]
         return items, response_request(body, said, items)
+
+
+def _end(
+    store: ResponseStore, response_id: str, track: RequestTrack, tally: Tally, written: tuple[bytes, ...], error: str | None
+) -> None:
+    """Of a response in the background."""
+    store.keep_events(response_id, written)
+    track.finish(tally, error)
 
 
 def _shown(body: ResponseBody, wanted: ResponseRequest) -> ShownOutput:

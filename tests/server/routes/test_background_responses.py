@@ -35,6 +35,7 @@ async def test_it_is_answered_at_once_and_made_meanwhile(tmp_path: Path) -> None
         await gate.reached()
         halfway = (await api.http.get(f"/v1/responses/{body['id']}")).json()
         assert (halfway["status"], halfway["output"][0]["content"][0]["text"]) == ("in_progress", "Hel")
+        assert halfway["output"][0]["status"] == "in_progress"
         early = await api.http.post(
             "/v1/responses", json={"model": "ember", "input": "More", "previous_response_id": body["id"]}
         )
@@ -107,6 +108,23 @@ async def test_what_goes_wrong_is_found_in_the_response(tmp_path: Path) -> None:
     async with serving(tmp_path, Answer(error=GenerationFailed("decode failed"))) as api:
         last = await ended(api, (await begin(api))["id"])
     assert (last["status"], last["error"]) == ("failed", {"code": "server_error", "message": "decode failed"})
+
+
+async def test_it_is_on_record_and_counted_like_any_other(tmp_path: Path) -> None:
+    gate = Gate()
+    failing = Answer(error=GenerationFailed("decode failed"))
+    async with serving(tmp_path, Answer.of("Hel", "lo", gate=gate), failing) as api:
+        body = await begin(api)
+        await gate.reached()
+        (running,) = api.activity.records
+        assert (running.model, running.status) == ("ember", None)
+        gate.set()
+        await ended(api, body["id"])
+        done = api.activity.records[0]
+        assert (done.id, done.status, done.completion_tokens, done.error) == (running.id, 200, 2, None)
+        await ended(api, (await begin(api))["id"])
+        assert "decode failed" in [record.error for record in api.activity.records]
+        assert "hearth_completion_tokens_total 2.0" in (await api.http.get("/metrics")).text
 
 
 async def test_what_could_not_begin_is_refused_at_once(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from app.server.wire.responses.output import (
 )
 from app.server.wire.responses.reply import ResponseHead, failed_body, finished_body
 
-__all__ = ["ResponseFrames"]
+__all__ = ["CANCELLED", "ResponseFrames"]
+
+CANCELLED = "The response was cancelled."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,11 @@ class ResponseFrames:
     def cancelled(self) -> bytes:
         """The end of one that was cancelled, for which OpenAI has a status and no event."""
         self._keep(self._head.body("cancelled", output=self._output.bodies()))
-        return self._event("error", code="response_cancelled", message="The response was cancelled.", param=None)
+        return self._event("error", code="response_cancelled", message=CANCELLED, param=None)
 
     def unfinished(self) -> dict[str, Any]:
         """The response as far as it got."""
-        return self._head.body("in_progress", output=self._output.bodies())
+        return self._head.body("in_progress", output=self._output.bodies(running=True))
 
     def _begin(self, item: OutputItem) -> bytes:
         closed = self._close()

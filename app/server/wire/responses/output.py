@@ -145,12 +145,15 @@ class ResponseOutput:
         """Whether the answer was ended before the model ended it."""
         return self._reason is FinishReason.LENGTH
 
-    def bodies(self) -> list[dict[str, Any]]:
-        return [item.body(self.status(item)) for item in self.items]
+    def bodies(self, *, running: bool = False) -> list[dict[str, Any]]:
+        """`running`: there is more to come."""
+        return [item.body(self.status(item, running=running)) for item in self.items]
 
-    def status(self, item: OutputItem) -> str:
+    def status(self, item: OutputItem, *, running: bool = False) -> str:
         whole = self._reason is not None and not self.cut
-        return "completed" if whole or item is not self.items[-1] else "incomplete"
+        if whole or item is not self.items[-1]:
+            return "completed"
+        return "in_progress" if running and self._reason is None else "incomplete"
 
     def _said(self, text: str, logprobs: Sequence[TokenLogprob]) -> MessageOutput:
         last = self.items[-1] if self.items else None
