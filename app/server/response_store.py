@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,8 @@ MAX_RESPONSES = 1_000
 MAX_BYTES = 256 * 1024 * 1024
 MAX_AGE_S = 24 * 3600.0
 
+_SHARED_NUMBERS = range(-5, 257)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
@@ -28,7 +31,7 @@ class Turn:
 
     @classmethod
     def of(cls, asked: tuple[ItemBody, ...], said: tuple[ItemBody, ...]) -> Turn:
-        return cls(asked, said, _size_bytes([*asked, *said]))
+        return cls(asked, said, _size_bytes((asked, said)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,12 @@ class ResponseStore:
         self._size_bytes = 0
 
     def keep(self, body: dict[str, Any], turns: tuple[Turn, ...]) -> None:
-        """In the place of what was kept of the same response before."""
+        """In the place of what was kept of the same response before. Its output is what the last of `turns` said."""
         if body["id"] in self._responses:
             self._drop(body["id"])
-        kept = self._responses[body["id"]] = StoredResponse(body, turns, _size_bytes(body), self._clock())
+        # The output counts as the turn's.
+        own_bytes = _size_bytes((turns, {**body, "output": None}))
+        kept = self._responses[body["id"]] = StoredResponse(body, turns, own_bytes, self._clock())
         self._size_bytes += kept.size_bytes
         for turn in turns:
             self._uses[turn] += 1
@@ -89,7 +94,7 @@ class ResponseStore:
         stored = self._responses.get(response_id)
         if stored is None:
             return
-        size_bytes = sum(map(len, events))
+        size_bytes = _size_bytes(events)
         self._size_bytes += size_bytes
         self._responses[response_id] = replace(stored, events=events, size_bytes=stored.size_bytes + size_bytes)
         self._shrink()
@@ -147,13 +152,18 @@ class ResponseStore:
 
 
 def _size_bytes(value: object) -> int:
-    """About what it takes as JSON, without writing it."""
-    match value:
-        case str():
-            return len(value)
-        case dict():
-            return sum(len(name) + _size_bytes(inner) for name, inner in value.items())
-        case list() | tuple():
-            return sum(_size_bytes(inner) for inner in value)
-        case _:
-            return 8
+    """About what it takes in memory. The names of fields count once, and numbers that all of Python shares not at all."""
+    size_bytes = 0
+    names: set[str] = set()
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, int) and value in _SHARED_NUMBERS:
+            continue
+        size_bytes += sys.getsizeof(value)
+        if isinstance(value, dict):
+            names |= value.keys()
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return size_bytes + sum(map(sys.getsizeof, names))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -61,22 +62,43 @@ def test_the_oldest_leave_when_there_are_too_many() -> None:
 
 
 def test_the_oldest_leave_when_they_are_too_large_and_a_shared_turn_counts_once() -> None:
-    store = ResponseStore(max_bytes=10_000)
-    large = turn("large", 6_000)
+    store = ResponseStore(max_bytes=100_000)
+    large = turn("large", 60_000)
     for name in "abc":
         store.keep(body(name), (large, turn(name)))
     assert kept(store, "a", "b", "c") == ["a", "b", "c"]
-    store.keep(body("d"), (turn("d", 6_000),))
+    store.keep(body("d"), (turn("d", 60_000),))
     assert kept(store, "a", "b", "c", "d") == ["d"]
-    store.keep(body("e"), (turn("e", 20_000),))
+    store.keep(body("e"), (turn("e", 200_000),))
     assert kept(store, "d", "e") == []
 
 
 def test_a_response_s_own_fields_count_too() -> None:
-    store = ResponseStore(max_bytes=10_000)
+    store = ResponseStore(max_bytes=100_000)
     for name in "ab":
-        store.keep({"id": name, "tools": [{"description": "x" * 6_000}]}, (turn(name),))
+        store.keep({"id": name, "tools": [{"description": "x" * 60_000}]}, (turn(name),))
     assert kept(store, "a", "b") == ["b"]
+
+
+def test_numbers_and_containers_count_as_what_they_take() -> None:
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    tokens = [
+        {"token": f"token {index}", "logprob": -index / 7, "bytes": list(b"token"), "top_logprobs": [{"token": f"t{index}"}]}
+        for index in range(5_000)
+    ]
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size_bytes = Turn.of((), ({"id": "said", "logprobs": tokens},)).size_bytes
+    assert 0.9 < size_bytes / (after - before) < 1.2
+
+
+def test_what_was_said_counts_once() -> None:
+    store = ResponseStore(max_bytes=20_000)
+    for name in "ab":
+        said = ({"id": f"said_{name}", "text": "x" * 6_000},)
+        store.keep({"id": name, "output": list(said)}, (Turn.of((), said),))
+    assert kept(store, "a", "b") == ["a", "b"]
 
 
 def test_the_old_leave_with_time() -> None:
