@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
@@ -20,14 +23,18 @@ from app.settings import SettingsStore
 
 __all__ = ["ModelLibrary"]
 
+# The folders are not read again for a name that no model had this short a time ago.
+_MISS_S = 1.0
+
 
 class ModelLibrary:
     """The built-in model, every GGUF in the models folders, and files a person added. Owned by the service loop."""
 
-    def __init__(self, paths: Paths, settings: SettingsStore) -> None:
+    def __init__(self, paths: Paths, settings: SettingsStore, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
         self._paths = paths
         self._settings = settings
+        self._clock = clock
         self._headers = HeaderCache(paths.cache / "headers.json")
         self._opened: tuple[Path, ...] = ()
         self._models: tuple[InstalledModel, ...] = ()
@@ -35,6 +42,8 @@ class ModelLibrary:
         self._names = ModelNames((), self.catalogue)
         # One scan at a time: the cache of headers is not made for two threads.
         self._scanning = asyncio.Lock()
+        self._next_scan: asyncio.Task[None] | None = None
+        self._missed: dict[str, float] = {}
 
     @property
     def models(self) -> tuple[InstalledModel, ...]:
@@ -42,11 +51,14 @@ class ModelLibrary:
         return self._models
 
     async def refresh(self) -> tuple[InstalledModel, ...]:
-        """Read the folders again (on another thread), and the settings, and tell of changes."""
+        """Read the folders again (on another thread), and the settings, and tell of changes.
+
+        All who ask before the reading begins share it. One under way is not enough: it may have passed what has changed since.
+        """
         self._settings.reread()
-        async with self._scanning:
-            listing = await undisturbed(list_models, self._places(), self._headers)
-        self._take(listing)
+        if self._next_scan is None or self._next_scan.done():
+            self._next_scan = asyncio.create_task(self._scan())
+        await asyncio.shield(self._next_scan)
         return self._models
 
     def resolve(self, name: str) -> InstalledModel:
@@ -59,38 +71,28 @@ class ModelLibrary:
 
     def resolve_any(self, name: str) -> InstalledModel:
         """Like `resolve`, but where a person has set a fallback model, it answers to every name that no model has."""
-        try:
+        fallback = self._fallback_for(name)
+        if not fallback:
             return self.resolve(name)
-        except ModelNotFound as error:
-            fallback = self._settings.current.fallback_model
-            if not fallback or error.ambiguous:
-                raise
-            try:
-                return self.resolve(fallback)
-            except ModelNotFound as missing:
-                raise ModelNotFound(fallback, near=missing.near, pull=missing.pull, asked=name) from missing
+        try:
+            return self.resolve(fallback)
+        except ModelNotFound as missing:
+            raise ModelNotFound(fallback, near=missing.near, pull=missing.pull, asked=name) from missing
 
     async def find(self, name: str) -> InstalledModel:
-        """Like `resolve`, but never by an outdated list: another program may have put the model there, mended it or removed it.
+        """Like `resolve`, but not by an outdated list: another program may have put the model there, mended it or removed it.
 
-        Raises ModelNotFound.
+        Raises ModelNotFound, for a second without looking into the folders again.
         """
-        self._settings.reread()
-        try:
-            model = self.resolve(name)
-        except ModelNotFound:
-            model = None
-        if model is None or model.problem is not None or not await asyncio.to_thread(_all_there, model):
-            await self.refresh()
-            return self.resolve(name)
-        return model
+        await self._look_for(name)
+        return self.resolve(name)
 
     async def find_any(self, name: str) -> InstalledModel:
         """Like `find`, but with the fallback model as in `resolve_any`."""
-        try:
-            return await self.find(name)
-        except ModelNotFound:
-            return await self.find(self.resolve_any(name).id)
+        await self._look_for(name)
+        if fallback := self._fallback_for(name):
+            await self._look_for(fallback)
+        return self.resolve_any(name)
 
     def aliases_of(self, model: InstalledModel) -> tuple[str, ...]:
         """The other names that this model answers to: those that a person gave it, then the catalogue's."""
@@ -152,6 +154,34 @@ class ModelLibrary:
                 self._opened = tuple(path for path in self._opened if path not in own)
         await self.refresh()
         return freed
+
+    async def _scan(self) -> None:
+        async with self._scanning:
+            self._next_scan = None
+            listing = await undisturbed(list_models, self._places(), self._headers)
+        self._take(listing)
+
+    async def _look_for(self, name: str) -> None:
+        """Have the list right about a name: read the folders again unless they have what it says."""
+        self._settings.reread()
+        match self._fitting(name):
+            case [model]:
+                if model.problem is None and await asyncio.to_thread(_all_there, model):
+                    return
+            case _:
+                if self._clock() - self._missed.get(name, -math.inf) < _MISS_S:
+                    return
+        await self.refresh()
+        if len(self._fitting(name)) != 1:
+            now = self._clock()
+            self._missed = {known: at for known, at in self._missed.items() if now - at < _MISS_S} | {name: now}
+
+    def _fallback_for(self, name: str) -> str:
+        """What answers to a name that no model has; empty where one has it, or nothing was set."""
+        return "" if self._fitting(name) else self._settings.current.fallback_model
+
+    def _fitting(self, name: str) -> Sequence[InstalledModel]:
+        return self._names.fitting(name, self._settings.current.aliases)
 
     def _places(self) -> Places:
         settings = self._settings.current

@@ -41,6 +41,10 @@ class ModelNames:
         self._longer_and_shorter = (_index(self._models, _place_forms), _index(self._models, _short_forms))
         self._entries = {model.id: _entry(place, catalogue) for model, place in self._models}
 
+    def fitting(self, name: str, aliases: Mapping[str, str]) -> Sequence[InstalledModel]:
+        """The models that a name fits: none, one, or too many. For much less than `find`, which says what was near."""
+        return self._fitting(name, aliases)[1]
+
     def find(self, name: str, aliases: Mapping[str, str]) -> InstalledModel:
         """By id, id in another case, alias, then the longer and shorter forms and the catalogue's names, where only one model
         fits. Raises ModelNotFound."""
@@ -58,7 +62,7 @@ class ModelNames:
         """The other names that this model answers to: those that a person gave it, then the catalogue's."""
         entry = self._entries[model.id]
         known = (entry.family, entry.name) if entry is not None else ()
-        return tuple(name for name in (*aliases, *known) if self._fitting(name, aliases)[1] == [model])
+        return tuple(name for name in (*aliases, *known) if self.fitting(name, aliases) == [model])
 
     def _fitting(self, name: str, aliases: Mapping[str, str]) -> tuple[str | None, list[InstalledModel]]:
         """What a person's alias of this name stands for, if it is one, and the models that fit: none, one, or too many."""

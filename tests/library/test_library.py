@@ -41,6 +41,18 @@ def ids(library: ModelLibrary) -> list[str]:
     return [model.id for model in library.models]
 
 
+def count_scans(monkeypatch: pytest.MonkeyPatch) -> list[Places]:
+    """Has one entry more after each reading of the folders."""
+    scans: list[Places] = []
+
+    def counted(places: Places, headers: HeaderCache) -> Listing:
+        scans.append(places)
+        return list_models(places, headers)
+
+    monkeypatch.setattr("app.library.library.list_models", counted)
+    return scans
+
+
 async def test_ember_is_there_and_sees_before_anything_is_installed(library: ModelLibrary) -> None:
     assert library.models == ()
 
@@ -353,6 +365,53 @@ async def test_a_scan_that_is_cancelled_ends_before_another_begins(
 
     assert first.cancelled()
     assert most == 1
+
+
+async def test_those_who_ask_before_a_scan_begins_share_it(
+    paths: Paths, settings: SettingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = count_scans(monkeypatch)
+    library = ModelLibrary(paths, settings)
+
+    await asyncio.gather(*(library.refresh() for _ in range(10)))
+    assert len(scans) == 1
+
+    await asyncio.gather(*(library.find(f"nobody's {number}") for number in range(10)), return_exceptions=True)
+    assert len(scans) == 2
+
+
+async def test_the_folders_are_not_read_again_at_once_for_a_name_that_no_model_has(
+    paths: Paths, settings: SettingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = count_scans(monkeypatch)
+    now = 100.0
+    library = ModelLibrary(paths, settings, clock=lambda: now)
+    await library.refresh()
+    with pytest.raises(ModelNotFound):
+        await library.find("Zebra-Q8_0")
+    settings.update(fallback_model="ember")
+    for _ in range(5):
+        assert (await library.find_any("Zebra-Q8_0")).id == "ember"
+    assert len(scans) == 2
+
+    write_model(paths.models / "Zebra-Q8_0.gguf", name="Zebra")
+    now += 1
+
+    assert (await library.find_any("Zebra-Q8_0")).id == "Zebra-Q8_0"
+    assert len(scans) == 3
+
+
+async def test_a_model_that_is_listed_since_is_found_at_once(library: ModelLibrary, paths: Paths) -> None:
+    with pytest.raises(ModelNotFound):
+        await library.find("Zebra-Q8_0")
+    path = write_model(paths.models / "Zebra-Q8_0.gguf", name="Zebra")
+    await library.refresh()
+
+    assert (await library.find("Zebra-Q8_0")).path == path
+
+    path.unlink()
+    with pytest.raises(ModelNotFound):
+        await library.find("Zebra-Q8_0")
 
 
 async def test_an_alias_that_another_program_sets_holds_with_the_next_name(
