@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -27,6 +28,7 @@ _LONGEST_NAME = 64
 _NOTED_S = 60.0
 # Two changes of a folder this close together may leave it the same time stamp.
 _TICK_NS = 100_000_000
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,10 @@ def _read(folder: Path) -> Iterator[_Stored]:
         for file in folder.glob("*.json"):
             with suppress(OSError, ValueError, LookupError, TypeError):
                 told = json.loads(file.read_text("utf-8"))
-                yield _Stored(str(told["name"]), datetime.fromisoformat(told["created"]), file)
+                key = _Stored(str(told["name"]), datetime.fromisoformat(told["created"]), file)
+                # Neither copies that a file manager made nor times that can't be put in order.
+                if _DIGEST.fullmatch(key.digest) and key.created.tzinfo is not None:
+                    yield key
 
 
 def _last_used(file: Path) -> datetime | None:

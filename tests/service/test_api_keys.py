@@ -86,6 +86,18 @@ def test_what_is_damaged_opens_nothing(keys: ApiKeys, tmp_path: Path) -> None:
         assert ApiKeys(tmp_path / "keys").listed() == ()
 
 
+def test_copies_and_times_of_no_zone_are_passed_over(keys: ApiKeys, tmp_path: Path) -> None:
+    key = keys.create("laptop")
+    (file,) = (tmp_path / "keys").iterdir()
+    for name in (f"{file.stem} - 副本", f"{file.stem} (1)", "notes"):
+        file.with_stem(name).write_text(file.read_text())
+    file.with_stem("0" * 64).write_text('{"name": "phone", "created": "2026-01-02T03:04:05"}')
+
+    again = ApiKeys(tmp_path / "keys")
+    assert again.name_of(key.encode()) == "laptop"
+    assert [known.name for known in again.listed()] == ["laptop"]
+
+
 def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("a file")
     with pytest.raises(SettingsError, match="can't be written"):
