@@ -6,6 +6,7 @@
     │   │   └── UnsupportedParameter a field is understood, but ignoring it would change the answer's shape or bounds
     │   ├── UnsupportedContent       the model can't take this kind of input (an image, audio, tools)
     │   ├── ContextOverflow          prompt (and reserve) do not fit into the model's context
+    │   ├── AnswerOverflow           the answer doesn't, where one that is cut would be no use
     │   ├── ModelNotFound            no installed model has this name
     │   └── ResponseNotFound         no response of this id is kept
     │       └── PreviousResponseNotFound  … that a new one could go on from
@@ -41,6 +42,7 @@ from pathlib import Path
 __all__ = [
     "AccessDenied",
     "AddressInUse",
+    "AnswerOverflow",
     "AppError",
     "ChecksumMismatch",
     "ContextOverflow",
@@ -106,11 +108,19 @@ class ContextOverflow(RequestError):
         super().__init__(
             # Coding agents look for these words to know that they have to shorten the conversation.
             f"The prompt is too long: {n_prompt} tokens > {n_ctx} maximum context length. "
-            f"Shorten the {'messages' if param == 'messages' else 'text'}, or load the model with a longer context.",
+            "Shorten it, or load the model with a longer context.",
             param=param,
         )
         self.n_prompt = n_prompt
         self.n_ctx = n_ctx
+
+
+class AnswerOverflow(RequestError):
+    """The context was full before the answer came to its end."""
+
+    def __init__(self, *, param: str | None = "messages") -> None:
+        message = "The model's context was full before the answer came to its end."
+        super().__init__(f"{message} Send less at once, or load the model with a longer context.", param=param)
 
 
 class ModelNotFound(RequestError):

@@ -49,6 +49,7 @@ _TABLE: Mapping[type[errors.AppError], _Row] = MappingProxyType(
         errors.UnsupportedParameter: _Row(400, "invalid_request_error", "unsupported_parameter"),
         errors.UnsupportedContent: _Row(400, "invalid_request_error", "unsupported_content"),
         errors.ContextOverflow: _Row(400, "invalid_request_error", "context_length_exceeded"),
+        errors.AnswerOverflow: _Row(400, "invalid_request_error", "context_length_exceeded"),
         errors.ModelNotFound: _Row(404, "invalid_request_error", "model_not_found"),
         errors.ResponseNotFound: _Row(404, "invalid_request_error", "response_not_found"),
         errors.PreviousResponseNotFound: _Row(400, "invalid_request_error", "previous_response_not_found"),

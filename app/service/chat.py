@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.domain.errors import ContextOverflow, EngineBusy, UnsupportedContent
+from app.domain.errors import EngineBusy, UnsupportedContent
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
@@ -16,6 +16,7 @@ from app.domain.generation import (
 )
 from app.domain.messages import Message
 from app.domain.models import Capability, InstalledModel
+from app.domain.param_names import param_called
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import GenerateJob, ModelInfo
 from app.formats.answer_check import AnswerCheck, answer_check
@@ -68,13 +69,10 @@ class ChatService:
                 add_special=isinstance(request.prompt, str),
                 owner=request.cache_key,
             )
-            try:
+            with param_called("prompt"):
                 async with aclosing(checked_events(_answer(used, job, PlainParser()), check)) as events:
                     async for event in events:
                         yield event
-            except ContextOverflow as error:
-                # The engine does not know what the client calls its prompt.
-                raise ContextOverflow(n_prompt=error.n_prompt, n_ctx=error.n_ctx, param="prompt") from error
 
     async def with_pictures(self, request: ChatRequest) -> ChatRequest:
         """The request with the pictures that it names by their addresses. The other methods do this by themselves.

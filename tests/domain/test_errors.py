@@ -11,6 +11,7 @@ ONE_OF_EACH: tuple[errors.AppError, ...] = (
     errors.InvalidRequest("Too hot.", param="temperature"),
     errors.UnsupportedContent("No pictures."),
     errors.ContextOverflow(n_prompt=9, n_ctx=4),
+    errors.AnswerOverflow(param="file"),
     errors.ModelNotFound("embr", near=("ember",)),
     errors.ModelLoadFailed("x", "it is truncated.", log_tail=("a", "b")),
     errors.EngineBusy(retry_after_s=2.0),

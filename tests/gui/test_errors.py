@@ -32,6 +32,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.ModelNotFound("llama", near=("llama-a", "llama-b"), ambiguous=True),
     errors.ModelNotFound("llama3.2", pull="llama3.2"),
     errors.PreviousResponseNotFound("resp_1"),
+    errors.AnswerOverflow(),
 ]
 
 

@@ -10,9 +10,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from app.domain.errors import ContextOverflow, UnsupportedContent
-from app.domain.generation import ChatRequest, GenerationEvent
+from app.domain.errors import AnswerOverflow, UnsupportedContent
+from app.domain.generation import ChatRequest, Finished, FinishReason, GenerationEvent
 from app.domain.models import Capability
+from app.domain.param_names import param_called
 from app.server.answers import Tally, collect, merged
 from app.server.form import read_form
 from app.server.recording import track_of
@@ -68,10 +69,10 @@ async def _require_hearing(models: ModelManager, name: str) -> None:
 
 
 async def _heard(chat: ChatService, wanted: ChatRequest) -> AsyncGenerator[GenerationEvent, None]:
-    try:
+    """A transcript that is cut is none: nothing in its shape could say so."""
+    with param_called("file"):
         async with aclosing(chat.generate(wanted)) as events:
             async for event in events:
+                if isinstance(event, Finished) and event.reason is FinishReason.LENGTH:
+                    raise AnswerOverflow(param="file")
                 yield event
-    except ContextOverflow as error:
-        # What is too long is not what this endpoint calls messages.
-        raise ContextOverflow(n_prompt=error.n_prompt, n_ctx=error.n_ctx, param="file") from error

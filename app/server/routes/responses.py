@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.domain.errors import RequestError
 from app.domain.generation import ChatRequest, Finished, GenerationEvent
 from app.domain.messages import Message
+from app.domain.param_names import param_called
 from app.server.answers import IndexedEvent, Tally, merged
 from app.server.body import read_body
 from app.server.recording import RequestTrack, track_of
@@ -81,7 +81,7 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
         _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
 
         async def count() -> int:
-            with _called_input():
+            with param_called("input"):
                 chosen = await chat.shortened(wanted.chat) if body.truncates else wanted.chat
                 return await chat.count_prompt_tokens(chosen)
 
@@ -107,7 +107,7 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
 
 
 def _request(body: ResponseBody, before: tuple[Turn, ...], store: ResponseStore) -> tuple[InputItems, ResponseRequest]:
-    with _called_input():
+    with param_called("input"):
         items = resolved(input_items(body.input), store.said)
         said = [item for turn in before for item in (*turn.asked, *turn.said)]
         return items, response_request(body, said, items)
@@ -135,7 +135,7 @@ async def _generated(
     chat: ChatService, wanted: ChatRequest, *, truncates: bool, task: tuple[Message, ...] = ()
 ) -> AsyncGenerator[GenerationEvent, None]:
     """`task`, where it truncates, is what is said after the conversation."""
-    with _called_input():
+    with param_called("input"):
         chosen = await chat.shortened(wanted, task=task) if truncates else wanted
         async with aclosing(chat.generate(chosen)) as events:
             async for event in events:
@@ -148,14 +148,3 @@ async def _gather(events: AsyncGenerator[IndexedEvent, None], output: ResponseOu
             output.add(event)
             if isinstance(event, Finished):
                 tally.add(index, event)
-
-
-@contextmanager
-def _called_input() -> Iterator[None]:
-    """What is wrong with the messages is wrong with what this endpoint calls `input`."""
-    try:
-        yield
-    except RequestError as error:
-        if error.param == "messages":
-            error.param = "input"
-        raise

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from openai.types.audio import Transcription, TranscriptionTextDoneEvent, TranscriptionVerbose
 
-from app.domain.errors import ContextOverflow
-from app.domain.generation import SamplingParams
+from app.domain.errors import ContextOverflow, InvalidRequest, RequestError
+from app.domain.generation import FinishReason, SamplingParams
 from app.domain.models import Capability
 from tests.engine.tiny_sounds import wav
 from tests.fakes import Answer, FakeLauncher, installed_model, model_info, piece
@@ -99,12 +99,25 @@ async def test_what_can_not_be_done_names_the_field(tmp_path: Path, changes: dic
     assert (answer.status_code, answer.json()["error"]["param"], answer.json()["error"]["code"]) == (400, param, code)
 
 
-async def test_a_sound_that_is_too_long_for_the_model_is_the_files_fault(tmp_path: Path) -> None:
-    async with hearing(tmp_path, Answer(error=ContextOverflow(n_prompt=9, n_ctx=4))) as api:
+@pytest.mark.parametrize(
+    "error", [ContextOverflow(n_prompt=9, n_ctx=4), InvalidRequest("A sound file is damaged.", param="messages")], ids=str
+)
+async def test_a_sound_that_the_model_can_not_take_is_the_files_fault(tmp_path: Path, error: RequestError) -> None:
+    async with hearing(tmp_path, Answer(error=error)) as api:
         answers = [await transcribe(api), await transcribe(api, stream="true")]
     for answer in answers:
-        assert answer.json()["error"]["code"] == "context_length_exceeded"
+        assert answer.status_code == 400
         assert answer.json()["error"]["param"] == "file"
+
+
+async def test_a_transcript_that_was_cut_is_not_told_as_a_whole_one(tmp_path: Path) -> None:
+    async with hearing(tmp_path, Answer.of("Hel", reason=FinishReason.LENGTH)) as api:
+        whole = await transcribe(api)
+        *_, failed, done = chunks((await transcribe(api, stream="true")).text)
+    assert whole.status_code == 400
+    for body in (whole.json(), failed):
+        assert (body["error"]["code"], body["error"]["param"]) == ("context_length_exceeded", "file")
+    assert done == "[DONE]"
 
 
 @pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\n\r\n\r\n--x--", b"nothing of the kind", b"--x\r\nContent-Dis"])
