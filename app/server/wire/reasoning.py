@@ -58,7 +58,7 @@ class ReasoningFields(WireRequest):
     def reasoning_choice(self) -> ReasoningChoice:
         """Raises InvalidRequest where a request says two different things."""
         asked, thinking = self.reasoning or WireReasoning(), self.thinking
-        effort = _only({
+        effort_name, effort = _only({
             "reasoning_effort": self.reasoning_effort,
             "reasoning.effort": asked.effort,
             "think": self.think if isinstance(self.think, str) else None,
@@ -70,8 +70,8 @@ class ReasoningFields(WireRequest):
             "enable_thinking": self.enable_thinking,
         }
         # An effort switches too.
-        on = _only({**switches, "reasoning_effort": effort != "none" if effort is not None else None})
-        budget = _only({
+        _, on = _only({**switches, effort_name: None if effort is None else effort != "none"})
+        _, budget = _only({
             "reasoning.max_tokens": asked.max_tokens,
             "thinking.budget_tokens": thinking.budget_tokens if thinking else None,
             "reasoning_budget": self.reasoning_budget,
@@ -83,11 +83,11 @@ class ReasoningFields(WireRequest):
         return ReasoningChoice(Effort(effort) if effort is not None else switched, budget)
 
 
-def _only(given: Mapping[str, T | None]) -> T | None:
-    """The one value that is given, however often."""
+def _only(given: Mapping[str, T | None]) -> tuple[str, T | None]:
+    """The one value that is given, however often, and who said it first."""
     told = {name: value for name, value in given.items() if value is not None}
     first = next(iter(told), "")
     for name, value in told.items():
         if value != told[first]:
             raise InvalidRequest(f"'{first}' and '{name}' say different things. Give one of them.", param=name)
-    return told.get(first)
+    return first, told.get(first)

@@ -48,6 +48,8 @@ def test_how_much_to_think_may_be_said_in_many_ways(fields: dict[str, Any], effo
     [
         ({"reasoning_effort": "high", "reasoning": {"effort": "low"}}, "reasoning.effort"),
         ({"reasoning_effort": "high", "enable_thinking": False}, "reasoning_effort"),
+        ({"reasoning": {"effort": "high", "enabled": False}}, "reasoning.effort"),
+        ({"think": "high", "enable_thinking": False}, "enable_thinking"),
         ({"reasoning_effort": "none", "think": True}, "reasoning_effort"),
         ({"reasoning": {"enabled": False}, "thinking": {"type": "enabled"}}, "thinking.type"),
         ({"thinking_budget": 1, "reasoning_budget": 2}, "thinking_budget"),
