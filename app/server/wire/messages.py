@@ -64,9 +64,12 @@ class WireMessage(Part):
     reasoning: str | None = None
 
 
-def domain_messages(messages: list[WireMessage], places: Sequence[str] | None = None) -> tuple[Message, ...]:
-    """Raises InvalidRequest and UnsupportedContent, naming the place: what the request calls each message."""
-    named = places if places is not None else [f"messages[{index}]" for index in range(len(messages))]
+def domain_messages(messages: list[WireMessage], contents: Sequence[str] | None = None) -> tuple[Message, ...]:
+    """Raises InvalidRequest and UnsupportedContent, naming the place: `contents` is what the request calls each message's
+    content."""
+    for index, message in enumerate(messages):
+        _check(message, f"messages[{index}]")
+    named = contents if contents is not None else [f"messages[{index}].content" for index in range(len(messages))]
     converted = tuple(_message(message, place) for message, place in zip(messages, named, strict=True))
     if sum(message.n_images for message in converted) > MAX_IMAGES:
         raise InvalidRequest(f"A request can have at most {MAX_IMAGES} pictures.", param="messages")
@@ -75,12 +78,11 @@ def domain_messages(messages: list[WireMessage], places: Sequence[str] | None = 
     return converted
 
 
-def _message(message: WireMessage, place: str) -> Message:
-    _check(message, place)
+def _message(message: WireMessage, content: str) -> Message:
     assistant = message.role == "assistant"
     return Message(
         role=Role(message.role),
-        parts=_parts(message, f"{place}.content"),
+        parts=_parts(message, content),
         reasoning=(message.reasoning_content or message.reasoning or "") if assistant else "",
         tool_calls=tuple(_tool_call(call) for call in message.tool_calls or ()) if assistant else (),
         tool_call_id=message.tool_call_id if message.role == "tool" else None,

@@ -39,7 +39,7 @@ _Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 
 
 class InputContent(WireContentPart):
-    """`image_url` is the URL itself; an object, as in chats, is taken too."""
+    """`image_url` is the URL itself; an object, as in chats, is taken too, and so is a chat's `type` of it."""
 
     file_id: str | None = None
     detail: WireDetail | None = None
@@ -228,7 +228,7 @@ def _content_body(part: InputContent, role: str) -> Mapping[str, Any]:
             return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}
         case "input_text" | "output_text" | "text" | "summary_text":
             return {"type": "input_text", "text": part.text}
-        case "input_image":
+        case "input_image" | "image_url":
             image = picture_url(part)
             return {"type": "input_image", "image_url": image.url, "detail": image.detail or "auto"}
         case _:

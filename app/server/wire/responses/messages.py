@@ -48,7 +48,7 @@ def messages_of(before: Sequence[ItemBody], items: InputItems, instructions: str
     for index, item in enumerate(items):
         turns.item(item, f"input[{index}]")
     turns.end()
-    return domain_messages(turns.messages, places=turns.places)
+    return domain_messages(turns.messages, contents=turns.contents)
 
 
 @dataclass(slots=True)
@@ -56,40 +56,45 @@ class _Turns:
     """Joins the items of one turn of the assistant (its reasoning, its words, its calls), which are one message to a model."""
 
     messages: list[WireMessage] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
     _reasoning: str = ""
     _words: str | list[WireContentPart] | None = None
     _calls: list[WireToolCall] = field(default_factory=list)
-    _place: str = ""
+    _content: str = ""
+    _begun: bool = False
 
-    def add(self, message: WireMessage, place: str) -> None:
+    def add(self, message: WireMessage, content: str) -> None:
+        """`content` is what the request calls the message's content."""
         self.end()
         self.messages.append(message)
-        self.places.append(place)
+        self.contents.append(content)
 
     def item(self, item: InputItem, place: str) -> None:
         match item:
             case MessageItem(role="assistant"):
-                self._begin(place, anew=self._words is not None or bool(self._calls))
-                self._words = _content(item.content, place)
+                self._begin(anew=self._words is not None or bool(self._calls))
+                self._content = f"{place}.content"
+                self._words = _content(item.content, self._content)
             case MessageItem():
-                self.add(WireMessage(role=item.role, content=_content(item.content, place)), place)
+                content = f"{place}.content"
+                self.add(WireMessage(role=item.role, content=_content(item.content, content)), content)
             case ReasoningItem():
-                self._begin(place, anew=self._words is not None or bool(self._calls))
+                self._begin(anew=self._words is not None or bool(self._calls))
                 self._reasoning += _thought(item)
             case CallItem():
-                self._call(item.call_id, qualified(item.name, item.namespace), item.arguments, place)
+                self._call(item.call_id, qualified(item.name, item.namespace), item.arguments)
             case CustomCallItem():
-                self._call(item.call_id, item.name, json.dumps({"input": item.input}, ensure_ascii=False), place)
+                self._call(item.call_id, item.name, json.dumps({"input": item.input}, ensure_ascii=False))
             case CallOutputItem():
-                content = _content(item.output, place, "output")
-                self.add(WireMessage(role="tool", tool_call_id=item.call_id, content=content), place)
+                content = f"{place}.output"
+                said = _content(item.output, content)
+                self.add(WireMessage(role="tool", tool_call_id=item.call_id, content=said), content)
             case _:
                 self._other(item, place)
 
     def end(self) -> None:
         """The assistant's turn is over, if one was begun."""
-        if not self._place:
+        if not self._begun:
             return
         self.messages.append(
             WireMessage(
@@ -99,8 +104,8 @@ class _Turns:
                 tool_calls=self._calls or None,
             )
         )
-        self.places.append(self._place)
-        self._reasoning, self._words, self._calls, self._place = "", None, [], ""
+        self.contents.append(self._content)
+        self._reasoning, self._words, self._calls, self._content, self._begun = "", None, [], "", False
 
     def _other(self, item: CompactionItem | ForeignItem | ReferenceItem, place: str) -> None:
         match item:
@@ -115,13 +120,13 @@ class _Turns:
             case ReferenceItem():
                 raise AssertionError("references are resolved before")
 
-    def _begin(self, place: str, *, anew: bool) -> None:
+    def _begin(self, *, anew: bool) -> None:
         if anew:
             self.end()
-        self._place = self._place or place
+        self._begun = True
 
-    def _call(self, call_id: str, name: str, arguments: str, place: str) -> None:
-        self._begin(place, anew=len(self._calls) >= _MOST_CALLS)
+    def _call(self, call_id: str, name: str, arguments: str) -> None:
+        self._begin(anew=len(self._calls) >= _MOST_CALLS)
         self._calls.append(WireToolCall(id=call_id, function=WireFunctionCall(name=name, arguments=arguments)))
 
 
@@ -150,10 +155,10 @@ def _short(item: CompactionItem, place: str) -> str:
     return text
 
 
-def _content(content: str | list[InputContent], place: str, name: str = "content") -> str | list[WireContentPart]:
+def _content(content: str | list[InputContent], place: str) -> str | list[WireContentPart]:
     if isinstance(content, str):
         return content
-    return [_part(part, f"{place}.{name}[{index}]") for index, part in enumerate(content)]
+    return [_part(part, f"{place}[{index}]") for index, part in enumerate(content)]
 
 
 def _part(part: InputContent, place: str) -> WireContentPart:
@@ -162,7 +167,7 @@ def _part(part: InputContent, place: str) -> WireContentPart:
             if part.text is None:
                 raise InvalidRequest(f"A part of type '{part.type}' needs 'text'.", param=f"{place}.text")
             return WireContentPart(type="text", text=part.text)
-        case "input_image" if part.image_url is not None:
+        case "input_image" | "image_url" if part.image_url is not None:
             return WireContentPart(type="image_url", image_url=picture_url(part))
         case "input_image" | "input_file" if part.file_id is not None:
             raise UnsupportedContent("Hearth keeps no files. Send the picture itself as 'image_url'.", param=f"{place}.file_id")

@@ -143,7 +143,24 @@ def test_a_part_that_can_t_be_read_is_named(part: dict[str, Any], param: str) ->
 
 
 def test_a_part_of_a_result_is_named_by_its_place() -> None:
+    text, broken = {"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "data:image/png;base64,?"}
     assert refused(USER, {**RESULT, "output": [{"type": "input_file"}]}).param == "input[1].output[0]"
+    assert refused(USER, {**RESULT, "output": [text, broken]}).param == "input[1].output[1].image_url"
+
+
+def test_words_of_a_turn_that_began_before_them_are_named_by_their_own_place() -> None:
+    thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+    broken = {"type": "input_image", "image_url": "data:image/png;base64,?"}
+    said = {"role": "assistant", "content": [broken]}
+    assert refused(USER, thought, said).param == "input[2].content[0].image_url"
+
+
+def test_a_picture_written_as_in_a_chat_is_a_picture() -> None:
+    part = {"type": "image_url", "image_url": {"url": DATA_URL}}
+    asked = {"role": "user", "content": [part]}
+    assert convert(asked)[0].images == (ImagePart(b"picture"),)
+    (body,) = item_bodies(items(asked))
+    assert body["content"] == [{"type": "input_image", "image_url": DATA_URL, "detail": "auto"}]
 
 
 @pytest.mark.parametrize(("arguments", "stays"), [('{"x": ', False), ("", False), ('{"x": 1}', True)])
