@@ -12,7 +12,7 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from app.domain.errors import UnsupportedParameter
 
@@ -20,10 +20,12 @@ __all__ = [
     "CHAT_FIELDS",
     "COMPLETION_FIELDS",
     "COUNT_FIELDS",
+    "DETOKENIZE_FIELDS",
     "EMBEDDING_FIELDS",
     "MESSAGE_FIELDS",
     "RERANK_FIELDS",
     "RESPONSE_FIELDS",
+    "TOKENIZE_FIELDS",
     "TRANSCRIPTION_FIELDS",
     "Fate",
     "FieldRule",
@@ -50,6 +52,9 @@ class FieldRule:
     fate: Fate
     why: str = ""
     neutral: tuple[object, ...] = ()
+
+
+_Rules: TypeAlias = tuple[FieldRule, ...]
 
 
 def _honoured(*names: str) -> tuple[FieldRule, ...]:
@@ -88,52 +93,67 @@ _FOREIGN = (
         *("cache_prompt", "id_slot", "n_keep", "n_discard", "n_cache_reuse", "cache_salt", "priority", "request_id"),
         *("timings_per_token", "penalize_nl", "provider", "route", "transforms", "usage"),
     ),
-    *_refused("Use max_tokens.", "n_predict", "num_predict", "max_new_tokens", neutral=(-1,)),
-    *_refused("Use max_tokens.", "t_max_predict_ms", "n_indent", neutral=(0, -1)),
-    *_refused("Use stop.", "stop_token_ids", neutral=([],)),
-    *_refused("Use stop.", "include_stop_str_in_output", neutral=(False,)),
-    *_refused("Use logit_bias.", "allowed_token_ids", "bad_words", neutral=([],)),
-    *_refused("Tokens are drawn one by one.", "use_beam_search", neutral=(False,)),
-    *_refused("Use logprobs.", "n_probs", neutral=(0,)),
-    *_refused("Log probabilities are those before sampling.", "post_sampling_probs", neutral=(False,)),
-    *_refused("Use echo and logprobs on /v1/completions.", "prompt_logprobs"),
-    *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens", "return_token_ids", neutral=(False,)),
-    *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens_as_token_ids", neutral=(False,)),
-    *_refused("Special tokens stay out of an answer's text.", "skip_special_tokens", neutral=(True,)),
-    *_refused("Answers have all their fields.", "response_fields", neutral=([],)),
-    *_refused("Choose adapters in the model's settings.", "lora", neutral=([],)),
-    *_refused("Use max_tokens and stop.", "options.num_predict", "options.stop"),
-    *_refused("Use response_format.", "format", neutral=("",)),
 )
+# What changes the prompt of a conversation, in whichever endpoint it is known.
+_PROMPT_SHAPES = (
+    *_refused("Choose a template in the model's settings.", "chat_template"),
+    *_refused("Use /v1/chat/completions.", "chat_template_kwargs", neutral=({},)),
+    *_refused("Put them into the conversation.", "documents", neutral=([],)),
+    *_refused("Put it into the conversation.", "system", "instructions", neutral=("",)),
+    *_refused("Use tools.", "functions", neutral=([],)),
+    *_refused("Use tool_choice.", "function_call", neutral=("none", "auto")),
+    *_refused("The model's projector decides.", "mm_processor_kwargs", neutral=({},)),
+)
+
+
+def _answer_shapes(*, limit: str = "max_tokens", output: str = "response_format", logprobs: str = "logprobs") -> _Rules:
+    """What bounds an answer or changes its shape, in whichever endpoint it is known; and what to use here."""
+    return (
+        *_refused(f"Use {limit}.", "n_predict", "num_predict", "max_new_tokens", neutral=(-1,)),
+        *_refused(f"Use {limit}.", "max_tokens", "max_completion_tokens", "max_output_tokens", neutral=(-1,)),
+        *_refused(f"Use {limit}.", "t_max_predict_ms", "n_indent", neutral=(0, -1)),
+        *_refused(f"Use {limit} and stop.", "options.num_predict", "options.stop"),
+        *_refused("Use stop.", "stop_token_ids", "stop_sequences", neutral=([],)),
+        *_refused("Use stop.", "include_stop_str_in_output", neutral=(False,)),
+        *_refused("Use logit_bias.", "allowed_token_ids", "bad_words", neutral=([],)),
+        *_refused("Tokens are drawn one by one.", "use_beam_search", neutral=(False,)),
+        *_refused("Use /v1/chat/completions.", "n", neutral=(1,)),
+        *_refused("Use /v1/completions.", "best_of", neutral=(1,)),
+        *_refused("Use /v1/completions.", "echo", neutral=(False,)),
+        *_refused("Use /v1/completions.", "suffix", neutral=("",)),
+        *_refused(f"Use {logprobs}.", "logprobs", neutral=(False,)),
+        *_refused(f"Use {logprobs}.", "top_logprobs", "n_probs", neutral=(0,)),
+        *_refused("Log probabilities are those before sampling.", "post_sampling_probs", neutral=(False,)),
+        *_refused("Use echo and logprobs on /v1/completions.", "prompt_logprobs"),
+        *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens", "return_token_ids", neutral=(False,)),
+        *_refused("Answers are text; /tokenize gives its tokens.", "return_tokens_as_token_ids", neutral=(False,)),
+        *_refused("Special tokens stay out of an answer's text.", "skip_special_tokens", neutral=(True,)),
+        *_refused("Answers have all their fields.", "response_fields", neutral=([],)),
+        *_refused("Hearth answers with text alone.", "modalities", neutral=(["text"], [])),
+        *_refused("Choose adapters in the model's settings.", "lora", neutral=([],)),
+        *_refused(f"Use {output}.", "response_format", neutral=({"type": "text"},)),
+        *_refused(f"Use {output}.", *(rule.name for rule in _OUTPUT if rule.name != "response_format")),
+        *_refused(f"Use {output}.", "format", neutral=("",)),
+    )
+
+
+def _table(*rules: FieldRule, refused: _Rules) -> _Rules:
+    """`rules`, and those of `refused` whose fields they don't decide on."""
+    decided = {rule.name for rule in rules}
+    return (*rules, *(rule for rule in refused if rule.name not in decided))
+
+
 _STREAMS = (
     *_no_effect("Chunks are not padded.", "stream_options.include_obfuscation"),
     *_no_effect("Usage comes with the last chunk.", "stream_options.continuous_usage_stats"),
 )
 
-CHAT_FIELDS: tuple[FieldRule, ...] = (
-    *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),
-    *_SAMPLING,
-    *_honoured("logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls"),
-    *_honoured("reasoning_effort", "reasoning", "thinking", "think", "enable_thinking", "include_reasoning"),
-    *_honoured("chat_template_kwargs", "return_progress"),
-    *_honoured("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
-    *_honoured("add_generation_prompt", "continue_final_message"),
-    *_LOADING,
-    *_BOOKKEEPING,
-    *_no_effect("The model's own style decides.", "verbosity"),
-    *_no_effect("A prediction only saves time.", "prediction"),
-    *_no_effect("Hearth does not search the web.", "web_search_options"),
-    *_no_effect("Sound is only made when modalities asks for it, which is refused.", "audio"),
-    *_refused("Use include_reasoning: false to leave it out.", "reasoning_format", neutral=("auto", "deepseek", "parsed")),
-    *_refused("Reasoning never stands in the content.", "separate_reasoning", neutral=(True,)),
-    *_refused("Hearth answers with text alone.", "modalities", neutral=(["text"], [])),
-    *_refused("Hearth has no moderation model.", "moderation"),
-    *_refused("Use tools.", "functions", neutral=([],)),
-    *_refused("Use tool_choice.", "function_call", neutral=("none", "auto")),
-    *_refused("Choose a template in the model's settings.", "chat_template"),
-    *_refused("Put them into the messages.", "documents", neutral=([],)),
-    *_refused("Use /v1/completions.", "echo", neutral=(False,)),
-    *_refused("The model's projector decides.", "mm_processor_kwargs", neutral=({},)),
+_CONVERSATION = _honoured(
+    *("tools", "reasoning_effort", "reasoning", "thinking", "think", "enable_thinking", "include_reasoning"),
+    *("chat_template_kwargs", "add_generation_prompt", "continue_final_message"),
+    *("reasoning_budget", "thinking_budget", "thinking_token_budget", "thinking_budget_tokens"),
+)
+_MESSAGES = (
     *_refused("Use tool_calls.", "messages[].function_call"),
     *_refused("Hearth makes no sound that could be referred to.", "messages[].audio"),
     *_refused("Send text, pictures or sound.", "messages[].content[].file"),
@@ -142,12 +162,31 @@ CHAT_FIELDS: tuple[FieldRule, ...] = (
         "What prompts have in common is computed once by itself.",
         *("messages[].content[].prompt_cache_breakpoint", "messages[].content[].cache_control"),
     ),
+)
+
+CHAT_FIELDS = _table(
+    *_honoured("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "prompt_cache_key"),
+    *_SAMPLING,
+    *_honoured("logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls"),
+    *_CONVERSATION,
+    *_honoured("return_progress"),
+    *_LOADING,
+    *_BOOKKEEPING,
+    *_no_effect("The model's own style decides.", "verbosity"),
+    *_no_effect("A prediction only saves time.", "prediction"),
+    *_no_effect("Hearth does not search the web.", "web_search_options"),
+    *_no_effect("Sound is only made when modalities asks for it, which is refused.", "audio"),
+    *_refused("Use include_reasoning: false to leave it out.", "reasoning_format", neutral=("auto", "deepseek", "parsed")),
+    *_refused("Reasoning never stands in the content.", "separate_reasoning", neutral=(True,)),
+    *_refused("Hearth has no moderation model.", "moderation"),
+    *_MESSAGES,
     *_OUTPUT,
     *_STREAMS,
     *_FOREIGN,
+    refused=(*_PROMPT_SHAPES, *_answer_shapes()),
 )
 
-COMPLETION_FIELDS: tuple[FieldRule, ...] = (
+COMPLETION_FIELDS = _table(
     *_honoured("model", "prompt", "suffix", "echo", "n", "best_of", "stream", "stream_options", "max_tokens", "logprobs"),
     *_SAMPLING,
     *_honoured("prompt_cache_key", "return_progress"),
@@ -156,6 +195,7 @@ COMPLETION_FIELDS: tuple[FieldRule, ...] = (
     *_OUTPUT,
     *_STREAMS,
     *_FOREIGN,
+    refused=_answer_shapes(),
 )
 
 _ANTHROPIC_PROMPT = (
@@ -169,7 +209,7 @@ _ANTHROPIC_PROMPT = (
     *_refused("Send the whole conversation.", "thread"),
 )
 
-MESSAGE_FIELDS: tuple[FieldRule, ...] = (
+MESSAGE_FIELDS = _table(
     *_ANTHROPIC_PROMPT,
     *_honoured("max_tokens", "stop_sequences", "stream", "prompt_cache_key"),
     *_SAMPLING,
@@ -177,14 +217,17 @@ MESSAGE_FIELDS: tuple[FieldRule, ...] = (
     *_no_effect("Hearth runs no code for a model.", "container"),
     *_no_effect("Hearth declines nothing.", "fallbacks", "fallback_credit_token"),
     *_refused("Ask for a summary in a message.", "compaction"),
+    *_FOREIGN,
+    refused=(*_PROMPT_SHAPES, *_answer_shapes(output="output_config.format", logprobs="/v1/chat/completions")),
 )
 
-COUNT_FIELDS: tuple[FieldRule, ...] = (
+COUNT_FIELDS = _table(
     *_ANTHROPIC_PROMPT,
     *_no_effect("The count is of the conversation as it was sent.", "compaction"),
+    refused=_PROMPT_SHAPES,
 )
 
-RESPONSE_FIELDS: tuple[FieldRule, ...] = (
+RESPONSE_FIELDS = _table(
     *_honoured("model", "input", "instructions", "previous_response_id", "store", "stream", "include", "prompt_cache_key"),
     *_honoured(
         "background", "max_output_tokens", "metadata", "top_logprobs", "truncation", "parallel_tool_calls", "tool_choice"
@@ -232,12 +275,8 @@ RESPONSE_FIELDS: tuple[FieldRule, ...] = (
         neutral=({}, {"context_compression": "auto"}, {"context_compression": "disabled"}),
     ),
     *_refused("Use input.", "messages"),
-    *_refused("Use max_output_tokens.", "max_tokens", "max_completion_tokens"),
-    *_refused('Use include: ["message.output_text.logprobs"].', "logprobs", neutral=(False,)),
-    *_refused("A response has one answer.", "n", neutral=(1,)),
-    *_refused("Use /v1/chat/completions.", "chat_template_kwargs", neutral=({},)),
-    *_refused("Hearth answers with text alone.", "modalities", neutral=(["text"], [])),
     *_FOREIGN,
+    refused=(*_PROMPT_SHAPES, *_answer_shapes(limit="max_output_tokens", output="text.format", logprobs="top_logprobs")),
 )
 
 _FOREIGN_CUTS = (
@@ -245,7 +284,7 @@ _FOREIGN_CUTS = (
     *_refused('Use truncate: "start".', "truncation_direction", neutral=("Right", "right")),
 )
 
-EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
+EMBEDDING_FIELDS: _Rules = (
     *_honoured("model", "input", "encoding_format", "dimensions", "truncate"),
     *_LOADING,
     *_BOOKKEEPING,
@@ -257,7 +296,7 @@ EMBEDDING_FIELDS: tuple[FieldRule, ...] = (
     *_refused("Use dimensions.", "output_dimension"),
 )
 
-RERANK_FIELDS: tuple[FieldRule, ...] = (
+RERANK_FIELDS: _Rules = (
     *_honoured("model", "query", "documents", "top_n", "return_documents", "truncate"),
     *_LOADING,
     *_BOOKKEEPING,
@@ -270,7 +309,17 @@ RERANK_FIELDS: tuple[FieldRule, ...] = (
     *_refused("Send the text to rank as the document.", "rank_fields", neutral=(["text"], [])),
 )
 
-TRANSCRIPTION_FIELDS: tuple[FieldRule, ...] = (
+TOKENIZE_FIELDS = _table(
+    *_honoured("model", "content", "prompt", "messages", "add_special", "add_special_tokens", "parse_special"),
+    *_honoured("with_pieces", "return_token_strs"),
+    *_CONVERSATION,
+    *_MESSAGES,
+    refused=_PROMPT_SHAPES,
+)
+
+DETOKENIZE_FIELDS: _Rules = _honoured("model", "tokens")
+
+TRANSCRIPTION_FIELDS: _Rules = (
     *_honoured("model", "language", "prompt", "response_format", "temperature", "stream", "include"),
     *_LOADING,
     *_no_effect("The model hears a recording as a whole.", "chunking_strategy"),
@@ -281,7 +330,7 @@ TRANSCRIPTION_FIELDS: tuple[FieldRule, ...] = (
 )
 
 
-def ignored_fields(extra: Mapping[str, Any] | None, rules: tuple[FieldRule, ...]) -> tuple[str, ...]:
+def ignored_fields(extra: Mapping[str, Any] | None, rules: _Rules) -> tuple[str, ...]:
     """The fields of `extra` that have no effect, as the rules name them. Raises UnsupportedParameter for one that must not be
     ignored."""
     known = {rule.name: rule for rule in rules}

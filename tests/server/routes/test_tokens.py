@@ -77,3 +77,18 @@ async def test_an_embedding_model_has_no_template_but_tokens(tmp_path: Path) -> 
     assert template.status_code == 400
     assert template.json()["error"]["code"] == "unsupported_content"
     assert tokens.json()["tokens"] == [72, 105]
+
+
+@pytest.mark.parametrize("path", ["/apply-template", "/v1/chat/completions/input_tokens", "/tokenize"])
+async def test_a_field_that_would_make_another_prompt_is_refused_and_others_are_told(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as api:
+        told = await api.http.post(path, json={**HELLO, "user": "me"})
+        refused = await api.http.post(path, json={**HELLO, "chat_template": "{{ messages }}"})
+    assert (told.status_code, told.headers["x-hearth-ignored"]) == (200, "user")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "chat_template")
+
+
+async def test_detokenizing_tells_what_had_no_effect(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.http.post("/detokenize", json={"model": "ember", "tokens": [72], "skip_special_tokens": True})
+    assert answer.headers["x-hearth-ignored"] == "skip_special_tokens"

@@ -26,10 +26,12 @@ from app.server.wire.fates import (
     CHAT_FIELDS,
     COMPLETION_FIELDS,
     COUNT_FIELDS,
+    DETOKENIZE_FIELDS,
     EMBEDDING_FIELDS,
     MESSAGE_FIELDS,
     RERANK_FIELDS,
     RESPONSE_FIELDS,
+    TOKENIZE_FIELDS,
     TRANSCRIPTION_FIELDS,
     Fate,
     FieldRule,
@@ -38,6 +40,7 @@ from app.server.wire.fates import (
 )
 from app.server.wire.rerank import RerankBody
 from app.server.wire.responses.body import ResponseBody
+from app.server.wire.tokens import DetokenizeBody, TokenizeBody
 from tests.server.serving import serving
 
 CLIENTS = (
@@ -62,6 +65,8 @@ TABLES = (
     (MessageBody, MESSAGE_FIELDS),
     (CountBody, COUNT_FIELDS),
     (TranscriptionBody, TRANSCRIPTION_FIELDS),
+    (TokenizeBody, TOKENIZE_FIELDS),
+    (DetokenizeBody, DETOKENIZE_FIELDS),
 )
 
 
@@ -181,6 +186,27 @@ def test_a_field_that_would_change_the_answer_is_refused(name: str, value: objec
 @pytest.mark.parametrize(("name", "value"), [("modalities", ["text"]), ("function_call", "none")])
 def test_a_refused_field_that_asks_for_nothing_is_no_matter(name: str, value: object) -> None:
     assert ignored_fields({name: value}, CHAT_FIELDS) == ()
+
+
+# What some endpoint bounds or shapes its answers with.
+SHAPES = (
+    *("max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "options.num_predict"),
+    *("stop_sequences", "stop_token_ids", "allowed_token_ids", "use_beam_search", "n", "best_of", "echo", "suffix"),
+    *("logprobs", "top_logprobs", "response_format", "grammar", "json_schema", "structured_outputs"),
+)
+PROMPTS = ("functions", "documents", "chat_template", "chat_template_kwargs", "system")
+
+
+@pytest.mark.parametrize("rules", [CHAT_FIELDS, COMPLETION_FIELDS, MESSAGE_FIELDS, RESPONSE_FIELDS])
+def test_what_shapes_an_answer_anywhere_is_nowhere_ignored(rules: tuple[FieldRule, ...]) -> None:
+    fates = {rule.name: rule.fate for rule in rules}
+    assert {name for name in SHAPES if fates.get(name) not in {Fate.HONOURED, Fate.REFUSED}} == set()
+
+
+@pytest.mark.parametrize("rules", [CHAT_FIELDS, MESSAGE_FIELDS, COUNT_FIELDS, RESPONSE_FIELDS, TOKENIZE_FIELDS])
+def test_what_shapes_a_prompt_anywhere_is_nowhere_ignored(rules: tuple[FieldRule, ...]) -> None:
+    fates = {rule.name: rule.fate for rule in rules}
+    assert {name for name in PROMPTS if fates.get(name) not in {Fate.HONOURED, Fate.REFUSED}} == set()
 
 
 def test_odd_names_stay_out_of_the_header() -> None:
