@@ -13,6 +13,7 @@ __all__ = [
     "ChatRequest",
     "ChoiceFormat",
     "CompletionRequest",
+    "Echo",
     "Effort",
     "EmbeddingRequest",
     "EmbeddingResult",
@@ -323,12 +324,18 @@ class ChatRequest:
     n_ctx: int | None = None
 
 
+class Echo(enum.Enum):
+    """Whether an answer begins with its prompt: as a text, or token by token with `top_logprobs`, which that needs."""
+
+    NONE = "none"
+    TEXT = "text"
+    TOKENS = "tokens"
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """Plain continuation of a text, or of token ids; no chat template. `cache_key`, `keep_alive_s` and `n_ctx` as in
     `ChatRequest`.
-
-    With `echo` the answer begins with the prompt, token by token; for the sake of `top_logprobs`, which it needs.
     """
 
     model: str
@@ -339,7 +346,7 @@ class CompletionRequest:
     output: OutputFormat = TextFormat()
     suffix: str | None = None
     top_logprobs: int | None = None
-    echo: bool = False
+    echo: Echo = Echo.NONE
     cache_key: str | None = None
     keep_alive_s: float | None = None
     n_ctx: int | None = None

@@ -58,7 +58,7 @@ def create_app(
     version = _version()
     # No documentation pages: they would load their scripts from the web.
     app = FastAPI(title="Hearth", version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(generation_routes(chat, models, _fingerprint(version)))
+    app.include_router(generation_routes(chat, _fingerprint(version)))
     app.include_router(message_routes(chat))
     responses = ResponseStore()
     app.include_router(response_routes(chat, models, responses, runs))

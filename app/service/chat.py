@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.domain.errors import EngineBusy, UnsupportedContent
+from app.domain.errors import EngineBusy, UnsupportedContent, UnsupportedParameter
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
+    Echo,
     GenerationEvent,
+    TextDelta,
 )
 from app.domain.messages import Message
 from app.domain.models import Capability, InstalledModel
@@ -64,14 +66,19 @@ class ChatService:
                 stop=request.stop,
                 constraint=constraint,
                 top_logprobs=request.top_logprobs,
-                echo=request.echo,
+                echo=request.echo is Echo.TOKENS,
                 # Token ids are what the client wants the model to read, no more.
                 add_special=isinstance(request.prompt, str),
                 owner=request.cache_key,
             )
-            with param_called("prompt"):
+            with param_called("prompt"), param_called("prompt", instead_of="tokens"):
+                echo = await _echo(used, request)
                 async with aclosing(checked_events(_answer(used, job, PlainParser()), check)) as events:
                     async for event in events:
+                        if echo:
+                            # Not before the engine has taken the request: an error is to come first.
+                            yield TextDelta(echo)
+                            echo = ""
                         yield event
 
     async def with_pictures(self, request: ChatRequest) -> ChatRequest:
@@ -200,7 +207,21 @@ def _blind(model_id: str) -> UnsupportedContent:
 
 def _completion_output(request: CompletionRequest) -> tuple[Constraint | None, AnswerCheck | None]:
     grammar = output_grammar(request.output)
-    return grammar.constraint if grammar else None, answer_check(request.output)
+    check = answer_check(request.output)
+    if check is not None and request.echo is Echo.TOKENS:
+        raise UnsupportedParameter(
+            "An answer can't be checked against this schema where its prompt is told token by token: "
+            "leave out 'echo', 'logprobs' or the schema.",
+            param="echo",
+        )
+    return grammar.constraint if grammar else None, check
+
+
+async def _echo(used: ModelInUse, request: CompletionRequest) -> str:
+    """What comes before the answer and is none of the engine's."""
+    if request.echo is not Echo.TEXT:
+        return ""
+    return request.prompt if isinstance(request.prompt, str) else await used.client.detokenize(request.prompt)
 
 
 def _completion_prompt(info: ModelInfo, request: CompletionRequest) -> tuple[PromptSegment, ...]:

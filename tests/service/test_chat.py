@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import ContextOverflow, EngineBusy, EngineCrashed, UnsupportedContent
+from app.domain.errors import (
+    ContextOverflow,
+    EngineBusy,
+    EngineCrashed,
+    InvalidRequest,
+    UnsupportedContent,
+    UnsupportedParameter,
+)
 from app.domain.generation import (
     ChatRequest,
     CompletionRequest,
+    Echo,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -259,6 +267,34 @@ async def test_a_completion_that_does_not_fit_names_its_own_field(tmp_path: Path
         await completion(bench, CompletionRequest("ember", "A long text"))
     assert caught.value.param == "prompt"
     assert "messages" not in str(caught.value)
+
+
+@pytest.mark.parametrize("param", ["tokens", "prompt", "messages"])
+async def test_whatever_is_wrong_with_a_completions_prompt_names_it(tmp_path: Path, param: str) -> None:
+    bench = Bench(tmp_path, Answer(error=InvalidRequest("999 is not a token of this model.", param=param)))
+    with pytest.raises(InvalidRequest) as caught:
+        await completion(bench, CompletionRequest("ember", (999,)))
+    assert caught.value.param == "prompt"
+
+
+async def test_an_echo_comes_first_and_is_not_checked_with_the_answer(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Answer.of('{"a": 1}'))
+    asked = CompletionRequest("ember", (72, 105), output=_UNENFORCED, echo=Echo.TEXT)
+    events = await completion(bench, asked)
+    assert text_of(events) == 'Hi{"a": 1}'
+    assert isinstance(events[-1], Finished)
+    assert events[-1].schema_error is None
+
+
+async def test_a_prompt_told_by_tokens_and_a_schema_that_has_to_be_checked_exclude_each_other(tmp_path: Path) -> None:
+    asked = CompletionRequest("ember", "Hi", output=_UNENFORCED, echo=Echo.TOKENS, top_logprobs=0)
+    with pytest.raises(UnsupportedParameter) as caught:
+        await completion(Bench(tmp_path), asked)
+    assert caught.value.param == "echo"
+    await completion(Bench(tmp_path), replace(asked, output=JsonSchemaFormat("{}")))
+
+
+_UNENFORCED = JsonSchemaFormat('{"not": {"const": 1}}')
 
 
 async def test_a_suffix_needs_a_model_that_fills_in(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
 
@@ -17,16 +17,15 @@ from app.server.streaming import EventStream, Frames, while_connected
 from app.server.wire.base import undeclared
 from app.server.wire.chat import ChatBody, chat_requests
 from app.server.wire.chat_reply import ChatFrames, chat_completion
-from app.server.wire.completions import CompletionBody, CompletionFrames, completion, completion_requests, prompts_of
+from app.server.wire.completions import CompletionBody, CompletionFrames, completion, completion_requests
 from app.server.wire.fates import CHAT_FIELDS, COMPLETION_FIELDS, ignored_fields, ignored_header
 from app.server.wire.reply import ReplyHead
 from app.service.chat import ChatService
-from app.service.models import ModelManager
 
 __all__ = ["generation_routes"]
 
 
-def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str) -> APIRouter:
+def generation_routes(chat: ChatService, fingerprint: str) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/chat/completions")
@@ -66,14 +65,12 @@ def generation_routes(chat: ChatService, models: ModelManager, fingerprint: str)
         sources: list[Source] = [partial(chat.complete, wanted) for wanted in completion_requests(body)]
         head = ReplyHead.of("cmpl-", body.model, fingerprint)
         tally = Tally(per_prompt=body.n_tried)
-        echoes = await _echoes(body, models)
         if body.stream:
-            per_choice = [echo for echo in echoes for _ in range(body.n_tried)]
-            frames = CompletionFrames(head, body, per_choice)
+            frames = CompletionFrames(head, body, choices=len(sources))
             return await _streamed(request, merged(sources), frames, tally, headers)
         answers = await while_connected(request, collect(sources, tally))
         track_of(request).count(tally)
-        return JSONResponse(completion(head, body, answers, echoes, tally), headers=headers)
+        return JSONResponse(completion(head, body, answers, tally), headers=headers)
 
     return router
 
@@ -85,14 +82,3 @@ async def _streamed(
     stream = EventStream(events, frames, tally, track_of(request), headers=headers)
     await while_connected(request, stream.decide())
     return stream
-
-
-async def _echoes(body: CompletionBody, models: ModelManager) -> Sequence[str]:
-    """What is put before each prompt's answers: nothing, or with `echo` the prompt itself, unless the answer begins with it."""
-    prompts = prompts_of(body)
-    if not body.echo or body.tells_prompt:
-        return [""] * len(prompts)
-    if all(isinstance(prompt, str) for prompt in prompts):
-        return [prompt for prompt in prompts if isinstance(prompt, str)]
-    async with models.use(body.model) as model:
-        return [prompt if isinstance(prompt, str) else await model.client.detokenize(prompt) for prompt in prompts]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.generation import CompletionRequest, Finished, GenerationEvent, PrefillProgress, TextDelta, TokenLogprob
+from app.domain.generation import CompletionRequest, Echo, Finished, GenerationEvent, PrefillProgress, TextDelta, TokenLogprob
 from app.server.answers import Answer, Tally
 from app.server.wire.base import StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
 from app.server.wire.output import OutputFields
@@ -27,7 +27,7 @@ from app.server.wire.reply import (
     usage_body,
 )
 
-__all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests", "prompts_of"]
+__all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests"]
 
 # OpenAI's own default, short as it is.
 _DEFAULT_MAX_TOKENS = 16
@@ -57,16 +57,17 @@ class CompletionBody(OutputFields):
         return max(self.best_of or 1, self.n_choices)
 
     @property
-    def tells_prompt(self) -> bool:
-        """Whether the prompt comes token by token, with its log probabilities."""
-        return bool(self.echo) and self.logprobs is not None
+    def echoes(self) -> Echo:
+        if not self.echo:
+            return Echo.NONE
+        return Echo.TEXT if self.logprobs is None else Echo.TOKENS
 
     @property
     def wants_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
-def prompts_of(body: CompletionBody) -> tuple[TextOrTokens, ...]:
+def _prompts(body: CompletionBody) -> tuple[TextOrTokens, ...]:
     prompts = texts_or_tokens(body.prompt)
     if len(prompts) * body.n_tried > _MAX_CHOICES:
         raise InvalidRequest(f"A request can have at most {_MAX_CHOICES} answers in all.", param="prompt")
@@ -84,13 +85,13 @@ def completion_requests(body: CompletionBody) -> tuple[CompletionRequest, ...]:
         "output": body.output,
         "suffix": body.suffix or None,
         "top_logprobs": (body.logprobs or 0) if wants_logprobs else None,
-        "echo": body.tells_prompt,
+        "echo": body.echoes,
         "keep_alive_s": body.kept_alive_s,
         "n_ctx": body.wanted_ctx,
     }
     return tuple(
         CompletionRequest(prompt=prompt, sampling=body.sampling(index), cache_key=body.cache_key(index), **shared)
-        for prompt in prompts_of(body)
+        for prompt in _prompts(body)
         for index in range(body.n_tried)
     )
 
@@ -106,7 +107,7 @@ def _check(body: CompletionBody) -> None:
         raise InvalidRequest("'best_of' can't be less than 'n'.", param="best_of")
     if body.stream and body.n_tried > body.n_choices:
         raise InvalidRequest("The best of several answers can't be streamed: leave out 'best_of' or 'stream'.", param="best_of")
-    if body.tells_prompt and body.n_tried > body.n_choices:
+    if body.echoes is Echo.TOKENS and body.n_tried > body.n_choices:
         raise UnsupportedParameter(
             "The best of several answers can't be told with its prompt's log probabilities: leave out 'best_of' or 'echo'.",
             param="best_of",
@@ -115,22 +116,19 @@ def _check(body: CompletionBody) -> None:
         raise InvalidRequest("'echo' and 'suffix' exclude each other.", param="echo")
 
 
-def completion(
-    head: ReplyHead, body: CompletionBody, answers: Sequence[Answer], echoes: Sequence[str], tally: Tally
-) -> dict[str, Any]:
-    """`echoes` has one text per prompt, to be put before its answers."""
+def completion(head: ReplyHead, body: CompletionBody, answers: Sequence[Answer], tally: Tally) -> dict[str, Any]:
     choices: list[dict[str, Any]] = []
-    for number, echo in enumerate(echoes):
-        tried = answers[number * body.n_tried : (number + 1) * body.n_tried]
+    for first in range(0, len(answers), body.n_tried):
+        tried = answers[first : first + body.n_tried]
         best = sorted(tried, key=lambda answer: -answer.mean_logprob) if body.n_tried > body.n_choices else tried
         for answer in best[: body.n_choices]:
-            choices.append(_choice(len(choices), echo, answer, logprobs=body.logprobs))
+            choices.append(_choice(len(choices), answer, logprobs=body.logprobs))
     return {**head.body("text_completion"), "choices": choices, **closing_fields(tally)}
 
 
-def _choice(index: int, echo: str, answer: Answer, *, logprobs: int | None) -> dict[str, Any]:
+def _choice(index: int, answer: Answer, *, logprobs: int | None) -> dict[str, Any]:
     return {
-        "text": echo + "".join(answer.text),
+        "text": "".join(answer.text),
         "index": index,
         "logprobs": None if logprobs is None else _Offsets(0).shape(answer.logprobs, top=logprobs),
         "finish_reason": answer.reason.value,
@@ -167,19 +165,18 @@ def _alternatives(token: TokenLogprob) -> dict[str, float] | None:
 
 
 class CompletionFrames(DataFrames):
-    """Writes chunks from prepared text. `echoes` has one text per choice."""
+    """Writes chunks from prepared text."""
 
-    def __init__(self, head: ReplyHead, body: CompletionBody, echoes: Sequence[str]) -> None:
+    def __init__(self, head: ReplyHead, body: CompletionBody, *, choices: int) -> None:
         self._usage = body.wants_usage
         self._reading = ReadingClock() if body.return_progress else None
         self._top = body.logprobs
-        self._echoes = echoes
-        self._offsets = [_Offsets(0) for _ in echoes]
+        self._offsets = [_Offsets(0) for _ in range(choices)]
         self._base = head.opened("text_completion", usage_null=self._usage)
         self._last = head.opened("text_completion", usage_null=False)
 
     def opening(self) -> bytes:
-        return b"".join(self._frame(index, echo) for index, echo in enumerate(self._echoes) if echo)
+        return b""
 
     def event(self, index: int, event: GenerationEvent) -> bytes:
         match event:
@@ -203,6 +200,6 @@ class CompletionFrames(DataFrames):
         choice = encode({**last, **schema_error_field(finished.schema_error)})
         return f'{self._base}{choice}],"timings":{encode(timings_body(finished))}}}\n\n'.encode()
 
-    def _frame(self, index: int, text: str, *, logprobs: str = "null") -> bytes:
+    def _frame(self, index: int, text: str, *, logprobs: str) -> bytes:
         choice = f'{{"text":{encode(text)},"index":{index},"logprobs":{logprobs},"finish_reason":null}}'
         return f"{self._base}{choice}]}}\n\n".encode()

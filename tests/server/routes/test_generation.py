@@ -140,6 +140,17 @@ async def test_an_echo_puts_the_prompt_in_front_also_of_token_ids(tmp_path: Path
     assert "".join(part["choices"][0]["text"] for part in parts) == "Hi!"
 
 
+async def test_an_echo_of_token_ids_asks_no_more_of_the_model_than_its_answer(tmp_path: Path) -> None:
+    request = {"prompt": [72, 105], "echo": True}
+    async with serving(tmp_path) as api:
+        embedding = await api.http.post("/v1/completions", json={**request, "model": "all-minilm"})
+        assert api.launcher.clients == []
+        answer = await api.http.post("/v1/completions", json={**request, "model": "ember", "num_ctx": 2048, "keep_alive": 0})
+        assert len(api.launcher.clients) == 1
+    assert (embedding.status_code, embedding.json()["error"]["param"]) == (400, "model")
+    assert answer.status_code == 200
+
+
 async def test_a_suffix_needs_a_model_that_was_trained_for_it(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         answer = await api.http.post("/v1/completions", json={"model": "ember", "prompt": "a", "suffix": "b"})

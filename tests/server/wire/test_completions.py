@@ -7,7 +7,7 @@ import pytest
 from openai.types import Completion
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
-from app.domain.generation import CompletionRequest, Finished, FinishReason, TextDelta, Timings, TokenLogprob, Usage
+from app.domain.generation import CompletionRequest, Echo, Finished, FinishReason, TextDelta, Timings, TokenLogprob, Usage
 from app.server.answers import Answer, Tally
 from app.server.wire.completions import CompletionBody, CompletionFrames, completion, completion_requests
 from app.server.wire.reply import ReplyHead
@@ -94,7 +94,7 @@ def test_the_best_answers_of_each_prompt_are_sent() -> None:
         *(answer("good", token("good", -0.1)), answer("bad", token("bad", -9.0))),
     ]
     assert all(request.top_logprobs == 0 for request in completion_requests(wanted))
-    sent = completion(HEAD, wanted, answers, ["", ""], Tally())
+    sent = completion(HEAD, wanted, answers, Tally())
     assert [(choice["index"], choice["text"], choice["logprobs"]) for choice in sent["choices"]] == [
         (0, "better", None),
         (1, "good", None),
@@ -103,7 +103,7 @@ def test_the_best_answers_of_each_prompt_are_sent() -> None:
 
 def test_log_probabilities_keep_their_old_shape() -> None:
     given = answer("ab", token("a", -0.1, token("a", -0.1), token("x", -3.0)), token("b", float("-inf"), token("y", -0.2)))
-    sent = completion(HEAD, body(logprobs=2), [given], [""], Tally())
+    sent = completion(HEAD, body(logprobs=2), [given], Tally())
     Completion.model_validate(sent)
     assert sent["choices"][0]["logprobs"] == {
         "tokens": ["a", "b"],
@@ -113,12 +113,8 @@ def test_log_probabilities_keep_their_old_shape() -> None:
     }
 
 
-def test_a_stream_echoes_first_and_counts_its_offsets_on() -> None:
-    frames = CompletionFrames(HEAD, body(logprobs=0), ["Once", ""])
-    (echo,) = frames.opening().decode().strip().split("\n\n")
-    assert json.loads(echo.removeprefix("data: "))["choices"] == [
-        {"text": "Once", "index": 0, "logprobs": None, "finish_reason": None}
-    ]
+def test_a_stream_counts_its_offsets_on() -> None:
+    frames = CompletionFrames(HEAD, body(logprobs=0), choices=2)
     frames.event(1, TextDelta("abc", (token("abc"),)))
     choice = json.loads(frames.event(1, TextDelta("d", (token("d"),))).decode().removeprefix("data: "))["choices"][0]
     assert choice["logprobs"]["text_offset"] == [3]
@@ -129,10 +125,10 @@ def test_a_stream_echoes_first_and_counts_its_offsets_on() -> None:
 
 def test_a_prompt_with_probabilities_is_told_by_the_engine() -> None:
     (request,) = requests(echo=True, logprobs=1, max_tokens=0)
-    assert (request.echo, request.max_tokens, request.top_logprobs) == (True, 0, 1)
-    assert not requests(echo=True)[0].echo
+    assert (request.echo, request.max_tokens, request.top_logprobs) == (Echo.TOKENS, 0, 1)
+    assert [request.echo for request in (*requests(echo=True, best_of=2), *requests())] == [Echo.TEXT, Echo.TEXT, Echo.NONE]
     first = TokenLogprob(1, "a", b"a", float("nan"))
-    (choice,) = completion(HEAD, body(echo=True, logprobs=1), [answer("ab", first, token("b"))], [""], Tally())["choices"]
+    (choice,) = completion(HEAD, body(echo=True, logprobs=1), [answer("ab", first, token("b"))], Tally())["choices"]
     assert choice["text"] == "ab"
     assert choice["logprobs"] == {
         "tokens": ["a", "b"],
