@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from starlette.requests import Request
 
 from app.domain.errors import InvalidRequest
 
-__all__ = ["MAX_BODY_BYTES", "Pace", "body_chunks", "explained", "read_body", "read_query"]
+__all__ = ["MAX_BODY_BYTES", "MAX_VALUES", "Pace", "body_chunks", "explained", "read_body", "read_query"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+# More than the tokens that /detokenize takes. Each costs about a microsecond, and nothing else is done meanwhile.
+MAX_VALUES = 1_500_000
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 Wire = TypeVar("Wire", bound=BaseModel)
 
@@ -42,6 +46,8 @@ async def read_body(request: Request, model: type[Wire]) -> Wire:
     Raises InvalidRequest, and HTTPException for a body that is too large, too slow or packed.
     """
     body = b"".join([chunk async for chunk in body_chunks(request)])
+    if _most_values(body) > MAX_VALUES and _most_values(_STRING.sub(b"", body)) > MAX_VALUES:
+        raise InvalidRequest(f"The request's body has more than {MAX_VALUES:,} values. Send fewer.")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -83,6 +89,11 @@ async def body_chunks(request: Request) -> AsyncGenerator[bytes, None]:
             yield chunk
     except TimeoutError as error:
         raise HTTPException(408, "The request's body arrived too slowly.") from error
+
+
+def _most_values(json: bytes) -> int:
+    """How many values it can have, if what stands in its strings counts too."""
+    return 1 + sum(json.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def _too_large() -> HTTPException:

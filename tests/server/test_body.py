@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from app.server.body import MAX_BODY_BYTES, Pace
+from app.server.body import MAX_BODY_BYTES, MAX_VALUES, Pace
+from app.server.endpoints import ENDPOINTS
 from tests.server.serving import HELLO, RawClient, serving
 
 pytestmark = pytest.mark.anyio
@@ -138,3 +142,84 @@ async def test_a_body_that_turns_out_too_large_is_refused(tmp_path: Path) -> Non
         answer = await api.http.post("/v1/completions", content=endless())
         assert (await api.chat()).status_code == 200
     assert answer.status_code == 413
+
+
+MANY: list[Any] = [{}] * 300_000
+ASKED = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "param"),
+    [
+        ("/v1/chat/completions", {"messages": MANY}, "messages[0].role"),
+        ("/v1/chat/completions", say(MANY), "messages[0].content[0].type"),
+        ("/v1/chat/completions", {"messages": ASKED, "stop": MANY}, "stop[0]"),
+        ("/v1/chat/completions", {"messages": ASKED, "tools": MANY}, "tools[0].type"),
+        (
+            "/v1/chat/completions",
+            {"messages": ASKED, "logit_bias": dict.fromkeys(map(str, range(300_000)), "")},
+            "logit_bias.0",
+        ),
+        ("/v1/completions", {"prompt": MANY}, "prompt[0]"),
+        ("/v1/completions", {"prompt": [MANY]}, "prompt[0][0]"),
+        ("/v1/embeddings", {"input": MANY}, "input[0]"),
+        ("/v1/embeddings", {"input": [MANY]}, "input[0][0]"),
+        ("/v1/rerank", {"query": "x", "documents": MANY}, "documents[0].text"),
+        ("/v1/messages", {"max_tokens": 5, "messages": MANY}, "messages[0].role"),
+        ("/v1/messages", {"max_tokens": 5, **say(MANY)}, "messages[0].content[0]"),
+        ("/v1/messages", {"max_tokens": 5, "messages": ASKED, "system": MANY}, "system[0].type"),
+        ("/v1/responses", {"input": MANY}, "input[0].role"),
+        ("/v1/responses", {"input": [{"role": "user", "content": MANY}]}, "input[0].content[0].type"),
+        ("/v1/responses", {"input": "x", "metadata": dict.fromkeys(map(str, range(300_000)), 5)}, "metadata.0"),
+        ("/detokenize", {"tokens": MANY}, "tokens[0]"),
+    ],
+)
+async def test_of_many_mistakes_one_is_looked_at(tmp_path: Path, path: str, changes: dict[str, Any], param: str) -> None:
+    body = json.dumps({"model": "ember", **changes})
+    async with serving(tmp_path) as api:
+        tracemalloc.start()
+        try:
+            answer = await api.http.post(path, content=body)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert answer.status_code == 400
+    assert param in answer.json()["error"]["message"]
+    assert peak < 150 * 2**20
+
+
+@pytest.mark.parametrize(
+    "model", dict.fromkeys(endpoint.body for endpoint in ENDPOINTS if endpoint.body), ids=lambda model: model.__name__
+)
+def test_no_list_is_looked_through_after_a_mistake(model: type[BaseModel]) -> None:
+    assert list(_patient(model.__pydantic_core_schema__)) == []
+
+
+def _patient(schema: Any) -> Iterator[Any]:
+    """Lists and maps that go on after an item that is wrong, where any can be."""
+    if isinstance(schema, list | tuple):
+        for part in schema:
+            yield from _patient(part)
+    if not isinstance(schema, dict):
+        return
+    items = schema.get("items_schema") if schema.get("type") == "list" else schema.get("values_schema")
+    if schema.get("type") in ("list", "dict") and not schema.get("fail_fast") and _can_be_wrong(items):
+        yield schema
+    for name, part in schema.items():
+        if name not in ("python_schema", "serialization", "metadata"):
+            yield from _patient(part)
+
+
+def _can_be_wrong(items: Any) -> bool:
+    return items is not None and items["type"] != "any" and "JsonValue" not in items.get("schema_ref", "")
+
+
+async def test_a_body_of_too_many_values_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        for value in ("{}", "[]", "1"):
+            body = f'{{"model": "ember", "x": [{",".join([value] * MAX_VALUES)}]}}'
+            answer = await api.http.post("/v1/chat/completions", content=body)
+            assert answer.status_code == 400
+            assert "1,500,000 values" in answer.json()["error"]["message"]
+        commas = {"role": "user", "content": '[{,"\\' * (MAX_VALUES // 2)}
+        assert (await api.chat(messages=[commas])).status_code == 200

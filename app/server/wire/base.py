@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from app.domain.errors import InvalidRequest
 from app.domain.generation import SamplerStep, SamplingChoice
 
 __all__ = [
+    "Items",
     "LoadingFields",
     "Part",
     "SamplingFields",
@@ -24,10 +25,15 @@ __all__ = [
     "undeclared",
 ]
 
+T = TypeVar("T")
+
+# Every list of a request is one of these: its first mistake is the last that is looked for. Pydantic would write down one per
+# item and branch of a union, as many as fit into a body.
+Items: TypeAlias = Annotated[list[T], Field(fail_fast=True)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TextOrTokens: TypeAlias = str | tuple[int, ...]
 _ContextLength = Annotated[int, Field(ge=1)]
-_Breakers = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=16)]
+_Breakers = Annotated[Items[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=16)]
 
 _UNLIMITED = -1
 # llama.cpp's seeds are 32 bits wide, and the last of them means "draw one".
@@ -120,11 +126,13 @@ class SamplingFields(LoadingFields):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repeat_last_n: Annotated[int, Field(ge=-1, le=1_000_000_000)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
-    samplers: str | Annotated[list[str], Field(max_length=16)] | None = Field(None, description="The order of the steps.")
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(fail_fast=True, max_length=1024)] | None
+    ) = None
+    samplers: str | Annotated[Items[str], Field(max_length=16)] | None = Field(None, description="The order of the steps.")
     min_tokens: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
     ignore_eos: bool | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    stop: str | Annotated[Items[str], Field(max_length=16)] | None = None
     prompt_cache_key: (
         Annotated[
             str, Field(max_length=512, description="What was computed for the prompt is kept on the disk under this name.")

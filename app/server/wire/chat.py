@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest
-from app.server.wire.base import StreamOptions, token_limit
+from app.server.wire.base import Items, StreamOptions, token_limit
 from app.server.wire.conversation import ConversationFields, conversation
 from app.server.wire.messages import WireMessage
 from app.server.wire.output import OutputFields
@@ -18,7 +18,7 @@ __all__ = ["ChatBody", "chat_requests"]
 
 
 class ChatBody(OutputFields, ConversationFields):
-    messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[Items[WireMessage], Field(min_length=1, max_length=10_000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: (

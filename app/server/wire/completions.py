@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import CompletionRequest, Echo, Finished, GenerationEvent, PrefillProgress, TextDelta, TokenLogprob
 from app.server.answers import Answer, Tally
-from app.server.wire.base import StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
+from app.server.wire.base import Items, StreamOptions, TextOrTokens, TokenId, texts_or_tokens, token_limit
 from app.server.wire.output import OutputFields
 from app.server.wire.reply import (
     DONE,
@@ -29,13 +29,16 @@ from app.server.wire.reply import (
 
 __all__ = ["CompletionBody", "CompletionFrames", "completion", "completion_requests"]
 
+T = TypeVar("T")
+
 # OpenAI's own default, short as it is.
 _DEFAULT_MAX_TOKENS = 16
 _MAX_CHOICES = 128
+_Prompts: TypeAlias = Annotated[Items[T], Field(min_length=1)]
 
 
 class CompletionBody(OutputFields):
-    prompt: str | Annotated[list[str] | list[TokenId] | list[list[TokenId]], Field(min_length=1)]
+    prompt: str | _Prompts[str] | _Prompts[TokenId] | _Prompts[Items[TokenId]]
     suffix: str | None = None
     echo: bool | None = None
     n: Annotated[int, Field(ge=1, le=16)] | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue
 
 from app.domain.errors import InvalidRequest
+from app.server.wire.base import Items
 from app.server.wire.messages import WireMessage, domain_messages
 from app.server.wire.reasoning import ReasoningFields
 from app.server.wire.tools import WireTool, domain_tools
@@ -20,7 +21,7 @@ _RESERVED_ARGS = frozenset({"messages", "tools", "add_generation_prompt", "bos_t
 class ConversationFields(ReasoningFields):
     """`add_generation_prompt` and `continue_final_message` are vLLM's."""
 
-    tools: Annotated[list[WireTool], Field(max_length=128)] | None = None
+    tools: Annotated[Items[WireTool], Field(max_length=128)] | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
     chat_template_kwargs: dict[str, JsonValue] | None = None

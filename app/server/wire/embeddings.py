@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import EmbeddingRequest, EmbeddingResult
-from app.server.wire.base import LoadingFields, TokenId, texts_or_tokens
+from app.server.wire.base import Items, LoadingFields, TokenId, texts_or_tokens
 from app.server.wire.truncation import TruncateField, truncation_of
 
 __all__ = ["EmbeddingBody", "embedding_request", "embeddings"]
 
-_MAX_INPUTS = 2048
+T = TypeVar("T")
+
+_Inputs: TypeAlias = Annotated[Items[T], Field(min_length=1, max_length=2048)]
 
 
 class EmbeddingBody(LoadingFields):
-    input: str | Annotated[list[str] | list[TokenId] | list[list[TokenId]], Field(min_length=1, max_length=_MAX_INPUTS)]
+    input: str | _Inputs[str] | _Inputs[TokenId] | _Inputs[Items[TokenId]]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     truncate: TruncateField = None

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedContent
 from app.domain.messages import AudioPart, ContentPart, Message, Role, TextPart, ToolCall
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.pictures import MAX_IMAGES, WireDetail, file_of, picture_part
 
 __all__ = ["MAX_AUDIO_BYTES", "MAX_SOUNDS", "WireMessage", "domain_messages"]
@@ -55,10 +55,10 @@ class WireMessage(Part):
     """`reasoning` is another spelling of `reasoning_content`."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[WireContentPart] | None = None
+    content: str | Items[WireContentPart] | None = None
     name: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[WireToolCall], Field(max_length=128)] | None = None
+    tool_calls: Annotated[Items[WireToolCall], Field(max_length=128)] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None

@@ -17,7 +17,7 @@ from app.domain.generation import (
     RegexFormat,
     TextFormat,
 )
-from app.server.wire.base import Part, SamplingFields
+from app.server.wire.base import Items, Part, SamplingFields
 
 __all__ = ["OutputFields", "ResponseFormat", "StructuredOutputs", "schema_text"]
 
@@ -46,7 +46,7 @@ class StructuredOutputs(Part):
 
     own_json: Annotated[Schema | str | None, Field(alias="json")] = None
     regex: str | None = None
-    choice: list[str] | None = None
+    choice: Items[str] | None = None
     grammar: str | None = None
     json_object: bool | None = None
     structural_tag: str | dict[str, Any] | None = None
@@ -60,7 +60,7 @@ class OutputFields(SamplingFields):
     json_schema: Schema | None = None
     guided_json: Schema | str | None = None
     guided_regex: str | None = None
-    guided_choice: list[str] | None = None
+    guided_choice: Items[str] | None = None
     guided_grammar: str | None = None
     structured_outputs: StructuredOutputs | None = None
 

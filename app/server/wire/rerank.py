@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import RerankRequest, RerankResult
-from app.server.wire.base import LoadingFields, Part
+from app.server.wire.base import Items, LoadingFields, Part
 from app.server.wire.truncation import TruncateField, truncation_of
 
 __all__ = ["RerankBody", "rerank_request", "reranking"]
@@ -22,7 +22,7 @@ class RerankDocument(Part):
 
 class RerankBody(LoadingFields):
     query: Annotated[str, Field(min_length=1)]
-    documents: Annotated[list[str | RerankDocument], Field(min_length=1, max_length=_MAX_DOCUMENTS)]
+    documents: Annotated[Items[str | RerankDocument], Field(min_length=1, max_length=_MAX_DOCUMENTS)]
     top_n: Annotated[int, Field(ge=1, description="How many of the best to answer with; all if left out.")] | None = None
     return_documents: bool | None = None
     truncate: TruncateField = None

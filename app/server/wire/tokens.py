@@ -10,7 +10,7 @@ from pydantic import Field
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest
 from app.domain.prompt import ControlText, Picture, PlainText, PromptSegment, Sound, TokenIds
-from app.server.wire.base import TokenId, WireRequest
+from app.server.wire.base import Items, TokenId, WireRequest
 from app.server.wire.conversation import ConversationFields, conversation
 from app.server.wire.messages import WireMessage
 
@@ -28,7 +28,7 @@ class TokenizeBody(ConversationFields):
 
     content: str | None = None
     prompt: str | None = None
-    messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)] | None = None
+    messages: Annotated[Items[WireMessage], Field(min_length=1, max_length=10_000)] | None = None
     add_special: Annotated[bool, Field(description="Whether the model's own beginning comes before a text.")] | None = None
     add_special_tokens: Annotated[bool, Field(description="The same; true unless the text is `content`.")] | None = None
     parse_special: bool = True
@@ -42,7 +42,7 @@ class TokenizeBody(ConversationFields):
 
 
 class DetokenizeBody(WireRequest):
-    tokens: Annotated[list[TokenId], Field(max_length=1_000_000)]
+    tokens: Annotated[Items[TokenId], Field(max_length=1_000_000)]
 
 
 def text_segments(body: TokenizeBody) -> tuple[PromptSegment, ...] | None:

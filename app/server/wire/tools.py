@@ -14,7 +14,7 @@ from app.domain.generation import (
     Tool,
     ToolChoice,
 )
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.output import schema_text
 
 __all__ = ["WireTool", "WireToolChoice", "allowed_choice", "domain_tool_choice", "domain_tools", "named_choice"]
@@ -50,7 +50,7 @@ class _AllowedEntry(Part):
 
 class _Allowed(Part):
     mode: Literal["auto", "required"]
-    tools: list[_AllowedEntry]
+    tools: Items[_AllowedEntry]
 
 
 class AllowedTools(Part):

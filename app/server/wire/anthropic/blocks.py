@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag, WithJsonSchema
 from app.domain.errors import InvalidRequest, UnsupportedContent, UnsupportedParameter
 from app.domain.messages import ContentPart, ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 from app.server.wire.anthropic.thinking import thoughts_of
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.pictures import MAX_IMAGES, picture_of_base64, picture_part
 
 __all__ = ["AnthropicMessage", "System", "domain_messages"]
@@ -84,7 +84,7 @@ _Image: TypeAlias = Annotated[ImageBlock, Tag("image")]
 
 class ContentSource(Part):
     type: Literal["content"]
-    content: str | list[Annotated[_Text | _Image | _Other, _kind("text", "image")]]
+    content: str | Items[Annotated[_Text | _Image | _Other, _kind("text", "image")]]
 
 
 class DocumentBlock(Part):
@@ -101,7 +101,7 @@ class SearchResultBlock(Part):
     type: Literal["search_result"]
     source: str
     title: str
-    content: list[TextBlock]
+    content: Items[TextBlock]
     citations: Citations | None = None
 
 
@@ -139,7 +139,7 @@ class ToolResultBlock(Part):
     tool_use_id: Annotated[str, Field(min_length=1)]
     content: (
         str
-        | list[
+        | Items[
             Annotated[
                 _Text | _Image | _Document | _SearchResult | _ToolReference | _Other,
                 _kind("text", "image", "document", "search_result", "tool_reference"),
@@ -159,12 +159,12 @@ _TaggedBlock: TypeAlias = Annotated[
     _kind("text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result"),
 ]
 
-System: TypeAlias = str | list[TextBlock]
+System: TypeAlias = str | Items[TextBlock]
 
 
 class AnthropicMessage(Part):
     role: Literal["user", "assistant", "system"]
-    content: str | list[_TaggedBlock]
+    content: str | Items[_TaggedBlock]
 
 
 def domain_messages(system: System | None, messages: list[AnthropicMessage]) -> tuple[Message, ...]:

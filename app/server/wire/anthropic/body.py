@@ -12,7 +12,7 @@ from app.domain.generation import ChatRequest, JsonSchemaFormat, OutputFormat, T
 from app.server.wire.anthropic.blocks import AnthropicMessage, System, domain_messages
 from app.server.wire.anthropic.thinking import EnabledThinking, WireEffort, WireThinking, reasoning_choice
 from app.server.wire.anthropic.tools import AnthropicTool, WireToolChoice, domain_tool_choice, domain_tools, runs_parallel
-from app.server.wire.base import LoadingFields, Part, SamplingFields
+from app.server.wire.base import Items, LoadingFields, Part, SamplingFields
 from app.server.wire.output import schema_text
 
 __all__ = ["CountBody", "MessageBody", "message_request", "prompt_request"]
@@ -31,9 +31,9 @@ class OutputConfig(Part):
 class CountBody(LoadingFields):
     """What the prompt is made of. `output_format` is the outdated spelling of `output_config.format`."""
 
-    messages: Annotated[list[AnthropicMessage], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[Items[AnthropicMessage], Field(min_length=1, max_length=10_000)]
     system: System | None = None
-    tools: Annotated[list[AnthropicTool], Field(max_length=512)] | None = None
+    tools: Annotated[Items[AnthropicTool], Field(max_length=512)] | None = None
     tool_choice: WireToolChoice | None = None
     thinking: WireThinking | None = None
     output_config: OutputConfig | None = None
@@ -56,7 +56,7 @@ class MessageBody(SamplingFields, CountBody):
 
     max_tokens: Annotated[int, Field(ge=0, description="0 only reads the prompt, so that it is remembered.")]
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop_sequences: Annotated[list[str], Field(max_length=16)] | None = None
+    stop_sequences: Annotated[Items[str], Field(max_length=16)] | None = None
     stream: bool | None = None
 
     @property

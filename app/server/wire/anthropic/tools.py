@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import AutoToolChoice, NamedToolChoice, Tool, ToolChoice
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.output import schema_text
 
 __all__ = ["AnthropicTool", "WireToolChoice", "domain_tool_choice", "domain_tools", "runs_parallel"]
@@ -22,7 +22,7 @@ class AnthropicTool(Part):
     name: Annotated[str, Field(pattern=r"^[\w.:/-]{1,128}$")]
     description: str | None = None
     input_schema: dict[str, Any] | None = None
-    input_examples: list[dict[str, Any]] | None = None
+    input_examples: Items[dict[str, Any]] | None = None
     strict: bool | None = None
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.domain.errors import InvalidRequest
 from app.domain.generation import ChatRequest, JsonObjectFormat, JsonSchemaFormat, OutputFormat
-from app.server.wire.base import Part, token_limit
+from app.server.wire.base import Items, Part, token_limit
 from app.server.wire.output import OutputFields, schema_text
 from app.server.wire.reasoning import ReasoningFields, WireReasoning
 from app.server.wire.responses.items import InputItems, ItemBody, WireInput
@@ -63,7 +63,7 @@ class ResponseBody(OutputFields, ReasoningFields):
     stream: bool | None = None
     background: Annotated[bool | None, Field(description="Whether it is made also if nobody listens.")] = None
     include: (
-        list[
+        Items[
             Literal[
                 "message.output_text.logprobs",
                 "reasoning.encrypted_content",
@@ -82,14 +82,14 @@ class ResponseBody(OutputFields, ReasoningFields):
     metadata: (
         Annotated[
             dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
-            Field(max_length=16, description="Told again in the response."),
+            Field(fail_fast=True, max_length=16, description="Told again in the response."),
         ]
         | None
     ) = None
     parallel_tool_calls: bool | None = None
     reasoning: ResponseReasoning | None = None
     text: TextField | None = None
-    tools: Annotated[list[ResponseTool], Field(max_length=128)] | None = None
+    tools: Annotated[Items[ResponseTool], Field(max_length=128)] | None = None
     tool_choice: ResponseToolChoice | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     truncation: Literal["auto", "disabled"] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from app.domain.errors import InvalidRequest
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.messages import WireContentPart, WireImageUrl
 from app.server.wire.pictures import WireDetail
 
@@ -55,7 +55,7 @@ class ReasoningText(Part):
 class MessageItem(Part):
     type: Literal["message"] | None = None
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[InputContent]
+    content: str | Items[InputContent]
     id: str | None = None
     status: _Status | None = None
     phase: str | None = None
@@ -85,15 +85,15 @@ class CustomCallItem(Part):
 class CallOutputItem(Part):
     type: Literal["function_call_output", "custom_tool_call_output"]
     call_id: Annotated[str, Field(min_length=1)]
-    output: str | list[InputContent]
+    output: str | Items[InputContent]
     id: str | None = None
     status: _Status | None = None
 
 
 class ReasoningItem(Part):
     type: Literal["reasoning"]
-    summary: list[ReasoningText] = Field(default_factory=list)
-    content: list[ReasoningText] | None = None
+    summary: Items[ReasoningText] = Field(default_factory=list)
+    content: Items[ReasoningText] | None = None
     encrypted_content: str | None = None
     id: str | None = None
     status: _Status | None = None
@@ -151,7 +151,7 @@ InputItem: TypeAlias = Annotated[
     | Annotated[ForeignItem, Tag("foreign")],
     Discriminator(_kind),
 ]
-InputItems: TypeAlias = list[InputItem]
+InputItems: TypeAlias = Items[InputItem]
 WireInput: TypeAlias = str | Annotated[InputItems, Field(max_length=10_000)]
 
 _STORED: TypeAdapter[InputItems] = TypeAdapter(InputItems)

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 
 from app.domain.errors import InvalidRequest, UnsupportedParameter
 from app.domain.generation import Tool, ToolChoice
-from app.server.wire.base import Part
+from app.server.wire.base import Items, Part
 from app.server.wire.output import schema_text
 from app.server.wire.tools import allowed_choice, domain_tool_choice, named_choice
 
@@ -43,7 +43,7 @@ class ResponseTool(Part):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
-    tools: Annotated[list[ResponseTool], Field(max_length=128)] | None = None
+    tools: Annotated[Items[ResponseTool], Field(max_length=128)] | None = None
 
 
 class ChosenTool(Part):
@@ -54,7 +54,7 @@ class ChosenTool(Part):
 class ChosenTools(Part):
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
-    tools: list[ChosenTool]
+    tools: Items[ChosenTool]
 
 
 def _kind_of_choice(choice: Any) -> str:
