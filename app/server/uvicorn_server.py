@@ -87,6 +87,11 @@ class HttpProtocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def give_up(self) -> None:
+        """Answer no further. What waits for the client to read goes on, and finds it gone."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+
     def _look_after_client(self) -> None:
         if not self._owes_something():
             if self._impatience is not None:
@@ -130,8 +135,8 @@ class GuestServer(uvicorn.Server):
         self._leaving.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests end for a second, in which new ones are told to come later; then cancel them, and free the port. Every
-        request has ended when this returns.
+        """Let requests end for a second, in which new ones are told to come later; then cancel them, and free the port. They
+        have another to say so to their clients, if those read. Every request has ended when this returns.
 
         uvicorn's own polls, at least 0.1 s, and does not wait for those that it cancels.
         """
@@ -148,6 +153,11 @@ class GuestServer(uvicorn.Server):
         late = tuple(self.server_state.tasks)
         for task in late:
             task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_GRACE_S)
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.give_up()
         await asyncio.gather(*late, return_exceptions=True)
         for connection in tuple(self.server_state.connections):
             connection.transport.close()

@@ -3,14 +3,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.domain.generation import TextDelta
+from app.server.answers import IndexedEvent, Tally
+from app.server.recording import RequestTrack
+from app.server.streaming import EventStream
 from app.server.uvicorn_server import GuestServer, guest_config
 from tests.server.serving import RawClient, serving
+from tests.server.test_streaming import PlainFrames
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +115,33 @@ async def test_connections_beyond_the_limit_are_told_to_come_later() -> None:
     assert [answer.split(" ")[1] for answer in answers] == ["200", "200", "503"]
     assert "retry-after: 1" in answers[2]
     assert "connection: close" in answers[2]
+
+
+async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
+    paused = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[IndexedEvent, None]:
+        while True:
+            if any(connection.flow.write_paused for connection in server.server_state.connections):
+                paused.set()
+            yield 0, TextDelta("x" * 2**16)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = EventStream(endless(), PlainFrames(), Tally(), RequestTrack("/x", None), headers={})
+        await stream.decide()
+        await stream(scope, receive, send)
+
+    server, sock = GuestServer(guest_config(app)), socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    await server.ready.wait()
+    client = await RawClient.connect(sock.getsockname()[1])
+    await client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await paused.wait()
+    server.leave()
+    async with asyncio.timeout(20):
+        await serving
+    assert not server.server_state.tasks
+    await client.close()
 
 
 async def test_signals_stay_with_the_program(tmp_path: Path) -> None:
