@@ -27,6 +27,8 @@ _STALLED_S = 120.0
 _KEEP_ALIVE_S = 30
 _MAX_HEADER_BYTES = 32 * 1024
 _GRACE_S = 1.0
+# How many connections beyond the limit are kept until they have asked, so that they can be told.
+_TURNED_AWAY = 64
 _CROWDED_PROBLEM = Problem(
     503,
     "The server has too many connections. Try again in a moment.",
@@ -46,7 +48,10 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         assert isinstance(self.config, GuestConfig)
-        if len(self.connections) > self.config.max_connections:
+        beyond = len(self.connections) - self.config.max_connections
+        if beyond > _TURNED_AWAY:
+            transport.abort()
+        elif beyond > 0:
             self.app = _refusing(_CROWDED_PROBLEM)
         self._look_after_client()
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -96,25 +97,46 @@ async def test_a_client_that_does_not_finish_is_not_waited_for(tmp_path: Path) -
 
 
 async def test_connections_beyond_the_limit_are_told_to_come_later() -> None:
+    async with listening(max_connections=2) as (_, port):
+        clients = [await RawClient.connect(port) for _ in range(3)]
+        answers = []
+        for client in clients:
+            await client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answers.append(await client.until("\r\n\r\n"))
+            await client.close()
+    assert [answer.split(" ")[1] for answer in answers] == ["200", "200", "503"]
+    assert "retry-after: 1" in answers[2]
+    assert "connection: close" in answers[2]
+
+
+async def test_connections_far_beyond_the_limit_are_not_kept() -> None:
+    """Whether they ask for something or not."""
+    async with listening(max_connections=2) as (server, port):
+        clients = [await RawClient.connect(port) for _ in range(2 + 64 + 3)]
+        for client in clients[-3:]:
+            with suppress(ConnectionResetError):
+                assert await client.rest() == ""
+        assert len(server.server_state.connections) == 2 + 64
+        await clients[0].send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await clients[0].until("\r\n\r\n")).startswith("HTTP/1.1 200")
+        for client in clients:
+            with suppress(ConnectionResetError):
+                await client.close()
+
+
+@asynccontextmanager
+async def listening(*, max_connections: int) -> AsyncGenerator[tuple[GuestServer, int], None]:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response("ok")(scope, receive, send)
 
     config = guest_config(app)
-    config.max_connections = 2
+    config.max_connections = max_connections
     server, sock = GuestServer(config), socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     await server.ready.wait()
-    clients = [await RawClient.connect(sock.getsockname()[1]) for _ in range(3)]
-    answers = []
-    for client in clients:
-        await client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        answers.append(await client.until("\r\n\r\n"))
-        await client.close()
+    yield server, sock.getsockname()[1]
     server.leave()
     await serving
-    assert [answer.split(" ")[1] for answer in answers] == ["200", "200", "503"]
-    assert "retry-after: 1" in answers[2]
-    assert "connection: close" in answers[2]
 
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_the_end() -> None:
