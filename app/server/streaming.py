@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.domain.errors import AppError
 from app.domain.generation import Finished, GenerationEvent
 from app.server.answers import IndexedEvent, Tally
-from app.server.errors import STOPPING_PROBLEM, Problem, problem_of
+from app.server.errors import INTERNAL_PROBLEM, STOPPING_PROBLEM, Problem, problem_of
 from app.server.recording import RequestTrack
 
 __all__ = ["EventStream", "Frames", "while_connected"]
@@ -110,9 +110,7 @@ class EventStream(Response):
         except asyncio.CancelledError:
             await _cancel(writing, pinging)
             if self._started:
-                self._track.error = STOPPING_PROBLEM.message
-                await _send(send, self._frames.failed(STOPPING_PROBLEM))
-                await _send(send, b"", more=False)
+                await self._fail(send, STOPPING_PROBLEM)
             raise
         finally:
             await _cancel(writing, leaving, pinging)
@@ -127,14 +125,22 @@ class EventStream(Response):
     async def _write(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         self._started = True
-        await _send(send, self._frames.opening())
         try:
+            await _send(send, self._frames.opening())
             await self._write_events(send)
             await _send(send, self._frames.closing(self._tally))
         except AppError as error:
-            problem = problem_of(error)
-            self._track.error = problem.message
-            await _send(send, self._frames.failed(problem))
+            await self._fail(send, problem_of(error))
+        except Exception:
+            await self._fail(send, INTERNAL_PROBLEM)
+            raise
+        else:
+            await _send(send, b"", more=False)
+
+    async def _fail(self, send: Send, problem: Problem) -> None:
+        """End the stream with an error."""
+        self._track.error = problem.message
+        await _send(send, self._frames.failed(problem))
         await _send(send, b"", more=False)
 
     async def _write_events(self, send: Send) -> None:

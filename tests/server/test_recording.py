@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Message, Receive, Scope, Send
 
+from app.domain.generation import TextDelta
+from app.server.answers import IndexedEvent, Tally
+from app.server.errors import INTERNAL_PROBLEM
 from app.server.metrics import Metrics
-from app.server.recording import Recorder
+from app.server.recording import Recorder, track_of
+from app.server.streaming import EventStream
 from app.service.activity import Activity, RequestRecord
 from tests.fakes import Answer, FakeLibrary, installed_model
 from tests.server.serving import HELLO, serving
+from tests.server.test_streaming import PlainFrames
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +96,37 @@ async def test_a_bug_is_a_500_in_the_usual_shape_and_a_traceback_in_the_log(capl
     assert "the bug" not in str(sent[1]["body"])
     assert "ZeroDivisionError: the bug" in caplog.text
     assert activity.records[0].status == 500
+
+
+async def test_a_bug_in_mid_stream_ends_the_stream_with_an_error_and_a_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def events() -> AsyncGenerator[IndexedEvent, None]:
+        yield 0, TextDelta("a;")
+        raise ZeroDivisionError("the bug")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        stream = EventStream(events(), PlainFrames(), Tally(), track_of(HTTPConnection(scope)), headers={})
+        await stream.decide()
+        await stream(scope, receive, send)
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    activity = Activity()
+    recorder = Recorder(app, activity, Metrics(tuple), FakeLibrary())
+    await recorder({"type": "http", "method": "GET", "path": "/v1/x", "headers": []}, receive, send)
+    start, *bodies = sent
+    assert start["status"] == 200
+    assert [body["body"] for body in bodies] == [b"open;", b"a;", INTERNAL_PROBLEM.message.encode(), b""]
+    assert [body["more_body"] for body in bodies] == [True, True, True, False]
+    assert "ZeroDivisionError: the bug" in caplog.text
+    assert (activity.records[0].status, activity.records[0].error) == (200, INTERNAL_PROBLEM.message)
 
 
 async def test_a_path_can_not_write_lines_into_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
