@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from types import TracebackType
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, Signal
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.gui.bridge import Bridge
@@ -142,6 +142,7 @@ class Shell(QObject):
             return
         box = QMessageBox(QMessageBox.Icon.Warning, "Hearth", sentence(error), parent=self.window)
         box.setObjectName("failure")
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setInformativeText(self.tr("You can go on. The log file is {0}.").format(self._services.paths.log_file))
         box.finished.connect(box.deleteLater)
         box.open()

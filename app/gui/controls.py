@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.gui.icons import IconRole, icon
 from app.gui.theme import Theme
+from app.gui.tooltips import plain_tooltip
 
 __all__ = [
     "Banner",
@@ -81,7 +82,7 @@ def tool_button(icon_name: str, name: str, *, kind: str = "quiet") -> QToolButto
     made = QToolButton()
     made.setIcon(icon(icon_name, role=_ICON_ROLES.get(kind, IconRole.MUTED)))
     made.setIconSize(_ICON)
-    made.setToolTip(name)
+    made.setToolTip(plain_tooltip(name))
     made.setAccessibleName(name)
     made.setProperty("kind", kind)
     made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -231,7 +232,7 @@ class ElidedLabel(QLabel):
     def _elide(self) -> None:
         shown = self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, self.width())
         self.setText(shown)
-        self.setToolTip(self._full if shown != self._full else "")
+        self.setToolTip(plain_tooltip(self._full) if shown != self._full else "")
 
 
 class Switch(QAbstractButton):

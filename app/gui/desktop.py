@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QProcess, QUrl
+from PySide6.QtCore import QProcess, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton, QWidget
 
@@ -17,8 +17,7 @@ class Desktop:
 
     def confirm(self, parent: QWidget, *, title: str, text: str, details: str, action: str) -> bool:
         """Ask before something that can't be undone; the safe answer is the default."""
-        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
-        box.setInformativeText(details)
+        box = _box(QMessageBox.Icon.Question, parent, title, text, details)
         yes: QPushButton = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
         box.exec()
@@ -26,8 +25,7 @@ class Desktop:
 
     def choose(self, parent: QWidget, *, title: str, text: str, details: str, actions: tuple[str, ...]) -> int | None:
         """Ask which of `actions` to take, the first being the default; None if the person backs out."""
-        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
-        box.setInformativeText(details)
+        box = _box(QMessageBox.Icon.Question, parent, title, text, details)
         buttons = [box.addButton(action, QMessageBox.ButtonRole.AcceptRole) for action in actions]
         box.addButton(QMessageBox.StandardButton.Cancel)
         box.setDefaultButton(buttons[0])
@@ -37,7 +35,7 @@ class Desktop:
 
     def tell(self, parent: QWidget | None, *, title: str, text: str) -> None:
         """Say something that must not be overlooked."""
-        QMessageBox.information(parent, title, text)
+        _box(QMessageBox.Icon.Information, parent, title, text).exec()
 
     def model_file(self, parent: QWidget, *, title: str, kind: str) -> Path | None:
         """Ask for a GGUF file."""
@@ -59,3 +57,11 @@ class Desktop:
 
     def open_folder(self, path: Path) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+
+
+def _box(icon: QMessageBox.Icon, parent: QWidget | None, title: str, text: str, details: str = "") -> QMessageBox:
+    """Plain text always: names and errors come from elsewhere."""
+    box = QMessageBox(icon, title, text, parent=parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setInformativeText(details)
+    return box

@@ -64,6 +64,14 @@ def test_a_long_line_is_shortened_and_kept_in_the_tooltip(qtbot: QtBot) -> None:
     assert (made.text(), made.toolTip()) == ("short", "")
 
 
+def test_a_long_line_is_no_html_in_the_tooltip(qtbot: QtBot) -> None:
+    made = ElidedLabel("<b>a</b> name that is too long for its place")
+    qtbot.addWidget(made)
+    made.resize(40, 20)
+    made.show()
+    assert "&lt;b&gt;a&lt;/b&gt;" in made.toolTip()
+
+
 def test_buttons_have_names_for_a_screen_reader(qtbot: QtBot) -> None:
     assert button("&Load", "play").accessibleName() == "Load"
     assert button("Load", name="Load Ember").accessibleName() == "Load Ember"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -66,6 +66,7 @@ def test_what_must_not_be_overlooked_waits_until_it_is_read(parent: QWidget) -> 
 
     def take(box: QMessageBox) -> None:
         read.append(box.text())
+        assert box.textFormat() is Qt.TextFormat.PlainText
         box.accept()
 
     answer(take)

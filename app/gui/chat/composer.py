@@ -6,12 +6,13 @@ from pathlib import Path
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, QStandardPaths, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QImage, QInputMethodEvent, QKeyEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
 
 from app.chats import NewPicture
 from app.domain.errors import InvalidRequest
 from app.gui.chat.pictures import AttachedPicture, attach
 from app.gui.chat.thumbnails import ThumbnailStrip
+from app.gui.controls import label
 from app.gui.icons import IconRole, icon
 from app.gui.theme import Theme
 
@@ -72,9 +73,8 @@ class Composer(QFrame):
         self._think.setToolTip(self.tr("Whether the model thinks before it answers"))
         self._think.toggled.connect(self._colour_thinking)
         self._think.clicked.connect(self.thinking_wanted)
-        self._note = QLabel()
+        self._note = label(wrap=True)
         self._note.setObjectName("note")
-        self._note.setWordWrap(True)
         self._button = QToolButton()
         self._button.setProperty("kind", "primary")
         self._button.setFixedSize(_BUTTON, _BUTTON)

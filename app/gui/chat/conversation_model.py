@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from app.chats import Conversation
+from app.gui.tooltips import plain_tooltip
 
 __all__ = ["ConversationModel"]
 
@@ -58,7 +59,7 @@ class ConversationModel(QAbstractListModel):
             return conversation.title
         if role == Qt.ItemDataRole.ToolTipRole:
             when = conversation.updated.astimezone().strftime("%x %H:%M")
-            return f"{conversation.title}\n{when}" if conversation.title else when
+            return plain_tooltip(f"{conversation.title}\n{when}" if conversation.title else when)
         return None
 
     def setData(self, index: _Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:

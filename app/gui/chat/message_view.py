@@ -15,6 +15,7 @@ from app.gui.chat.thumbnails import Thumbnail
 from app.gui.controls import CopyButton, Mark, button, label, tool_button
 from app.gui.icons import IconRole, icon
 from app.gui.theme import Theme
+from app.gui.tooltips import plain_tooltip
 
 __all__ = ["AnswerView", "QuestionView"]
 
@@ -61,7 +62,7 @@ class QuestionView(QWidget):
         for attachment in self.message.attachments:
             small = Thumbnail(_PICTURE)
             if attachment.name:
-                small.setToolTip(attachment.name)
+                small.setToolTip(plain_tooltip(attachment.name))
             row.addWidget(small, alignment=Qt.AlignmentFlag.AlignBottom)
             self.pictures.append((attachment.sha256, small))
         return row

@@ -11,6 +11,7 @@ from app.gui.bridge import Bridge
 from app.gui.errors import sentence
 from app.gui.figures import name_among, size_text
 from app.gui.icons import IconRole, icon
+from app.gui.tooltips import plain_tooltip
 from app.service.services import Services
 
 __all__ = ["ModelPicker"]
@@ -144,7 +145,7 @@ class ModelPicker(QWidget):
         action = QAction("\t".join((name_among(self._models, model).replace("&", "&&"), self._remark(model))), self._menu)
         action.setData(model.id)
         action.setCheckable(True)
-        action.setToolTip(model.problem or "")
+        action.setToolTip(plain_tooltip(model.problem or ""))
         action.triggered.connect(lambda: self.choose(model.id))
         return action
 

@@ -23,6 +23,7 @@ from PySide6.QtGui import (
 )
 
 from app.gui.theme import Theme
+from app.gui.tooltips import plain_tooltip
 
 __all__ = ["BlockProperty", "ProseWriter", "is_web_address"]
 
@@ -226,7 +227,7 @@ class ProseWriter:
             shape.setAnchorHref(address)
             shape.setForeground(self._theme.accent)
             shape.setFontUnderline(True)
-            shape.setToolTip(address)
+            shape.setToolTip(plain_tooltip(address))
         return shape
 
     def _mono(self, outer: QTextCharFormat) -> QTextCharFormat:

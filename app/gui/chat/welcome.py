@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.domain.models import Capability, InstalledModel, ModelSource
+from app.gui.controls import label
 from app.gui.icons import program_icon
 from app.gui.theme import Theme
 from app.paths import resource
@@ -57,11 +58,8 @@ class Welcome(QScrollArea):
         self._cards: list[QPushButton] = []
         flame = QLabel()
         flame.setPixmap(program_icon().pixmap(QSize(72, 72)))
-        self._title = QLabel()
-        self._title.setProperty("role", "title")
-        self._words = QLabel()
-        self._words.setProperty("role", "muted")
-        self._words.setWordWrap(True)
+        self._title = label(role="title")
+        self._words = label(role="muted", wrap=True)
         self._words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._words.setFixedWidth(_WORDS_WIDTH)
         self._grid = QGridLayout()

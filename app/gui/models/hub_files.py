@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 
 from app.domain.models import RemoteFile
 from app.gui.figures import size_text
+from app.gui.tooltips import plain_tooltip
 
 __all__ = ["HubFilesModel"]
 
@@ -45,7 +46,7 @@ class HubFilesModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return self._text(file, index.column())
             case Qt.ItemDataRole.ToolTipRole:
-                return "\n".join(file.names)
+                return plain_tooltip("\n".join(file.names))
             case Qt.ItemDataRole.TextAlignmentRole if index.column() == 1:
                 return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None

@@ -14,6 +14,7 @@ from app.domain.models import Capability, InstalledModel, LoadedModel, ModelStat
 from app.gui.figures import context_text, name_among, size_text
 from app.gui.icons import IconRole, icon
 from app.gui.theme import Theme
+from app.gui.tooltips import plain_tooltip
 
 __all__ = ["ModelListModel", "ModelRole", "ModelRowDelegate", "state_text"]
 
@@ -65,7 +66,7 @@ class ModelListModel(QAbstractListModel):
             case Qt.ItemDataRole.AccessibleTextRole:
                 return self._spoken(model)
             case Qt.ItemDataRole.ToolTipRole:
-                return model.problem or str(model.path)
+                return plain_tooltip(model.problem or str(model.path))
             case ModelRole.MODEL:
                 return model
             case ModelRole.STATE:

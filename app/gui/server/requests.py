@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QLocale, QModelIndex, QObject, Q
 
 from app.gui.figures import duration_text
 from app.gui.theme import Theme
+from app.gui.tooltips import plain_tooltip
 from app.service.activity import RequestRecord
 
 __all__ = ["RequestsModel"]
@@ -54,7 +55,7 @@ class RequestsModel(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole:
                 return self._text(record, index.column())
             case Qt.ItemDataRole.ToolTipRole:
-                return record.error or (self.tr("With the key {0}").format(record.key) if record.key else None)
+                return plain_tooltip(record.error or (self.tr("With the key {0}").format(record.key) if record.key else ""))
             case Qt.ItemDataRole.TextAlignmentRole:
                 return _alignment(index.column())
             case Qt.ItemDataRole.ForegroundRole if index.column() == 3 and record.status is not None and record.status >= 400:

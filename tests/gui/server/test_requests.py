@@ -45,6 +45,13 @@ def test_a_failed_request_is_marked_and_says_why() -> None:
     assert "not installed" in model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
 
 
+def test_what_a_client_wrote_is_no_html_in_the_tooltip() -> None:
+    model = RequestsModel()
+    error = "The model '<img src=http://example.org/a.png>' is not installed."
+    model.put(RequestRecord("1", _NOW, "/v1/chat/completions", "nope", 404, error=error))
+    assert "<img" not in model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+
+
 def test_a_request_says_with_which_key_it_came() -> None:
     model = RequestsModel()
     model.put(RequestRecord("1", _NOW, "/v1/models", "", 200, key="Obsidian"))
