@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
 from app.domain.errors import InvalidRequest
 from app.library.library import ModelLibrary
+from app.library.model_names import known_alias, plain_name
 from app.paths import Paths
 from app.settings import SettingsStore
 
@@ -48,12 +50,11 @@ def alias(
 async def _target(library: ModelLibrary, aliases: Mapping[str, str], name: str, model: str) -> str:
     """What to note down for `name`: the model as it was called, but never by another alias."""
     await library.refresh()
-    own = next((one for one in library.models if one.id.casefold() == name.casefold()), None)
+    own = next((one for one in library.models if one.id.casefold() == plain_name(name)), None)
     if own is not None:
         raise InvalidRequest(f"{own.id} is an installed model. Choose another name.")
     found = library.resolve(model)
-    is_alias = any(known.casefold() == model.casefold() for known in aliases)
-    return found.id if is_alias else model
+    return model if known_alias(model, aliases) is None else found.id
 
 
 def _show(aliases: Mapping[str, str], *, as_json: bool) -> None:
@@ -62,19 +63,18 @@ def _show(aliases: Mapping[str, str], *, as_json: bool) -> None:
         return
     table = Table("Name", "Model", box=None, pad_edge=False)
     for name, model in aliases.items():
-        table.add_row(name, model)
+        table.add_row(escape(name), escape(model))
     Console().print(table if aliases else "No names were given. Give one with: hearth alias NAME MODEL")
 
 
 def _known(aliases: Mapping[str, str], name: str) -> str:
     """The alias as it was written. Raises InvalidRequest."""
-    found = next((known for known in aliases if known.casefold() == name.casefold()), None)
+    found = known_alias(name, aliases)
     if found is None:
         raise InvalidRequest(f"No model was given the name {name}. `hearth alias` lists those that were given.")
     return found
 
 
 def _without(aliases: Mapping[str, str], name: str, *, missing_ok: bool = False) -> dict[str, str]:
-    if not missing_ok:
-        _known(aliases, name)
-    return {known: model for known, model in aliases.items() if known.casefold() != name.casefold()}
+    found = known_alias(name, aliases) if missing_ok else _known(aliases, name)
+    return {known: model for known, model in aliases.items() if known != found}

@@ -142,11 +142,11 @@ def _show(found: _Found) -> None:
     table.add_row("reasoning", _THINKING[body["thinking"]] if body["reasoning"] or body["channels"] else "-")
     table.add_row("takes", Text(", ".join(name for name, value in body["traits"].items() if value is True)))
     for efforts, args in _by_arguments(body["efforts"]):
-        table.add_row(f"effort {efforts}", Text(args))
+        table.add_row(Text(f"effort {efforts}"), Text(args))
     for part in _PARTS:
         origin = body["origins"].get(part, "")
         for name, value in _leaves(part, body[part]):
-            table.add_row(name, Text(_shown(value)), origin)
+            table.add_row(Text(name), Text(_shown(value)), Text(origin))
     console.print(table)
     if body["example"]:
         console.print("\nA call, as the model writes it:", style="bold")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption, is_path, memory_size
@@ -34,7 +35,13 @@ def list_devices(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     table = Table("Name", "Device", "Kind", "Free", "Total", box=None, pad_edge=False)
     for device in devices:
         kind = device.kind.name.lower().replace("_", " ")
-        table.add_row(device.name, device.description, kind, memory_size(device.free_bytes), memory_size(device.total_bytes))
+        table.add_row(
+            escape(device.name),
+            escape(device.description),
+            kind,
+            memory_size(device.free_bytes),
+            memory_size(device.total_bytes),
+        )
     Console().print(table)
 
 
@@ -70,7 +77,7 @@ def _show(planned: MemoryPlan) -> None:
     table = Table("Device", "Weights", "Context", "Computing", "Pictures", "Sum", "Free", box=None, pad_edge=False)
     for need in planned.needs:
         sizes = (need.weights_bytes, need.kv_bytes, need.compute_bytes, need.projector_bytes, need.total_bytes, need.free_bytes)
-        table.add_row(need.device, *map(memory_size, sizes))
+        table.add_row(escape(need.device), *map(memory_size, sizes))
     Console().print(table)
     gpu = f", {planned.n_gpu_layers} of {planned.n_layers} layers on the GPU" if planned.n_gpu_layers else ""
     print(f"A context of {planned.n_ctx} tokens{gpu}: {'fits' if planned.fits else 'does not fit'}.")

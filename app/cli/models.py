@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -56,7 +57,8 @@ def list_models(
     for model in installed:
         abilities = model.problem or ", ".join(sorted(model.capabilities))
         row = (model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), abilities)
-        table.add_row(*row, *((", ".join(aliases[model.id]),) if len(columns) > len(row) else ()))
+        also = (", ".join(aliases[model.id]),) if len(columns) > len(row) else ()
+        table.add_row(*map(escape, (*row, *also)))
     Console().print(table)
 
 
@@ -96,9 +98,9 @@ def running_models(
     work = Table("ID", *_FIGURES, box=None, pad_edge=False)
     now = datetime.now(UTC)
     for model in loaded:
-        table.add_row(*_in_memory(model, now))
+        table.add_row(*map(escape, _in_memory(model, now)))
         if model.get("stats"):
-            work.add_row(model["id"], *_figures(model["stats"]))
+            work.add_row(escape(model["id"]), *_figures(model["stats"]))
     Console().print(table)
     if work.row_count:
         Console().print("", work)
@@ -267,7 +269,13 @@ def choose(listing: RemoteRepository, *, quantization: str | None, file: str | N
 
 @contextmanager
 def _progress_bar(label: str) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=None)
 

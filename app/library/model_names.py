@@ -17,7 +17,7 @@ from app.domain.models import InstalledModel
 from app.library.catalogue import Catalogue, CatalogueModel, Meaning
 from app.library.names import base_name
 
-__all__ = ["ModelNames"]
+__all__ = ["ModelNames", "known_alias", "plain_name"]
 
 _REPOSITORY_SUFFIX: Final = re.compile(r"[-_.]gguf$", re.IGNORECASE)
 _HUB: Final = re.compile(r"^(?:(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/|hf://(?:models/)?)", re.IGNORECASE)
@@ -54,8 +54,8 @@ class ModelNames:
         meant = name if target is None else target
         if found:
             raise ModelNotFound(meant, near=tuple(model.id for model in found[:_MOST_NAMED]), ambiguous=True)
-        meaning = self._catalogue.meaning(_plain(meant))
-        near = self._near(_plain(meant), aliases)
+        meaning = self._catalogue.meaning(plain_name(meant))
+        near = self._near(plain_name(meant), aliases)
         raise ModelNotFound(meant, near=near, pull=meaning.name if meaning else "", asked=name if target is not None else "")
 
     def aliases_of(self, model: InstalledModel, aliases: Mapping[str, str]) -> tuple[str, ...]:
@@ -67,18 +67,19 @@ class ModelNames:
     def _fitting(self, name: str, aliases: Mapping[str, str]) -> tuple[str | None, list[InstalledModel]]:
         """What a person's alias of this name stands for, if it is one, and the models that fit: none, one, or too many."""
         found = self._by_id(name)
-        target = _aliased(name, aliases) if not found else None
-        if target is None:
+        alias = known_alias(name, aliases) if not found else None
+        if alias is None:
             return None, found or self._otherwise(name)
+        target = aliases[alias]
         # Not by another alias: two of them could lead to one another.
         return target, self._by_id(target) or self._otherwise(target)
 
     def _by_id(self, name: str) -> list[InstalledModel]:
         exact = self._ids.get(name.strip())
-        return [exact] if exact is not None else self._ids_in_any_case.get(_plain(name), [])
+        return [exact] if exact is not None else self._ids_in_any_case.get(plain_name(name), [])
 
     def _otherwise(self, name: str) -> list[InstalledModel]:
-        wanted = _plain(name)
+        wanted = plain_name(name)
         for index in self._longer_and_shorter:
             if wanted in index:
                 return _usable(index[wanted])
@@ -118,15 +119,16 @@ def _entry(place: str, catalogue: Catalogue) -> CatalogueModel | None:
     return catalogue.model_of(stem, path.rpartition("/")[2])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Without the hub's address, a default tag and a file's ending, in lower case."""
     plain = _HUB.sub("", _SLASH.sub("/", name.strip())).casefold()
     return plain.removesuffix(":latest").removesuffix(".gguf")
 
 
-def _aliased(name: str, aliases: Mapping[str, str]) -> str | None:
-    wanted = name.strip().casefold().removesuffix(":latest")
-    return next((target for alias, target in aliases.items() if alias.casefold() == wanted), None)
+def known_alias(name: str, aliases: Iterable[str]) -> str | None:
+    """The alias that a client means by `name`, as a person wrote it."""
+    wanted = plain_name(name)
+    return next((alias for alias in aliases if plain_name(alias) == wanted), None)
 
 
 def _usable(models: Iterable[InstalledModel]) -> list[InstalledModel]:

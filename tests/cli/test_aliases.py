@@ -27,12 +27,30 @@ def test_a_name_is_given_listed_changed_and_forgotten() -> None:
     assert aliases() == {}
 
 
+def test_a_name_is_the_same_with_a_default_tag() -> None:
+    assert run_hearth("alias", "a", "ember").returncode == 0
+    assert run_hearth("alias", "b", "a:latest").returncode == 0
+    assert aliases() == {"a": "ember", "b": "ember"}
+    assert run_hearth("alias", "A:latest", "ember.gguf").returncode == 0
+    assert aliases() == {"b": "ember", "A:latest": "ember.gguf"}
+    assert run_hearth("alias", "a").stdout == "ember.gguf\n"
+    assert run_hearth("alias", "--remove", "a").returncode == 0
+    assert aliases() == {"b": "ember"}
+
+
+def test_names_are_listed_as_they_are_written() -> None:
+    assert run_hearth("alias", "x[/y]", "ember").returncode == 0
+    for command in ("alias", "list"):
+        assert "x[/y]" in run_hearth(command).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("gpt-4o", "embr"), "Did you mean ember?"),
         (("gpt-4o", "llama3.2"), "hearth pull llama3.2"),
         (("Ember", "ember"), "ember is an installed model"),
+        (("ember:latest", "ember"), "ember is an installed model"),
         ((" gpt", "ember"), "aliases"),
         (("gpt-4o",), "No model was given the name gpt-4o"),
         (("gpt-4o", "--remove"), "No model was given the name gpt-4o"),

@@ -159,6 +159,12 @@ def test_an_alias_stands_for_a_model_by_any_of_its_names() -> None:
     assert found.find("ember", {"ember": "llama3.2"}).id == "ember"
 
 
+@pytest.mark.parametrize("name", ["gpt-4o", "GPT-4o:latest", " gpt-4o "])
+@pytest.mark.parametrize("alias", ["gpt-4o", "GPT-4o", "gpt-4o:latest"])
+def test_an_alias_is_the_same_in_another_case_and_with_a_default_tag(name: str, alias: str) -> None:
+    assert names(installed("ember")).find(name, {alias: "ember"}).id == "ember"
+
+
 def test_an_alias_of_nothing_that_is_installed_says_so() -> None:
     with pytest.raises(ModelNotFound, match="'phi4', which is to answer to 'gpt-4o', is not installed") as caught:
         names(installed("ember")).find("gpt-4o", {"gpt-4o": "phi4"})
