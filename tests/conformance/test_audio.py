@@ -21,7 +21,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ear(program: Running, ember_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("ear")
-    model, projector = write_qwen2vl(folder / "ear.gguf", ember_path), write_omni_projector(folder / "mmproj-ear.gguf")
+    model, projector = (
+        write_qwen2vl(folder / "ear.gguf", ember_path, brief=True),
+        write_omni_projector(folder / "mmproj-ear.gguf"),
+    )
     add = program.services.library.add
     return program.loop.submit(add(model, projector)).result().id
 

@@ -97,13 +97,13 @@ def write_lfm2(path: Path, tokenizer_of: Path) -> Path:
     return model.save()
 
 
-def write_qwen2vl(path: Path, tokenizer_of: Path) -> Path:
-    """Plain attention, with positions in three directions for pictures (M-RoPE)."""
+def write_qwen2vl(path: Path, tokenizer_of: Path, *, brief: bool = False) -> Path:
+    """Plain attention, with positions in three directions for pictures (M-RoPE). One that is `brief` soon ends what it says."""
     model = _Writer(path, "qwen2vl", n_layers=2, n_heads_kv=2, n_ctx_train=2048)
     model.file.add_rope_dimension_sections([2, 3, 3, 0])
     model.copy_tokenizer(tokenizer_of)
     model.random("token_embd", model.n_vocab, _WIDTH, scale=1.0)
-    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5, loud=model.end if brief else None)
     model.ones("output_norm")
     for i in range(2):
         model.attention(i, head=_WIDTH // _HEADS, n_heads_kv=2)
@@ -224,8 +224,17 @@ class _Writer:
     def copy_tokenizer(self, source: Path, *, reverse: bool = False) -> None:
         self.n_vocab = copy_tokenizer(source, self.file, reverse=reverse)
 
-    def random(self, name: str, *shape: int, scale: float = 0.15) -> None:
-        self._add(f"{name}.weight", self._random.standard_normal(shape) * scale)
+    @property
+    def end(self) -> int:
+        """The token that ends an answer."""
+        return int(self.file.kv_data[0]["tokenizer.ggml.eos_token_id"].value)
+
+    def random(self, name: str, *shape: int, scale: float = 0.15, loud: int | None = None) -> None:
+        """The row `loud` stands out from the others."""
+        values = self._random.standard_normal(shape) * scale
+        if loud is not None:
+            values[loud] *= 8
+        self._add(f"{name}.weight", values)
 
     def linear(self, name: str, *shape: int) -> None:
         self.random(name, *shape)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from app.bootstrap import Running
+from app.server.wire.pictures import MAX_IMAGES
 from tests.conformance.security.conftest import ASKING, Port, Reply
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -198,7 +199,7 @@ def _peak_kib(program: Running) -> int:
 
 def test_s9_too_many_or_too_large_files_are_refused(port: Port) -> None:
     small = {"type": "image_url", "image_url": {"url": data_url(saved("PNG", (8, 8)))}}
-    assert port.chat(messages=[{"role": "user", "content": [small] * 17}]).status == 400
+    assert port.chat(messages=[{"role": "user", "content": [small] * (MAX_IMAGES + 1)}]).status == 400
     assert "20 MiB" in show(port, data_url(bytes(21 * 2**20))).error["message"]
     assert port.ask("POST", "/v1/chat/completions", bytes(65 * 2**20)).status == 413
 
