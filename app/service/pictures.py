@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ import httpx2
 from app.domain.addresses import is_public
 from app.domain.errors import InvalidRequest
 from app.domain.messages import ContentPart, ImagePart, ImageUrl, Message
+from app.service.host_names import HostNames
 
 __all__ = ["PictureFetcher", "Resolver"]
 
@@ -49,7 +49,7 @@ class PictureFetcher:
     ) -> None:
         """`resolve` gives the addresses of a host; `transport` is made anew for each request."""
         self._allowed = allowed
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or HostNames().addresses
         self._transport = transport or _transport
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -132,11 +132,6 @@ class PictureFetcher:
         if not addresses or not all(map(is_public, addresses)):
             raise _refusal(picture, "has no public address on the internet")
         return addresses[:_MAX_ADDRESSES]
-
-
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def _transport() -> httpx2.AsyncBaseTransport:
