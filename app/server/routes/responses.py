@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,22 +40,18 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
 
     @router.post("/v1/responses")
     async def create_response(request: Request) -> Response:
-        body = await read_body(request, ResponseBody)
-        track_of(request).named(body.model)
-        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
-        before = store.turns_before(body.previous_response_id)
-        items, wanted = _request(body, before, store)
-        headers = ignored_header((*ignored, *wanted.ignored))
+        asked = await _read(request, store)
+        body, wanted, headers = asked.body, asked.wanted, asked.headers
         head = ResponseHead.of(body, wanted.tools)
         output = ResponseOutput(_shown(body, wanted))
         tally = Tally()
         events = merged([partial(_generated, chat, wanted.chat, truncates=body.truncates)])
 
-        asked = item_bodies(items)
+        items = item_bodies(asked.items)
 
         def keep(told: dict[str, Any]) -> None:
             if body.keeps:
-                store.keep(told, (*before, Turn.of(asked, tuple(told["output"]))))
+                store.keep(told, (*asked.before, Turn.of(items, tuple(told["output"]))))
 
         frames = ResponseFrames(head, output, keep)
         if body.background:
@@ -75,35 +72,48 @@ def response_routes(chat: ChatService, models: ModelManager, store: ResponseStor
 
     @router.post("/v1/responses/input_tokens")
     async def count_input_tokens(request: Request) -> Response:
-        body = await read_body(request, ResponseBody)
-        track_of(request).named(body.model)
-        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
-        _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
+        asked = await _read(request, store)
 
         async def count() -> int:
             with param_called("input"):
-                chosen = await chat.shortened(wanted.chat) if body.truncates else wanted.chat
+                chosen = await chat.shortened(asked.wanted.chat) if asked.body.truncates else asked.wanted.chat
                 return await chat.count_prompt_tokens(chosen)
 
         n_tokens = await while_connected(request, count())
-        headers = ignored_header((*ignored, *wanted.ignored))
-        return JSONResponse({"object": "response.input_tokens", "input_tokens": n_tokens}, headers=headers)
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": n_tokens}, headers=asked.headers)
 
     @router.post("/v1/responses/compact")
     async def compact_conversation(request: Request) -> Response:
-        body = await read_body(request, ResponseBody)
-        track_of(request).named(body.model)
-        ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
-        _, wanted = _request(body, store.turns_before(body.previous_response_id), store)
+        asked = await _read(request, store)
         output = ResponseOutput(ShownOutput(reasoning=False))
         tally = Tally()
-        short = compaction_request(wanted.chat)
+        short = compaction_request(asked.wanted.chat)
         events = merged([partial(_generated, chat, short, truncates=True, task=(COMPACTION_TASK,))])
         await while_connected(request, _gather(events, output, tally))
         track_of(request).count(tally)
-        return JSONResponse(compaction_body(output, tally), headers=ignored_header((*ignored, *wanted.ignored)))
+        return JSONResponse(compaction_body(output, tally), headers=asked.headers)
 
     return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as it was read: what came before it, its own items, and what they come to."""
+
+    body: ResponseBody
+    before: tuple[Turn, ...]
+    items: InputItems
+    wanted: ResponseRequest
+    headers: dict[str, str]
+
+
+async def _read(request: Request, store: ResponseStore) -> _Asked:
+    body = await read_body(request, ResponseBody)
+    track_of(request).named(body.model)
+    ignored = ignored_fields(undeclared(body), RESPONSE_FIELDS)
+    before = store.turns_before(body.previous_response_id)
+    items, wanted = _request(body, before, store)
+    return _Asked(body, before, items, wanted, ignored_header((*ignored, *wanted.ignored)))
 
 
 def _request(body: ResponseBody, before: tuple[Turn, ...], store: ResponseStore) -> tuple[InputItems, ResponseRequest]:

@@ -193,7 +193,6 @@ def texts_or_tokens(given: str | list[str] | list[int] | list[list[int]]) -> tup
     return tuple(item if isinstance(item, str) else tuple(item) for item in given if not isinstance(item, int))
 
 
-# What goes to the engine as it came.
 # Those that are passed on as they are.
 _AS_GIVEN = (frozenset(SamplingFields.model_fields) & {field.name for field in fields(SamplingChoice)}) - {
     *("top_k", "seed", "logit_bias", "dry_sequence_breakers", "samplers")
