@@ -159,7 +159,20 @@ class Settings(BaseModel):
     aliases: dict[AliasName, AliasName] = Field(default_factory=dict)
     # Answers requests for models that are not installed; "" has them refused.
     fallback_model: str = ""
+    # Where downloads go; None is the usual place. `models_folders` are read besides.
+    models_folder: Path | None = None
+    # Whether models of other programs on this computer are listed too.
+    other_stores: bool = True
     hub_endpoint: str = "https://huggingface.co"
+    # An http, https or socks5 address; "" takes the system's.
+    hub_proxy: str = ""
+    # The hub is never asked for anything.
+    hub_offline: bool = False
+    simultaneous_downloads: int = Field(default=2, ge=1, le=16)
+    # Connections for one large file.
+    download_connections: int = Field(default=4, ge=1, le=16)
+    # For all downloads together, in megabytes (10^6) a second; 0 sets no limit.
+    download_limit_mb_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     # Window
     theme: Literal["system", "light", "dark"] = "system"
     last_model: str = "ember"

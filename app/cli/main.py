@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
-from app.cli import aliases, catalogue, formats, keys, memory, models, selftest, serve, window
+from app.cli import aliases, catalogue, formats, keys, memory, models, running, selftest, serve, window
+from app.cli import pull as pulling
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
-from app.domain.errors import AppError
+from app.domain.errors import (
+    AccessDenied,
+    AppError,
+    ChecksumMismatch,
+    HubUnreachable,
+    ModelNotFound,
+    NotEnoughMemory,
+    NotEnoughSpace,
+    RepositoryNotFound,
+)
 from app.options import EngineMode, Options
 
 __all__ = ["main"]
@@ -39,22 +49,34 @@ def hearth(
 
 cli.command("serve")(serve.serve)
 cli.add_typer(keys.keys, name="keys")
-cli.command("pull")(models.pull)
+cli.command("pull")(pulling.pull)
 cli.command("catalogue")(catalogue.show_catalogue)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
 cli.command("alias")(aliases.alias)
-cli.command("ps")(models.running_models)
+cli.command("ps")(running.running_models)
 cli.command("devices")(memory.list_devices)
 cli.command("plan")(memory.plan)
 cli.command("formats")(formats.show_formats)
 cli.command("selftest")(selftest.selftest)
 
 
+# 1 is any other error, 2 a command line that is wrong.
+_EXIT_STATUS: dict[type[AppError], int] = {
+    ModelNotFound: 3,
+    RepositoryNotFound: 3,
+    AccessDenied: 4,
+    HubUnreachable: 5,
+    NotEnoughSpace: 6,
+    NotEnoughMemory: 6,
+    ChecksumMismatch: 7,
+}
+
+
 def main() -> None:
-    """Run the command line; an expected error is one line on stderr and exit status 1."""
+    """Run the command line; an expected error is one line on stderr and an exit status of its own kind."""
     try:
         cli()
     except AppError as error:
         print(f"hearth: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1))

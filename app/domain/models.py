@@ -15,10 +15,13 @@ __all__ = [
     "DownloadState",
     "InstalledModel",
     "LoadedModel",
+    "MissingPart",
     "ModelSource",
     "ModelState",
+    "PartKind",
     "RemoteFile",
     "RemoteRepository",
+    "Removal",
 ]
 
 
@@ -34,20 +37,51 @@ class Capability(enum.StrEnum):
 
 
 class ModelSource(enum.StrEnum):
-    """Where a file lives, and so whether it may be removed."""
+    """Where a file lives, and so whether it may be removed: only LIBRARY is our own folder.
+
+    FOLDER is another folder that a person named, ADDED a single file, PATH one named for this run only; the rest are the stores
+    of other programs, which are read where they are and never written.
+    """
 
     BUILT_IN = "built-in"
     LIBRARY = "library"
+    FOLDER = "folder"
     ADDED = "added"
     PATH = "path"
+    OLLAMA = "ollama"
+    LM_STUDIO = "lm-studio"
+    HUGGING_FACE = "hugging-face"
+    LLAMA_CPP = "llama.cpp"
+    JAN = "jan"
+    GPT4ALL = "gpt4all"
+
+
+class PartKind(enum.StrEnum):
+    PROJECTOR = "projector"
+    SHARD = "shard"
+    DRAFT = "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPart:
+    """A file that a model lacks, and where it can be had: `repository` and `name` on the hub, "" where that is not known.
+
+    `size_bytes` is 0 where it is not known.
+    """
+
+    kind: PartKind
+    name: str
+    size_bytes: int = 0
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
     """A text or embedding model, or a reranker, with what belongs to it.
 
-    `id` is what clients send as `model`. `files` are every file of it: shards first, then projectors. `problem` says why the
-    model can't be used, None if it can. `parameters` and `n_ctx_train` come from the header; 0 if it does not say.
+    `id` is what clients send as `model`. `files` are every file of it: shards first, then projectors, then the draft model.
+    `problem` says why the model can't be used, None if it can; `missing` what it could use besides. `parameters` and
+    `n_ctx_train` come from the header; 0 if it does not say. `repository` is where it came from, "" if nobody knows.
     """
 
     id: str
@@ -66,9 +100,21 @@ class InstalledModel:
     license: str = ""
     description: str = ""
     problem: str | None = None
+    draft: Path | None = None
+    missing: tuple[MissingPart, ...] = ()
+    repository: str = ""
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A model that was taken off the list. `freed_bytes` come back when the program closes; until then it can be undone."""
+
+    id: str
+    model: InstalledModel
+    freed_bytes: int
 
 
 class ModelState(enum.StrEnum):
@@ -123,7 +169,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoteRepository:
-    """A repository on the hub. `revision` is the commit its listing was read from."""
+    """A repository on the hub. `revision` is the commit its listing was read from. 0, "" and None: the hub does not say."""
 
     id: str
     revision: str
@@ -131,6 +177,13 @@ class RemoteRepository:
     gated: bool = False
     license: str = ""
     downloads: int = 0
+    likes: int = 0
+    updated: datetime | None = None
+    architecture: str = ""
+    parameters: int = 0
+    n_ctx_train: int = 0
+    capabilities: frozenset[Capability] = frozenset()
+    base_model: str = ""
 
     @property
     def models(self) -> tuple[RemoteFile, ...]:
@@ -142,9 +195,13 @@ class RemoteRepository:
 
 
 class DownloadState(enum.StrEnum):
+    """WAITING is the pause before another try; PAUSED was asked for by a person, or by a disk that is full."""
+
     QUEUED = "queued"
     RUNNING = "running"
     VERIFYING = "verifying"
+    WAITING = "waiting"
+    PAUSED = "paused"
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -152,7 +209,11 @@ class DownloadState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """A download at one moment. `eta_s` None while it can't be told. `error` is a sentence, on FAILED only."""
+    """A download at one moment. `eta_s` None while it can't be told.
+
+    `error` is a sentence: why it FAILED, why it is WAITING, or why it was PAUSED if nobody asked for that. `retry_at` is when a
+    WAITING one goes on by itself. `n_files` of it are on their way or there: shards, the projector.
+    """
 
     id: str
     repository: str
@@ -163,3 +224,5 @@ class DownloadProgress:
     bytes_per_s: float = 0.0
     eta_s: float | None = None
     error: str | None = None
+    retry_at: datetime | None = None
+    n_files: int = 1

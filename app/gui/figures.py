@@ -89,15 +89,20 @@ def capability_text(capability: Capability) -> str:
 
 
 def source_text(source: ModelSource) -> str:
-    match source:
-        case ModelSource.BUILT_IN:
-            return _tr("Comes with Hearth")
-        case ModelSource.LIBRARY:
-            return _tr("Models folder")
-        case ModelSource.ADDED:
-            return _tr("Added from disk")
-        case ModelSource.PATH:
-            return _tr("Given at start")
+    """Where a model lies; the stores of other programs by these programs' names."""
+    return {
+        ModelSource.BUILT_IN: _tr("Comes with Hearth"),
+        ModelSource.LIBRARY: _tr("Models folder"),
+        ModelSource.FOLDER: _tr("Another folder"),
+        ModelSource.ADDED: _tr("Added from disk"),
+        ModelSource.PATH: _tr("Given at start"),
+        ModelSource.OLLAMA: "Ollama",
+        ModelSource.LM_STUDIO: "LM Studio",
+        ModelSource.HUGGING_FACE: "Hugging Face",
+        ModelSource.LLAMA_CPP: "llama.cpp",
+        ModelSource.JAN: "Jan",
+        ModelSource.GPT4ALL: "GPT4All",
+    }[source]
 
 
 def _number(value: float, decimals: int) -> str:

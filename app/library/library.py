@@ -147,11 +147,13 @@ class ModelLibrary:
                 self._settings.update(added_files=tuple(p for p in self._settings.current.added_files if p not in forgotten))
             case ModelSource.PATH:
                 self._opened = tuple(path for path in self._opened if path not in model.files)
-            case ModelSource.LIBRARY:
+            case ModelSource.LIBRARY | ModelSource.FOLDER:
                 kept = frozenset(file for other in self._models if other.id != model.id for file in other.files)
                 own = [file for file in model.files if file not in kept]
                 freed = await asyncio.to_thread(delete_files, model.name, own, self._paths.models)
                 self._opened = tuple(path for path in self._opened if path not in own)
+            case other:
+                raise NotRemovable(f"{model.name} belongs to another program ({other}). Remove it there if you don't need it.")
         await self.refresh()
         return freed
 

@@ -17,7 +17,10 @@ __all__ = ["BUILT_IN_ID", "Listing", "Places", "list_models"]
 
 BUILT_IN_ID: Final = "ember"
 # Who gets the short id. A file given by path comes first: whoever gave it uses its stem.
-_RANKS: Final = {ModelSource.PATH: 0, ModelSource.BUILT_IN: 1, ModelSource.LIBRARY: 2, ModelSource.ADDED: 3}
+_ORDER: Final = (ModelSource.PATH, ModelSource.BUILT_IN, ModelSource.LIBRARY, ModelSource.FOLDER, ModelSource.ADDED)
+_RANKS: Final = {
+    source: rank for rank, source in enumerate((*_ORDER, *(other for other in ModelSource if other not in _ORDER)))
+}
 _GONE: Final = "The file is gone. Put it back, or remove it from the list."
 _MAX_DEPTH: Final = 8
 _MAX_FILES: Final = 20_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.models import Wanted, choose, split, wanted_files
+from app.cli.pull import Wanted, choose, split, wanted_files
 from app.domain.errors import InvalidRequest, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.catalogue import Catalogue

@@ -125,6 +125,10 @@ class _Row(Card):
                 return self.tr("Cancelled")
             case DownloadState.FAILED:
                 return progress.error or self.tr("The download failed.")
+            case DownloadState.WAITING:
+                return progress.error or self.tr("Waiting for another try")
+            case DownloadState.PAUSED:
+                return progress.error or self.tr("Paused")
             case DownloadState.RUNNING:
                 return self._pace(progress)
 

@@ -1,0 +1,62 @@
+"""Where an installed file came from: a small file in its folder, so that it moves with the models."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["Provenance", "forget_provenance", "provenance_of", "record_provenance"]
+
+_NAME: Final = ".hearth.json"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """`name` is the file's path in the repository; `sha256` "" where nobody told it."""
+
+    repository: str
+    revision: str
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+def provenance_of(file: Path) -> Provenance | None:
+    """What was noted when `file` was installed; None where nothing was, or the note can't be read."""
+    entry = _entries(file.parent).get(file.name)
+    try:
+        return Provenance(**entry) if isinstance(entry, dict) else None
+    except TypeError:
+        return None
+
+
+def record_provenance(file: Path, provenance: Provenance) -> None:
+    """Note where `file` came from. Raises OSError."""
+    _write(file.parent, {**_entries(file.parent), file.name: asdict(provenance)})
+
+
+def forget_provenance(file: Path) -> None:
+    """Take `file` out of its folder's notes; the last one takes them along. Raises OSError."""
+    entries = {name: entry for name, entry in _entries(file.parent).items() if name != file.name}
+    if entries:
+        _write(file.parent, entries)
+    else:
+        (file.parent / _NAME).unlink(missing_ok=True)
+
+
+def _entries(folder: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        content = json.loads((folder / _NAME).read_text("utf-8"))
+        if content["format"] == _FORMAT and isinstance(content["files"], dict):
+            return content["files"]
+    return {}
+
+
+def _write(folder: Path, entries: dict[str, Any]) -> None:
+    new = folder / f"{_NAME}.new"
+    new.write_text(json.dumps({"format": _FORMAT, "files": entries}, indent=1), "utf-8")
+    new.replace(folder / _NAME)
