@@ -21,7 +21,7 @@ class FitVerdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`plan` is how it would be loaded once what would be unloaded for it is gone; `short_bytes` by how much it is too large."""
+    """`plan` is how it would be loaded once what would be unloaded for it is gone. `short_bytes`: how much too large it is."""
 
     verdict: FitVerdict
     plan: MemoryPlan

@@ -93,11 +93,11 @@ def test_a_template_that_was_chosen_counts(profile: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("nothing", "'nothing' is not installed"), ("no.gguf", "no such file"), ("no.jinja", "can't be read as text")],
+    ("name", "status", "said"),
+    [("nothing", 3, "'nothing' is not installed"), ("no.gguf", 1, "no such file"), ("no.jinja", 1, "can't be read as text")],
 )
-def test_what_is_not_there_is_one_line(name: str, said: str) -> None:
+def test_what_is_not_there_is_one_line(name: str, status: int, said: str) -> None:
     ran = run_hearth("formats", name)
-    assert (ran.returncode, ran.stdout) == (1, "")
+    assert (ran.returncode, ran.stdout) == (status, "")
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
