@@ -26,6 +26,7 @@ from app.paths import Paths
 from app.server.host import ApiServer
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
+from app.service.backup_keeper import BackupKeeper
 from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
@@ -80,6 +81,9 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         chat = ChatService(models, PictureFetcher(lambda: settings.current.fetch_images))
         conversations = ConversationService(paths.chats_file, chat)
         stack.push_async_callback(conversations.close)
+        keeper = BackupKeeper(paths.chats_file)
+        keeper.start()
+        stack.push_async_callback(keeper.close)
         embeddings = EmbeddingService(models)
         activity, api_keys, refusals = Activity(), ApiKeys(paths.api_keys), Refusals()
         server = ApiServer(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.chats.backups import made_at, restore_backup, whole_copy
+from app.chats.salvage import salvage
 from app.chats.schema import MIGRATIONS, Migration
 from app.domain.errors import StoreError
 
@@ -28,23 +30,30 @@ class OpenedDatabase:
 def open_database(file: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> OpenedDatabase:
     """Open or create `file` and bring it to the newest version.
 
-    A damaged file is moved aside under another name and a new one begun. Raises StoreError for a file that can't be opened, or
-    that a newer version of this program wrote.
+    A damaged file is moved aside under another name; the newest sound backup takes its place, with whatever of the damaged one
+    can still be read. Raises StoreError for a file that can't be opened, or that a newer version of this program wrote.
     """
     with store_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        notice = None
         connection = _connect_sound(file)
-        if connection is None:
-            kept = _move_aside(file)
-            notice = f"The file with your conversations was damaged. It was kept as {kept} and a new one was begun."
-            connection = _connect(file)
+        if connection is not None:
+            return OpenedDatabase(_migrated(connection, file, migrations), None)
+        kept = _move_aside(file)
+        backup = restore_backup(file)
+        connection = _migrated(_connect(file), file, migrations)
         try:
-            _migrate(connection, file, migrations)
+            n_saved = salvage(connection, kept)
         except BaseException:
             connection.close()
             raise
-    return OpenedDatabase(connection, notice)
+    return OpenedDatabase(connection, _notice(kept, backup, n_saved))
+
+
+def _notice(kept: Path, backup: Path | None, n_saved: int) -> str:
+    made = made_at(backup) if backup is not None else None
+    begun = f"The copy of {made.astimezone():%Y-%m-%d %H:%M} was put in its place" if made else "A new one was begun"
+    saved = f"; {n_saved} messages were saved from the damaged one" if n_saved else ""
+    return f"The file with your conversations was damaged. {begun}{saved}. The damaged one was kept as {kept}."
 
 
 @contextmanager
@@ -122,6 +131,15 @@ def _move_aside(file: Path) -> Path:
     return kept
 
 
+def _migrated(connection: sqlite3.Connection, file: Path, migrations: tuple[Migration, ...]) -> sqlite3.Connection:
+    try:
+        _migrate(connection, file, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _migrate(connection: sqlite3.Connection, file: Path, migrations: tuple[Migration, ...]) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     newest = migrations[-1].to
@@ -133,21 +151,9 @@ def _migrate(connection: sqlite3.Connection, file: Path, migrations: tuple[Migra
         if migration.to <= version:
             continue
         if version > 0:
-            _copy(connection, file.with_name(f"{file.stem}.before-v{migration.to}{file.suffix}"))
+            whole_copy(connection, file.with_name(f"{file.stem}.before-v{migration.to}{file.suffix}"))
         with transaction(connection):
             for statement in migration.statements:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {migration.to:d}")
         version = migration.to
-
-
-def _copy(connection: sqlite3.Connection, target: Path) -> None:
-    """A whole copy under its final name, or none."""
-    unfinished = target.with_name(target.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    copy = sqlite3.connect(unfinished)
-    try:
-        connection.backup(copy)
-    finally:
-        copy.close()
-    unfinished.replace(target)
