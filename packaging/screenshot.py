@@ -42,6 +42,10 @@ def main(folder: Path, theme: str) -> None:
                 loop.exec()
             pause(1.0)
             shell.window.grab().save(str(folder / f"chat-{theme}.png"))
+            shell.window.conversations.field.setText("circle")
+            pause(1.0)
+            shell.window.grab().save(str(folder / f"search-{theme}.png"))
+            shell.window.conversations.field.clear()
             for page in (Page.MODELS, Page.SERVER, Page.SETTINGS):
                 shell.window.show_page(page)
                 pause(1.0)

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from app.chats.backups import backup_if_due
-from app.chats.records import Attachment, Conversation, MessageState, NewPicture, StoredMessage
+from app.chats.records import Attachment, Conversation, MessageState, NewPicture, SearchHit, StoredMessage
 from app.chats.store import ChatStore
 
-__all__ = ["Attachment", "ChatStore", "Conversation", "MessageState", "NewPicture", "StoredMessage", "backup_if_due"]
+__all__ = [
+    "Attachment",
+    "ChatStore",
+    "Conversation",
+    "MessageState",
+    "NewPicture",
+    "SearchHit",
+    "StoredMessage",
+    "backup_if_due",
+]

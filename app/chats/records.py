@@ -9,7 +9,7 @@ from datetime import datetime
 from app.domain.generation import FinishReason, Timings, Usage
 from app.domain.messages import Role
 
-__all__ = ["Attachment", "Conversation", "MessageState", "NewPicture", "StoredMessage"]
+__all__ = ["Attachment", "Conversation", "MessageState", "NewPicture", "SearchHit", "StoredMessage"]
 
 
 class MessageState(enum.StrEnum):
@@ -31,6 +31,19 @@ class Conversation:
     created: datetime
     updated: datetime
     has_own_title: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A conversation in which something was found: in its title, or best in the message `message_id`.
+
+    `snippet` is that message around what was found, on one line; `marks` are the places (start, end) in it.
+    """
+
+    conversation: Conversation
+    message_id: str | None
+    snippet: str = ""
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

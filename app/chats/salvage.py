@@ -41,19 +41,23 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
 def _take(connection: sqlite3.Connection, damaged: Path, table: str, key: str) -> None:
     known = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     for row in _readable(damaged, table):
-        columns = [name for name in known if name in row and name != "number"]
-        update = "DO UPDATE SET text = excluded.text WHERE length(excluded.text) > length(text)"
-        names = ", ".join(columns)
-        statement = (
-            f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"
-            f" ON CONFLICT ({key}) {update if table == 'message' else 'DO NOTHING'}"
-        )
-        # Only one of several alternatives is shown: the database at hand may have decided for another one. A row that breaks a
-        # rule even then was damaged itself.
-        for one in (row, {**row, "chosen": 0}):
+        whole = {name: row[name] for name in known if name in row}
+        # Only one of several alternatives is shown, and the database at hand may have decided for another one; and it may have
+        # given a message's number away. A row that breaks a rule even then was damaged itself.
+        hidden = {**whole, "chosen": 0} if "chosen" in whole else whole
+        for values in (whole, hidden, {name: value for name, value in hidden.items() if name != "number"}):
             with suppress(sqlite3.IntegrityError):
-                connection.execute(statement, [one[name] for name in columns])
+                _add(connection, table, key, values)
                 break
+
+
+def _add(connection: sqlite3.Connection, table: str, key: str, values: dict[str, object]) -> None:
+    update = "DO UPDATE SET text = excluded.text WHERE length(excluded.text) > length(text)"
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
+        f" ON CONFLICT ({key}) {update if table == 'message' else 'DO NOTHING'}",
+        tuple(values.values()),
+    )
 
 
 def _readable(damaged: Path, table: str) -> Iterator[dict[str, object]]:

@@ -79,4 +79,36 @@ _FIRST = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_FIRST,)
+# Any three letters in a row can be found, in every language. Growing answers would be indexed twice a second: not they.
+_SEARCH = Migration(
+    2,
+    (
+        """
+        CREATE VIRTUAL TABLE message_text
+        USING fts5 (text, content = 'message', content_rowid = 'number', tokenize = 'trigram')
+        """,
+        "INSERT INTO message_text (rowid, text) SELECT number, text FROM message WHERE state <> 'growing'",
+        """
+        CREATE TRIGGER message_text_insert AFTER INSERT ON message WHEN new.state <> 'growing' BEGIN
+            INSERT INTO message_text (rowid, text) VALUES (new.number, new.text);
+        END
+        """,
+        """
+        CREATE TRIGGER message_text_delete AFTER DELETE ON message WHEN old.state <> 'growing' BEGIN
+            INSERT INTO message_text (message_text, rowid, text) VALUES ('delete', old.number, old.text);
+        END
+        """,
+        """
+        CREATE TRIGGER message_text_leave AFTER UPDATE OF text, state ON message WHEN old.state <> 'growing' BEGIN
+            INSERT INTO message_text (message_text, rowid, text) VALUES ('delete', old.number, old.text);
+        END
+        """,
+        """
+        CREATE TRIGGER message_text_enter AFTER UPDATE OF text, state ON message WHEN new.state <> 'growing' BEGIN
+            INSERT INTO message_text (rowid, text) VALUES (new.number, new.text);
+        END
+        """,
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_FIRST, _SEARCH)

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 
 from app.chats.database import open_database, store_errors, transaction
-from app.chats.records import Conversation, MessageState, NewPicture, StoredMessage
+from app.chats.records import Conversation, MessageState, NewPicture, SearchHit, StoredMessage
 from app.chats.rows import CONVERSATION_COLUMNS, conversation_of, figures_of, message_of, now_us
+from app.chats.search import found
 from app.domain.errors import StoreError
 from app.domain.generation import Finished
 from app.domain.messages import Role
@@ -103,10 +104,21 @@ class ChatStore:
         self._change("UPDATE conversation SET deleted = NULL WHERE id = ?", (conversation_id,))
         return self.conversation(conversation_id)
 
+    def search(self, text: str, *, limit: int = 50) -> tuple[SearchHit, ...]:
+        """Conversations in whose title, or in one message of which, every word of `text` stands; the latest first.
+
+        Parts of words count, capitals do not. Nothing is found for a text without words.
+        """
+        with self._errors():
+            return tuple(found(self._connection, text, limit))
+
     def purge_deleted(self) -> None:
         """Remove deleted conversations, and pictures no message shows any more, for good."""
         with self._errors(), transaction(self._connection):
-            self._connection.execute("DELETE FROM conversation WHERE deleted IS NOT NULL")
+            gone = self._connection.execute("DELETE FROM conversation WHERE deleted IS NOT NULL").rowcount
+            if gone:
+                # The index of words keeps what was deleted until its parts are joined.
+                self._connection.execute("INSERT INTO message_text (message_text) VALUES ('optimize')")
             self._connection.execute("DELETE FROM blob WHERE sha256 NOT IN (SELECT blob FROM attachment)")
 
     # ------------------------------------------------------------------------------------------------------ messages
@@ -175,6 +187,14 @@ class ChatStore:
         with self._errors(), transaction(self._connection):
             self._unchoose(message.conversation_id, message.parent_id)
             self._connection.execute("UPDATE message SET chosen = 1 WHERE id = ?", (message_id,))
+
+    def reveal(self, message_id: str) -> None:
+        """Choose a message and all that it follows from."""
+        above: str | None = message_id
+        while above is not None:
+            message = self.message(above)
+            self.choose(above)
+            above = message.parent_id
 
     def discard(self, message_id: str) -> None:
         """Remove a message and all below it for good; the newest remaining alternative is shown in its place."""

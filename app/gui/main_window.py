@@ -96,6 +96,7 @@ class MainWindow(QMainWindow):
         self.sidebar.page_asked.connect(self.show_page)
         self.sidebar.new_chat_asked.connect(self.new_chat)
         self.conversations.opened.connect(self._open_chat)
+        self.conversations.found.connect(self._show_found)
         self.chat.conversation_opened.connect(self.conversations.select)
         self.chat.models_page_wanted.connect(lambda: self.show_page(Page.MODELS))
         self.models.chat_asked.connect(self._chat_with)
@@ -141,6 +142,10 @@ class MainWindow(QMainWindow):
     def _open_chat(self, conversation_id: str) -> None:
         self.show_page(Page.CHAT)
         self.chat.open_conversation(conversation_id)
+
+    def _show_found(self, message_id: str) -> None:
+        self.show_page(Page.CHAT)
+        self.chat.open_message(message_id)
 
     def _chat_with(self, model_id: str) -> None:
         self.new_chat()

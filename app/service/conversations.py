@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.chats import ChatStore, Conversation, MessageState, NewPicture, StoredMessage
+from app.chats import ChatStore, Conversation, MessageState, NewPicture, SearchHit, StoredMessage
 from app.domain.errors import AppError, InvalidRequest, StoreError
 from app.domain.generation import ChatRequest, Finished, GenerationEvent, ReasoningDelta, SamplingChoice, TextDelta
 from app.domain.messages import Message, Role
@@ -72,6 +72,10 @@ class ConversationService:
     async def list(self) -> tuple[Conversation, ...]:
         return await self._run(ChatStore.conversations)
 
+    async def search(self, text: str) -> tuple[SearchHit, ...]:
+        """Where every word of `text` stands, the latest conversation first."""
+        return await self._run(lambda store: store.search(text))
+
     async def read(self, conversation_id: str) -> OpenConversation:
         return await self._run(
             lambda store: OpenConversation(store.conversation(conversation_id), store.messages(conversation_id))
@@ -123,6 +127,16 @@ class ConversationService:
 
         def write(store: ChatStore) -> OpenConversation:
             store.choose(message_id)
+            conversation_id = store.message(message_id).conversation_id
+            return OpenConversation(store.conversation(conversation_id), store.messages(conversation_id))
+
+        return await self._run(write)
+
+    async def reveal(self, message_id: str) -> OpenConversation:
+        """The conversation with this message among those that are shown: other alternatives give way to its own branch."""
+
+        def write(store: ChatStore) -> OpenConversation:
+            store.reveal(message_id)
             conversation_id = store.message(message_id).conversation_id
             return OpenConversation(store.conversation(conversation_id), store.messages(conversation_id))
 

@@ -9,16 +9,20 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QListView,
     QMenu,
     QPushButton,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from app.chats import Conversation
+from app.chats import Conversation, SearchHit
 from app.gui.bridge import Bridge
 from app.gui.chat.conversation_model import ConversationModel
+from app.gui.chat.search_results import SearchResults
+from app.gui.controls import label
 from app.gui.errors import sentence
 from app.gui.icons import icon
 from app.gui.theme import Theme
@@ -27,12 +31,14 @@ from app.service.services import Services
 __all__ = ["ConversationList"]
 
 _UNDO_MS = 8000
+_TYPING_MS = 120
 
 
 class ConversationList(QWidget):
-    """`opened` carries the id of a conversation to open."""
+    """`opened` carries the id of a conversation to open; `found` that of a message in one, to be shown there."""
 
     opened = Signal(str)
+    found = Signal(str)
 
     def __init__(self, services: Services, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,18 +48,43 @@ class ConversationList(QWidget):
         self.model = ConversationModel(self)
         self.model.renamed.connect(self._rename)
         self.view = self._make_view()
+        self.field = self._make_field()
+        self.results = SearchResults()
+        self.results.chosen.connect(self._open_hit)
+        self._nothing = label(self.tr("Nothing was found."), "caption", wrap=True)
+        self._nothing.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        self._stack = QStackedWidget()
+        for page in (self.view, self.results, self._nothing):
+            self._stack.addWidget(page)
         self._note = _Note()
         self._note.undo_wanted.connect(self._restore)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(Theme.GAP)
-        column.addWidget(self.view, stretch=1)
+        column.addWidget(self.field)
+        column.addWidget(self._stack, stretch=1)
         column.addWidget(self._note)
         bridge.watch(services.conversations.changed, self._show)
         task = bridge.submit(services.conversations.list(), self)
         task.succeeded.connect(self._show)
         task.failed.connect(self._say_error)
         task.start()
+
+    def _make_field(self) -> QLineEdit:
+        made = QLineEdit(placeholderText=self.tr("Search chats"))
+        made.setAccessibleName(self.tr("Search in titles and messages"))
+        made.setClearButtonEnabled(True)
+        made.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self._pause = QTimer(self, singleShot=True, interval=_TYPING_MS)
+        self._pause.timeout.connect(self._search)
+        made.textChanged.connect(lambda text: self._pause.start() if text.strip() else self._end_search())
+        made.returnPressed.connect(self._open_first)
+        leave = QAction(made)
+        leave.setShortcut(QKeySequence(Qt.Key.Key_Escape))
+        leave.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        leave.triggered.connect(made.clear)
+        made.addAction(leave)
+        return made
 
     def _make_view(self) -> QListView:
         view = QListView()
@@ -87,6 +118,39 @@ class ConversationList(QWidget):
         task.succeeded.connect(lambda _: self._note.offer_undo(conversation))
         task.failed.connect(self._say_error)
         task.start()
+
+    # --------------------------------------------------------------------------------------------------------- search
+    def _search(self, *, then_open: bool = False) -> None:
+        text = self.field.text()
+        task = self._bridge.submit(self._services.conversations.search(text), self)
+        task.succeeded.connect(lambda hits: self._show_hits(text, hits))
+        if then_open:
+            task.succeeded.connect(lambda _: self.results.choose_first())
+        task.failed.connect(self._say_error)
+        task.start()
+
+    def _show_hits(self, text: str, hits: tuple[SearchHit, ...]) -> None:
+        if text == self.field.text():
+            self.results.results.show_hits(hits)
+            self._stack.setCurrentWidget(self.results if hits else self._nothing)
+
+    def _end_search(self) -> None:
+        self._pause.stop()
+        self._stack.setCurrentWidget(self.view)
+
+    def _open_first(self) -> None:
+        """Whoever types faster than it is looked for gets what is found for all of it."""
+        if self._pause.isActive():
+            self._pause.stop()
+            self._search(then_open=True)
+        elif self._stack.currentWidget() is self.results:
+            self.results.choose_first()
+
+    def _open_hit(self, hit: SearchHit) -> None:
+        if hit.message_id is not None:
+            self.found.emit(hit.message_id)
+        else:
+            self.opened.emit(hit.conversation.id)
 
     # ------------------------------------------------------------------------------------------------------- private
     def _show(self, conversations: tuple[Conversation, ...]) -> None:

@@ -138,6 +138,13 @@ class ChatPage(QWidget):
         task.failed.connect(self._say_error)
         task.start()
 
+    def open_message(self, message_id: str) -> None:
+        """Show the conversation that a message is in, with the message on the screen."""
+        task = self._bridge.submit(self._services.conversations.reveal(message_id), self)
+        task.succeeded.connect(lambda opened: self._show_message(opened, message_id))
+        task.failed.connect(self._say_error)
+        task.start()
+
     def stop(self) -> None:
         """End the answer on the screen; what has been written stays."""
         running = self._running_here()
@@ -159,6 +166,11 @@ class ChatPage(QWidget):
             self._attach(running)
         self._show_state()
         self.conversation_opened.emit(opened.conversation)
+
+    def _show_message(self, opened: OpenConversation, message_id: str) -> None:
+        self._wanted = opened.conversation.id
+        self._show(opened)
+        self.transcript.show_message(message_id)
 
     def _follow_list(self, conversations: tuple[Conversation, ...]) -> None:
         """Another title, or gone."""

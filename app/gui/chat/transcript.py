@@ -21,6 +21,7 @@ _PAGE_BLOCKS = 150
 _FIRST_BLOCKS = 24
 _BLOCKS_AT_ONCE = 8
 _NEAR_PX = 24
+_ABOVE_PX = 40
 _BAR_PX = 10  # as the style sheet says
 
 
@@ -145,6 +146,19 @@ class Transcript(QScrollArea):
                 view.hide()
                 view.deleteLater()
 
+    def show_message(self, message_id: str) -> None:
+        """Bring a message to the top of what is seen, earlier ones too; nothing happens if it is not in the conversation."""
+        if any(message.id == message_id for message in self._earlier):
+            while self._earlier and self._view_with(message_id) is None:
+                self._room = _BLOCKS_AT_ONCE
+                self._fill()
+        view = self._view_with(message_id)
+        if view is not None:
+            self._following = False
+            self._anchor = (view, _ABOVE_PX)
+            self._centre.activate()
+            self._stick(0, self.verticalScrollBar().maximum())
+
     def follow(self) -> None:
         """Go to the end and stay there while it moves."""
         self._following = True
@@ -190,6 +204,12 @@ class Transcript(QScrollArea):
         view.chosen.connect(self.chosen)
         view.link_wanted.connect(self.link_wanted)
         return view
+
+    def _view_with(self, message_id: str) -> QWidget | None:
+        for view in self.views:
+            if isinstance(view, QuestionView | AnswerView) and view.message is not None and view.message.id == message_id:
+                return view
+        return None
 
     def _view_at_top(self) -> tuple[QWidget, int] | None:
         top = self.verticalScrollBar().value()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QAbstractItemModel, Qt
-from PySide6.QtWidgets import QLineEdit, QListView, QPushButton
+from PySide6.QtWidgets import QLabel, QLineEdit, QListView, QPushButton
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -111,3 +111,53 @@ def test_a_chat_without_words_has_a_name_of_its_own(qtbot: QtBot, bench: Bench) 
     model = ConversationModel()
     model.show_conversations((bench.run(bench.services.conversations.create(model="ember")),))
     assert titles(model) == ["Untitled chat"]
+
+
+def say(bench: Bench, title: str, *texts: str) -> None:
+    for text in texts:
+        bench.run(bench.services.conversations.send(conversation(bench, title).id, text))
+
+
+def test_typing_finds_titles_and_words_in_messages(made: ConversationList, bench: Bench, qtbot: QtBot) -> None:
+    say(bench, "First", "How does a lighthouse work?")
+    made.field.setFocus()
+    qtbot.keyClicks(made.field, "lighth")
+    qtbot.waitUntil(made.results.isVisible)
+    assert titles(made.results.results) == ["First"]
+    made.field.setText("secon")
+    qtbot.waitUntil(lambda: titles(made.results.results) == ["Second"])
+    qtbot.keyClick(made.field, Qt.Key.Key_Escape)
+    assert made.field.text() == ""
+    assert made.view.isVisible()
+
+
+def test_what_was_found_is_opened_at_its_message_by_a_click_or_return(
+    made: ConversationList, bench: Bench, qtbot: QtBot
+) -> None:
+    say(bench, "First", "How does a lighthouse work?")
+    message = bench.run(bench.services.conversations.read(conversation(bench, "First").id)).messages[-1]
+    with qtbot.waitSignal(made.found) as opened:
+        qtbot.keyClicks(made.field, "lighthouse")
+        qtbot.keyClick(made.field, Qt.Key.Key_Return)
+    assert opened.args == [message.id]
+    qtbot.waitUntil(made.results.isVisible)
+    with qtbot.waitSignal(made.found) as opened:
+        click(qtbot, made.results, 0)
+    assert opened.args == [message.id]
+    made.field.setText("third")
+    qtbot.waitUntil(lambda: titles(made.results.results) == ["Third"])
+    with qtbot.waitSignal(made.opened) as by_title:
+        qtbot.keyClick(made.field, Qt.Key.Key_Return)
+    assert by_title.args == [conversation(bench, "Third").id]
+
+
+def test_nothing_found_is_said(made: ConversationList, qtbot: QtBot) -> None:
+    qtbot.keyClicks(made.field, "nowhere")
+    qtbot.waitUntil(lambda: any(each.isVisible() and "Nothing" in each.text() for each in made.findChildren(QLabel)))
+    assert not made.results.isVisible()
+
+
+def test_the_results_keep_to_the_rules(made: ConversationList, bench: Bench, qtmodeltester: ModelTester) -> None:
+    made.results.results.show_hits(bench.run(bench.services.conversations.search("i")))
+    assert titles(made.results.results) == ["Third", "First"]
+    qtmodeltester.check(made.results.results)

@@ -342,3 +342,15 @@ def test_a_model_that_turns_out_not_to_think_has_no_switch_for_it(page: ChatPage
     qtbot.waitUntil(lambda: cast(Any, bench.services.models).asked == ["blind-7b"])
     think = next(each for each in page.composer.findChildren(QAbstractButton) if each.text() == "Think")
     assert not think.isVisible()
+
+
+def test_a_message_of_another_branch_is_shown_in_it(page: ChatPage, bench: Bench, qtbot: QtBot) -> None:
+    bench.chat.answers = [("one apple",), ("two pears",)]
+    say(page, "Fruit?", qtbot)
+    first = kept(bench, page)[-1]
+    with qtbot.waitSignal(page.answer_finished):
+        press(page.transcript, "Answer again", qtbot)
+    assert shown(page) == ["Fruit?", "two pears"]
+    page.new_conversation()
+    page.open_message(first.id)
+    qtbot.waitUntil(lambda: shown(page) == ["Fruit?", "one apple"])

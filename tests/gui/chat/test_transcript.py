@@ -127,3 +127,19 @@ def test_the_column_never_grows_wider_than_can_be_read(transcript: Transcript, q
     transcript.resize(420, 400)
     qtbot.waitUntil(lambda: transcript.views[0].width() < 400)
     assert transcript.horizontalScrollBar().maximum() == 0
+
+
+def test_a_message_far_up_is_brought_to_the_screen_and_stays_there(transcript: Transcript, qtbot: QtBot) -> None:
+    transcript.show_messages(conversation(60))
+    transcript.show_message("3-user")
+
+    def place() -> int:
+        view = next(view for view in transcript.views if isinstance(view, QuestionView) and view.message.id == "3-user")
+        return view.y() - transcript.verticalScrollBar().value()
+
+    qtbot.waitUntil(lambda: not transcript.has_earlier or len(transcript.views) >= 114)
+    qtbot.waitUntil(lambda: 0 <= place() < 100)
+    assert not transcript.is_following
+    before = transcript.verticalScrollBar().value()
+    transcript.show_message("nowhere")
+    assert transcript.verticalScrollBar().value() == before
