@@ -10,7 +10,7 @@ from app.chats.records import Attachment, Conversation, MessageState, StoredMess
 from app.domain.generation import Finished, FinishReason, Timings, Usage
 from app.domain.messages import Role
 
-__all__ = ["CONVERSATION_COLUMNS", "conversation_of", "figures_of", "message_of", "now_us"]
+__all__ = ["CONVERSATION_COLUMNS", "conversation_of", "figures_of", "message_of", "now_us", "us_of"]
 
 CONVERSATION_COLUMNS = "id, title, has_own_title, model, created, updated"
 
@@ -19,7 +19,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def now_us() -> int:
     """Microseconds since 1970, UTC."""
-    return (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
+    return us_of(datetime.now(UTC))
+
+
+def us_of(time: datetime) -> int:
+    """Microseconds since 1970, UTC."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def conversation_of(row: sqlite3.Row) -> Conversation:

@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
+from app.chats.archived_rows import add_archived
 from app.chats.database import open_database, store_errors, transaction
+from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage
 from app.chats.records import Conversation, MessageState, NewPicture, SearchHit, StoredMessage
 from app.chats.rows import CONVERSATION_COLUMNS, conversation_of, figures_of, message_of, now_us
 from app.chats.search import found
@@ -121,6 +123,32 @@ class ChatStore:
                 self._connection.execute("INSERT INTO message_text (message_text) VALUES ('optimize')")
             self._connection.execute("DELETE FROM blob WHERE sha256 NOT IN (SELECT blob FROM attachment)")
 
+    def export(self, conversation_id: str) -> ArchivedConversation:
+        """A whole conversation, with every branch and picture."""
+        conversation = self.conversation(conversation_id)
+        stored = self._messages("SELECT * FROM message WHERE conversation = ?1 ORDER BY number", conversation_id)
+        with self._errors():
+            query = "SELECT id FROM message WHERE conversation = ? AND chosen"
+            chosen = {row["id"] for row in self._connection.execute(query, (conversation_id,))}
+        return ArchivedConversation(
+            id=conversation.id,
+            title=conversation.title,
+            model=conversation.model,
+            created=conversation.created,
+            updated=conversation.updated,
+            has_own_title=conversation.has_own_title,
+            messages=tuple(self._archived(message, message.id in chosen) for message in stored),
+        )
+
+    def take(self, archived: ArchivedConversation) -> Conversation | None:
+        """Keep a conversation that was exported, whole or not at all; None if there is one of its id already."""
+        with self._errors():
+            if self._connection.execute("SELECT 1 FROM conversation WHERE id = ?", (archived.id,)).fetchone():
+                return None
+            with transaction(self._connection):
+                add_archived(self._connection, archived, self._attach)
+        return self.conversation(archived.id)
+
     # ------------------------------------------------------------------------------------------------------ messages
     def messages(self, conversation_id: str) -> tuple[StoredMessage, ...]:
         """The conversation as it is shown: from the first message along the chosen alternatives."""
@@ -214,6 +242,25 @@ class ChatStore:
         return bytes(row["data"])
 
     # ------------------------------------------------------------------------------------------------------- private
+    def _archived(self, message: StoredMessage, chosen: bool) -> ArchivedMessage:
+        return ArchivedMessage(
+            id=message.id,
+            parent_id=message.parent_id,
+            role=message.role,
+            text=message.text,
+            created=message.created,
+            chosen=chosen,
+            # A growing answer is as far as it has come.
+            state=MessageState.STOPPED if message.state is MessageState.GROWING else message.state,
+            reasoning=message.reasoning,
+            model=message.model,
+            pictures=tuple(NewPicture(self.attachment_data(one.sha256), one.name) for one in message.attachments),
+            usage=message.usage,
+            timings=message.timings,
+            finish_reason=message.finish_reason,
+            error=message.error,
+        )
+
     def _errors(self) -> AbstractContextManager[None]:
         return store_errors(self._file)
 

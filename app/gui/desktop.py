@@ -42,6 +42,17 @@ class Desktop:
         name, _ = QFileDialog.getOpenFileName(parent, title, str(Path.home()), f"{kind} (*.gguf)")
         return Path(name) if name else None
 
+    def conversation_files(self, parent: QWidget, *, title: str, kind: str) -> tuple[Path, ...]:
+        """Ask for files that conversations may be in; none if the person backs out."""
+        names, _ = QFileDialog.getOpenFileNames(parent, title, str(Path.home()), f"{kind} (*.json *.zip)")
+        return tuple(map(Path, names))
+
+    def new_file(self, parent: QWidget, *, title: str, name: str, kind: str) -> Path | None:
+        """Ask where to save something that would be called `name`; an existing file is asked about."""
+        start = str(Path.home() / name)
+        chosen, _ = QFileDialog.getSaveFileName(parent, title, start, f"{kind} (*{Path(name).suffix})")
+        return Path(chosen) if chosen else None
+
     def folder(self, parent: QWidget, *, title: str) -> Path | None:
         name = QFileDialog.getExistingDirectory(parent, title, str(Path.home()))
         return Path(name) if name else None

@@ -50,7 +50,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Hearth")
         self.setMinimumSize(640, 440)
         self.chat = ChatPage(services, bridge)
-        self.conversations = ConversationList(services, bridge)
+        self.conversations = ConversationList(services, bridge, desktop=self._desktop)
         self.models = ModelsPage(services, bridge, desktop=self._desktop)
         self.server = ServerPage(services, bridge, desktop=self._desktop)
         self.settings = SettingsPage(services, bridge, desktop=self._desktop)

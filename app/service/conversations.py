@@ -8,10 +8,12 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from app.chats import ChatStore, Conversation, MessageState, NewPicture, SearchHit, StoredMessage
+from app.chats.exchange import ArchivedConversation, read_conversations
 from app.domain.errors import AppError, InvalidRequest, StoreError
 from app.domain.generation import ChatRequest, Finished, GenerationEvent, ReasoningDelta, SamplingChoice, TextDelta
 from app.domain.messages import Message, Role
@@ -19,7 +21,7 @@ from app.domain.observable import Observable
 from app.service.chat import ChatService
 from app.service.history import is_empty_failure, prompt_messages, title_of
 
-__all__ = ["AnswerOptions", "ConversationService", "OpenConversation"]
+__all__ = ["AnswerOptions", "ConversationService", "OpenConversation", "Taken"]
 
 _log = logging.getLogger(__name__)
 _SAVE_EVERY_S = 0.5
@@ -43,6 +45,14 @@ class OpenConversation:
 
     conversation: Conversation
     messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many conversations came in; `known` had come before."""
+
+    new: int = 0
+    known: int = 0
 
 
 class ConversationService:
@@ -81,6 +91,29 @@ class ConversationService:
             lambda store: OpenConversation(store.conversation(conversation_id), store.messages(conversation_id))
         )
 
+    async def export(self, conversation_ids: Sequence[str] = ()) -> tuple[ArchivedConversation, ...]:
+        """Whole conversations; all of them if none is named."""
+        return await self._run(
+            lambda store: tuple(store.export(one) for one in conversation_ids or [each.id for each in store.conversations()])
+        )
+
+    async def save(
+        self,
+        file: Path,
+        write: Callable[[Sequence[ArchivedConversation]], str],
+        conversation_ids: Sequence[str] = (),
+    ) -> None:
+        """Write what `export` gives, as a text, to a file: all of it or nothing."""
+        archived = await self.export(conversation_ids)
+        await self.write_file(file, await asyncio.to_thread(lambda: write(archived).encode()))
+
+    async def write_file(self, file: Path, data: bytes) -> None:
+        """Write a file: all of it or nothing."""
+        try:
+            await asyncio.to_thread(_replace, file, data)
+        except OSError as error:
+            raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
+
     async def picture(self, sha256: str) -> bytes:
         """The bytes of an attachment."""
         return await self._run(lambda store: store.attachment_data(sha256))
@@ -88,6 +121,22 @@ class ConversationService:
     # ------------------------------------------------------------------------------------------------------- writing
     async def create(self, *, model: str, title: str = "") -> Conversation:
         return await self._change(lambda store: store.create(title=title, model=model))
+
+    async def take(self, files: Sequence[Path]) -> Taken:
+        """Keep the conversations in files of this program or of others; what was taken before is passed over.
+
+        Raises InvalidRequest for the first file that holds none, before anything of it is kept.
+        """
+        taken = Taken()
+        for file in files:
+            try:
+                archived = await asyncio.to_thread(read_conversations, file)
+            except OSError as error:
+                raise InvalidRequest(f"{file.name} can't be read: {error.strerror or error}.", param="file") from error
+            kept = await self._change(partial(_take_all, archived=archived))
+            new = sum(one is not None for one in kept)
+            taken = Taken(taken.new + new, taken.known + len(kept) - new)
+        return taken
 
     async def rename(self, conversation_id: str, title: str) -> Conversation:
         """Give it a title of the person's own."""
@@ -329,6 +378,19 @@ class _Growth:
         self._timer = None
         message_id, text, reasoning = self._message_id, "".join(self._text), "".join(self._reasoning)
         self._save(lambda store: store.grow(message_id, text=text, reasoning=reasoning))
+
+
+def _replace(file: Path, data: bytes) -> None:
+    new = file.with_name(f"{file.name}.new")
+    try:
+        new.write_bytes(data)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _take_all(store: ChatStore, archived: Sequence[ArchivedConversation]) -> list[Conversation | None]:
+    return [store.take(one) for one in archived]
 
 
 def _cache_key(conversation_id: str) -> str:

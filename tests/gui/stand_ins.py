@@ -246,6 +246,13 @@ class StandInDesktop(Desktop):
     def model_file(self, parent: object, *, title: str, kind: str) -> Path | None:
         return self.file
 
+    def conversation_files(self, parent: object, *, title: str, kind: str) -> tuple[Path, ...]:
+        return (self.file,) if self.file is not None else ()
+
+    def new_file(self, parent: object, *, title: str, name: str, kind: str) -> Path | None:
+        self.asked.append(name)
+        return self.file
+
     def folder(self, parent: object, *, title: str) -> Path | None:
         return self.file
 

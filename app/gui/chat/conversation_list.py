@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QPushButton,
     QStackedWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -21,8 +22,10 @@ from PySide6.QtWidgets import (
 from app.chats import Conversation, SearchHit
 from app.gui.bridge import Bridge
 from app.gui.chat.conversation_model import ConversationModel
+from app.gui.chat.exchange import Exchange
 from app.gui.chat.search_results import SearchResults
-from app.gui.controls import label
+from app.gui.controls import label, tool_button
+from app.gui.desktop import Desktop
 from app.gui.errors import sentence
 from app.gui.icons import icon
 from app.gui.theme import Theme
@@ -40,10 +43,13 @@ class ConversationList(QWidget):
     opened = Signal(str)
     found = Signal(str)
 
-    def __init__(self, services: Services, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, services: Services, bridge: Bridge, parent: QWidget | None = None, *, desktop: Desktop | None = None
+    ) -> None:
         super().__init__(parent)
         self._services = services
         self._bridge = bridge
+        self._exchange = Exchange(services, bridge, desktop or Desktop(), self)
         self._selected = ""
         self.model = ConversationModel(self)
         self.model.renamed.connect(self._rename)
@@ -58,10 +64,15 @@ class ConversationList(QWidget):
             self._stack.addWidget(page)
         self._note = _Note()
         self._note.undo_wanted.connect(self._restore)
+        self._exchange.said.connect(self._note.say)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(Theme.GAP)
-        column.addWidget(self.field)
+        head = QHBoxLayout()
+        head.setSpacing(Theme.TIGHT)
+        head.addWidget(self.field, 1)
+        head.addWidget(self._make_more_button())
+        column.addLayout(head)
         column.addWidget(self._stack, stretch=1)
         column.addWidget(self._note)
         bridge.watch(services.conversations.changed, self._show)
@@ -84,6 +95,15 @@ class ConversationList(QWidget):
         leave.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         leave.triggered.connect(made.clear)
         made.addAction(leave)
+        return made
+
+    def _make_more_button(self) -> QToolButton:
+        made = tool_button("more", self.tr("Import and export chats"))
+        menu = QMenu(made)
+        menu.addAction(icon("download"), self.tr("Import chats…"), self._exchange.bring_in)
+        menu.addAction(icon("folder"), self.tr("Export all chats…"), self._exchange.save_all)
+        made.setMenu(menu)
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         return made
 
     def _make_view(self) -> QListView:
@@ -190,6 +210,8 @@ class ConversationList(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(icon("pencil"), self.tr("Rename"), lambda: self.view.edit(index))
+        if (conversation := self.model.conversation(index)) is not None:
+            self._exchange.add_exports(menu, conversation)
         menu.addAction(icon("trash"), self.tr("Delete"), lambda: self._delete(index))
         menu.popup(self.view.viewport().mapToGlobal(position))
 
