@@ -13,8 +13,9 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import platformdirs
 
@@ -22,6 +23,10 @@ __all__ = ["LLAMA_MODELS", "SourcePackage", "SourcesMissing", "llama_sources"]
 
 LLAMA_MODELS = "vendor/llama.cpp/models"
 """In llama-cpp-python: `ggml-vocab-*.gguf` and `templates/*.jinja`."""
+
+
+# Asked before a test gets a home of its own.
+_CACHE: Final = platformdirs.user_cache_path("hearth-tests")
 
 
 class SourcesMissing(Exception):
@@ -32,7 +37,7 @@ class SourcesMissing(Exception):
 class SourcePackage:
     name: str
     version: str
-    cache: Path = field(default_factory=lambda: platformdirs.user_cache_path("hearth-tests"))
+    cache: Path = _CACHE
 
     def folder(self, inside: str) -> Path:
         """The files under `inside` of the package, on the disk. Raises SourcesMissing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
-from app.domain.models import InstalledModel
+from app.domain.models import InstalledModel, ModelSource
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.settings import SettingsStore
 
 __all__ = ["list_models", "remove"]
+
+_USUAL = (ModelSource.BUILT_IN, ModelSource.LIBRARY)
 
 
 def list_models(
@@ -34,14 +37,24 @@ def list_models(
     if as_json:
         print(json.dumps([_as_json(model, aliases[model.id]) for model in installed], indent=2))
         return
-    columns = ("ID", "Size", "Quantization", "Context", "Can", *(("Also called",) if any(aliases.values()) else ()))
+    # A terminal is narrow: only what tells models apart.
+    columns = ["ID", "Size", "Quantization", "Context", "Where", "Can", "Also called"]
+    rows = [(*_facts(model), ", ".join(aliases[model.id])) for model in installed]
+    if all(model.source in _USUAL for model in installed):
+        columns, rows = columns[:4] + columns[5:], [(*row[:4], *row[5:]) for row in rows]
+    if not any(aliases.values()):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     table = Table(*columns, box=None, pad_edge=False)
-    for model in installed:
-        abilities = model.problem or ", ".join(sorted(model.capabilities))
-        row = (model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), abilities)
-        also = (", ".join(aliases[model.id]),) if len(columns) > len(row) else ()
-        table.add_row(*map(escape, (*row, *also)))
+    for row in rows:
+        table.add_row(*map(escape, row))
     Console().print(table)
+    for trouble in library.troubles:
+        print(f"{trouble.source}: {trouble.reason}", file=sys.stderr)
+
+
+def _facts(model: InstalledModel) -> tuple[str, ...]:
+    abilities = model.problem or ", ".join(sorted(model.capabilities))
+    return (model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), model.source, abilities)
 
 
 def remove(context: typer.Context, model: str, profile: ProfileOption = None) -> None:
@@ -74,6 +87,7 @@ def _as_json(model: InstalledModel, aliases: tuple[str, ...]) -> dict[str, Any]:
         "context_length": model.n_ctx_train,
         "capabilities": sorted(model.capabilities),
         "source": str(model.source),
+        "repository": model.repository,
         "problem": model.problem,
         "aliases": aliases,
     }

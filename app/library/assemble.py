@@ -31,7 +31,7 @@ class Assembled:
     def files(self) -> tuple[GgufFile, ...]:
         return (*self.shards, self.projector) if self.projector else self.shards
 
-    def model(self, model_id: str, source: ModelSource) -> InstalledModel:
+    def model(self, model_id: str, source: ModelSource, *, repository: str = "", draft: Path | None = None) -> InstalledModel:
         first = self.shards[0]
         header = first.header
         return InstalledModel(
@@ -51,6 +51,8 @@ class Assembled:
             license=header.license if header else "",
             description=header.description if header else "",
             problem=self.problem,
+            draft=draft,
+            repository=repository,
         )
 
 

@@ -16,6 +16,8 @@ __all__ = ["GgufHeader", "GgufKind", "Pooling", "read_header"]
 
 # Heads that turn an encoder into a classifier or a reranker.
 _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
+# How tensors of picture and sound encoders, and of what leads from them into the model, are called.
+_ENCODERS: Final = ("v.", "mm.", "a.")
 # Encoders whose files do not always name a pooling.
 _EMBEDDING_ARCHITECTURES: Final = ("bert", "gemma-embedding", "t5encoder")
 
@@ -44,6 +46,7 @@ class GgufHeader:
 
     `needed_bytes` is the smallest size the whole file can have, to tell a cut one. `widths` are the embedding lengths a
     projector may produce, the likeliest first. `split_count` is 0 for a file that is not a shard; `split_no` counts from 0.
+    `holds_encoder`: a model with the tensors of its projector in the same file, which llama.cpp does not load.
     """
 
     kind: GgufKind
@@ -71,6 +74,7 @@ class GgufHeader:
     license: str = ""
     description: str = ""
     size_label: str = ""
+    holds_encoder: bool = False
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -117,6 +121,7 @@ class _Facts:
             license=self._text("general.license"),
             description=self._text("general.description"),
             size_label=self._text("general.size_label"),
+            holds_encoder=kind is GgufKind.MODEL and any(t.name.startswith(_ENCODERS) for t in container.tensors),
         )
 
     def _kind(self) -> GgufKind:

@@ -14,7 +14,7 @@ from app.library.gguf import GgufHeader, GgufKind, Pooling, read_header
 __all__ = ["GgufFile", "HeaderCache"]
 
 # Raise it when GgufHeader, or how it is read, changes.
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _Stamp: TypeAlias = tuple[int, int]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
@@ -17,6 +17,7 @@ from app.library.headers import HeaderCache
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
 from app.library.model_names import ModelNames
 from app.library.removal import delete_files
+from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
 from app.library.undisturbed import undisturbed
 from app.paths import Paths, resource
 from app.settings import SettingsStore
@@ -30,11 +31,21 @@ _MISS_S = 1.0
 class ModelLibrary:
     """The built-in model, every GGUF in the models folders, and files a person added. Owned by the service loop."""
 
-    def __init__(self, paths: Paths, settings: SettingsStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        settings: SettingsStore,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
         self._paths = paths
         self._settings = settings
         self._clock = clock
+        self._surroundings = surroundings or Surroundings.here()
+        self.troubles: tuple[StoreTrouble, ...] = ()
+        """Stores of other programs that can't be read, as of the last `refresh`."""
         self._headers = HeaderCache(paths.cache / "headers.json")
         self._opened: tuple[Path, ...] = ()
         self._models: tuple[InstalledModel, ...] = ()
@@ -192,9 +203,19 @@ class ModelLibrary:
             folders=tuple(dict.fromkeys(_absolute(folder) for folder in (self._paths.models, *settings.models_folders))),
             added=tuple(_absolute(file) for file in settings.added_files),
             opened=self._opened,
+            stores=self._stores if settings.other_stores else tuple,
         )
 
+    def _stores(self) -> Iterator[Store]:
+        """On the thread that reads."""
+        return find_stores(self._surroundings, self._pull_name)
+
+    def _pull_name(self, name: str) -> str:
+        meaning = self.catalogue.meaning(name) or self.catalogue.meaning(name.partition(":")[0])
+        return meaning.name if meaning is not None else ""
+
     def _take(self, listing: Listing) -> None:
+        self.troubles = listing.troubles
         if listing.models != self._models:
             self._models = listing.models
             self._names = ModelNames(zip(listing.models, listing.places, strict=True), self.catalogue)

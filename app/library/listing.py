@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 from app.domain.models import InstalledModel, ModelSource
 from app.library.assemble import Assembled, assemble
 from app.library.headers import GgufFile, HeaderCache
+from app.library.stores import Store, StoreFolder, StoreModel, StoreTrouble
+from app.library.stores.formats import foreign_format
 
 __all__ = ["BUILT_IN_ID", "Listing", "Places", "list_models"]
 
@@ -24,26 +27,35 @@ _RANKS: Final = {
 _GONE: Final = "The file is gone. Put it back, or remove it from the list."
 _MAX_DEPTH: Final = 8
 _MAX_FILES: Final = 20_000
+_SHA256_DIGITS: Final = 64
 # Somebody will choose their whole disk as a models folder.
 _MAX_FOLDERS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to look. `opened` and `added` are files, the rest of their folders is not listed; paths are absolute."""
+    """Where to look. `opened` and `added` are files, the rest of their folders is not listed; paths are absolute.
+
+    `stores` gives what other programs have. It is asked anew each time, on the thread that reads.
+    """
 
     built_in: Path
     folders: tuple[Path, ...]
     added: tuple[Path, ...]
     opened: tuple[Path, ...]
+    stores: Callable[[], Iterable[Store]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Models, the built-in one first, then by name; `places` are their names with folders, in the same order."""
+    """Models, the built-in one first, then by name; `places` are their names with folders, in the same order.
+
+    `troubles` are stores of other programs that can't be read.
+    """
 
     models: tuple[InstalledModel, ...]
     places: tuple[str, ...]
+    troubles: tuple[StoreTrouble, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,43 +64,116 @@ class _Found:
     place: str
     source: ModelSource
     rank: int
+    repository: str = ""
+    sha256: str = ""
+    draft: Path | None = None
+    name: str = ""
+    """What it is called where its file's name says nothing."""
 
     @property
     def path(self) -> Path:
         return self.model.shards[0].path
 
+    @property
+    def stem(self) -> str:
+        return BUILT_IN_ID if self.source is ModelSource.BUILT_IN else self.name or self.model.stem
+
+    @property
+    def identities(self) -> Iterator[object]:
+        """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""
+        yield self.path.resolve()
+        with suppress(OSError):
+            status = self.path.stat()
+            if status.st_ino:
+                yield (status.st_dev, status.st_ino)
+        if self.sha256:
+            yield self.sha256
+
+    def listed(self, model_id: str) -> InstalledModel:
+        return self.model.model(model_id, self.source, repository=self.repository, draft=self.draft)
+
 
 def list_models(places: Places, headers: HeaderCache) -> Listing:
     """Read everything. Takes milliseconds for files known to the cache; reads headers only, never weights."""
-    found: dict[Path, _Found] = {}
-    for item in _all(places, headers):
-        known = found.setdefault(item.path.resolve(), item)
-        if item.rank < known.rank:
+    items: list[_Found] = []
+    known: dict[object, int] = {}
+    stores = tuple(places.stores())
+    for item in itertools.chain(_own(places, headers), _of_others(stores, headers)):
+        at = next((known[identity] for identity in item.identities if identity in known), len(items))
+        if at == len(items):
+            items.append(item)
+        elif item.rank < items[at].rank:
             # A file of a models folder that was also opened by path stays what it is, but gets the short id.
-            found[item.path.resolve()] = replace(known, rank=item.rank)
-    items = tuple(found.values())
-    listed = [(item.model.model(model_id, item.source), item.place) for item, model_id in zip(items, _ids(items), strict=True)]
+            items[at] = replace(items[at], rank=item.rank)
+        known |= dict.fromkeys(item.identities, at)
+    listed = [(item.listed(model_id), item.place) for item, model_id in zip(items, _ids(items), strict=True)]
     listed.sort(key=lambda pair: (pair[0].source is not ModelSource.BUILT_IN, pair[0].name.casefold(), pair[0].id.casefold()))
     headers.save()
-    return Listing(tuple(model for model, _ in listed), tuple(place for _, place in listed))
+    troubles = tuple(store for store in stores if isinstance(store, StoreTrouble))
+    return Listing(tuple(model for model, _ in listed), tuple(place for _, place in listed), troubles)
 
 
-def _all(places: Places, headers: HeaderCache) -> Iterator[_Found]:
+def _own(places: Places, headers: HeaderCache) -> Iterator[_Found]:
     added = [file for path in places.added if (file := headers.file(path))]
     yield from _single(places.built_in, (), headers, ModelSource.BUILT_IN)
-    for folder in places.folders:
-        yield from _folder(folder, headers)
+    for number, folder in enumerate(places.folders):
+        yield from _folder(folder, headers, ModelSource.FOLDER if number else ModelSource.LIBRARY)
     for path in places.added:
         yield from _single(path, added, headers, ModelSource.ADDED)
     for path in places.opened:
         yield from _single(path, added, headers, ModelSource.PATH)
 
 
-def _folder(folder: Path, headers: HeaderCache) -> Iterator[_Found]:
+def _of_others(stores: Iterable[Store], headers: HeaderCache) -> Iterator[_Found]:
+    for store in stores:
+        match store:
+            case StoreFolder():
+                yield from _store_folder(store, headers)
+            case StoreModel():
+                yield from _store_model(store, headers)
+            case StoreTrouble():
+                pass
+
+
+def _folder(folder: Path, headers: HeaderCache, source: ModelSource) -> Iterator[_Found]:
     files = [file for path in _walk(folder) if (file := headers.file(path))]
     for model in assemble(files, top=folder):
         place = (model.shards[0].path.parent / model.stem).relative_to(folder)
-        yield _Found(model, place.as_posix(), ModelSource.LIBRARY, _RANKS[ModelSource.LIBRARY])
+        yield _Found(model, place.as_posix(), source, _RANKS[source])
+
+
+def _store_folder(store: StoreFolder, headers: HeaderCache) -> Iterator[_Found]:
+    for found in _folder(store.folder, headers, store.source):
+        above = found.place.split("/")[:-1]
+        repository = "/".join(above[:2]) if store.holds_repositories and len(above) >= 2 else store.repository
+        place = f"{store.place}/{found.place}" if store.place else found.place
+        yield replace(found, place=place, repository=repository, sha256=_blob_hash(found.path))
+
+
+def _store_model(store: StoreModel, headers: HeaderCache) -> Iterator[_Found]:
+    files = [file for path in (store.path, *store.projectors) if (file := headers.file(path))]
+    for model in assemble(files):
+        if model.shards[0].path == store.path:
+            problem = model.problem or foreign_format(model.shards[0].header, store)
+            yield _Found(
+                replace(model, stem=store.name, problem=problem),
+                store.name,
+                store.source,
+                _RANKS[store.source],
+                repository=store.repository,
+                sha256=store.sha256,
+                draft=store.draft,
+                name=store.name,
+            )
+
+
+def _blob_hash(path: Path) -> str:
+    """Hugging Face's cache calls a file's contents by their hash."""
+    with suppress(OSError, ValueError):
+        name = path.readlink().name
+        if len(name) == _SHA256_DIGITS and int(name, 16):
+            return name
+    return ""
 
 
 def _single(path: Path, added: Iterable[GgufFile], headers: HeaderCache, source: ModelSource) -> Iterator[_Found]:
@@ -142,7 +227,7 @@ def _ids(items: Sequence[_Found]) -> list[str]:
     order = sorted(range(len(items)), key=lambda at: (items[at].rank, items[at].model.shards[0].modified, str(items[at].path)))
     for at in order:
         item = items[at]
-        stem = BUILT_IN_ID if item.source is ModelSource.BUILT_IN else item.model.stem
+        stem = item.stem
         numbered = (f"{item.place}-{number}" for number in itertools.count(2))
         ids[at] = next(name for name in itertools.chain((stem, item.place), numbered) if name.casefold() not in taken)
         taken.add(ids[at].casefold())

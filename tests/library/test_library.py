@@ -15,6 +15,7 @@ from app.domain.models import Capability, InstalledModel, ModelSource
 from app.library.headers import HeaderCache
 from app.library.library import ModelLibrary
 from app.library.listing import Listing, Places, list_models
+from app.library.stores import Surroundings
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.library.gguf_maker import write_model, write_projector
@@ -458,3 +459,18 @@ async def test_a_name_that_fits_several_models_is_not_left_to_the_fallback_model
 
     with pytest.raises(ModelNotFound, match="Several"):
         await library.find_any("zebra")
+
+
+async def test_models_of_other_programs_are_listed_unless_switched_off_and_never_removed(
+    paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    here = Surroundings(tmp_path / "elsewhere", {}, "linux", shared=tmp_path / "root")
+    theirs = write_model(tmp_path / "elsewhere" / ".lmstudio" / "models" / "org" / "repo" / "theirs.gguf")
+    library = ModelLibrary(paths, settings, surroundings=here)
+    assert [model.id for model in await library.refresh()] == ["ember", "theirs"]
+    assert library.resolve("org/repo").path == theirs
+    with pytest.raises(NotRemovable, match="lm-studio"):
+        await library.remove("theirs")
+    assert theirs.exists()
+    settings.update(other_stores=False)
+    assert [model.id for model in await library.refresh()] == ["ember"]
