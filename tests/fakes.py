@@ -15,13 +15,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import struct
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.domain.errors import AppError, EngineCrashed, EngineStopped, ModelNotFound, NotRemovable
+from app.domain.errors import AppError, EngineCrashed, EngineStopped, ModelLoadFailed, ModelNotFound, NotRemovable
 from app.domain.generation import (
     ChatRequest,
     EmbeddingResult,
@@ -341,6 +341,10 @@ class FakeLauncher:
     async def survey(self, config: EngineConfig | None) -> Surveyed:
         self.surveyed.append(config)
         return Surveyed((), self.plans.pop(0) if self.plans else None)
+
+    async def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        for config in configs:
+            yield await self.survey(config)
 
 
 class FakeLibrary:

@@ -95,6 +95,14 @@ class MemoryPlan:
         return not self.over_limit_bytes and all(need.fits for need in self.needs)
 
     @property
+    def short_bytes(self) -> int:
+        """How much memory it lacks, the margins included; 0 if it fits."""
+        lacking = [-need.room_bytes for need in self.needs if not need.fits]
+        # Where devices share one memory, the host's need counts all of it.
+        shares = any(need.shared_bytes for need in self.needs)
+        return max(self.over_limit_bytes, max(lacking, default=0) if shares else sum(lacking))
+
+    @property
     def gpus_fit(self) -> bool:
         return all(need.fits for need in self.needs if need.device != HOST)
 

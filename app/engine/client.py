@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Protocol, TypeAlias
 
+from app.domain.errors import ModelLoadFailed
 from app.domain.generation import EmbeddingResult, RerankResult, Truncation
 from app.domain.prompt import PromptSegment
 from app.domain.stats import EngineStats
@@ -106,4 +107,8 @@ class EngineLauncher(Protocol):
 
         Raises ModelLoadFailed for a file that can't be loaded in any case.
         """
+        ...
+
+    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        """What `survey` says of each, in order, or raises: of many in little more time than of one."""
         ...

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
@@ -14,7 +14,7 @@ from app.engine.jobs import JobClient
 from app.engine.llama.backend import prepare_process
 from app.engine.loop import EngineCore, EngineLoader, EngineLoop
 from app.engine.protocol import Command, EngineConfig, Load, Shutdown, Survey, Surveyed
-from app.engine.survey import survey
+from app.engine.survey import survey, surveys
 
 __all__ = ["ThreadEngineClient", "ThreadLauncher"]
 
@@ -42,6 +42,9 @@ class ThreadLauncher:
     async def survey(self, config: EngineConfig | None) -> Surveyed:
         """In a process of its own all the same: it asks for nothing that a thread could answer better."""
         return await survey(config)
+
+    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        return surveys(configs)
 
 
 class ThreadEngineClient(JobClient):

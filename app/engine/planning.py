@@ -6,6 +6,7 @@ tokens, 0.4 s for 128 thousand; another context on it costs 15 ms. Tried on llam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -210,7 +211,16 @@ def _tensors(paths: Iterable[Path]) -> tuple[Tensor, ...]:
 def _usable(found: Iterable[Device], config: EngineConfig) -> tuple[Device, ...]:
     """The GPUs that may be used, then the host with what others leave of it."""
     every = tuple(found)
+    returned = Counter(dict(config.memory_returned))
     gpus = [device for device in every if device.is_gpu and (not config.devices or device.name in config.devices)]
     hosts = [device for device in every if device.name == HOST]
-    reserved = config.memory_reserved_bytes
-    return (*gpus, *(replace(host, free_bytes=max(0, host.free_bytes - reserved)) for host in hosts))
+    # What leaves a GPU without memory of its own leaves the host too.
+    returned[HOST] += sum(returned[device.name] for device in every if device.shares_host_memory)
+    returned[HOST] -= config.memory_reserved_bytes
+    return tuple(_with_more(device, returned[device.name]) for device in (*gpus, *hosts))
+
+
+def _with_more(device: Device, more_bytes: int) -> Device:
+    """Less than there is in any case, unless the device does not tell."""
+    free = max(0, device.free_bytes + more_bytes)
+    return replace(device, free_bytes=min(free, device.total_bytes) if device.total_bytes else free)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
 from app.engine.jobs import JobClient
 from app.engine.protocol import Command, EngineConfig, Frame, Load, LoadFailed, LoadProgress, Ready, Shutdown, Surveyed
-from app.engine.survey import survey
+from app.engine.survey import survey, surveys
 from app.engine.worker_process import WorkerProcess, worker_command
 
 __all__ = ["ProcessEngineClient", "ProcessLauncher"]
@@ -42,6 +42,9 @@ class ProcessLauncher:
 
     async def survey(self, config: EngineConfig | None) -> Surveyed:
         return await survey(config, command=self._command)
+
+    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        return surveys(configs, command=self._command)
 
 
 class ProcessEngineClient(JobClient):

@@ -62,7 +62,7 @@ __all__ = [
     "Tokens",
 ]
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 
 # ---------------------------------------------------------------------------------------------------------------- set-up
@@ -106,7 +106,8 @@ class EngineConfig:
     `devices` are names of GPUs to use, () all of them; `tensor_split` is the share of each. `flash_attention` None uses it
     where the devices can. `memory_check` False loads also what does not fit by the plan. `memory_limit_bytes` bounds what the
     model takes of all devices together, 0 does not. `memory_reserved_bytes` of host memory are spoken for though the system
-    calls them free: other models' files that are mapped.
+    calls them free: other models' files that are mapped. `memory_returned` is what each device gets back before the model is
+    loaded, by name: what other models hold that leave for it.
     """
 
     model_path: Path
@@ -137,6 +138,7 @@ class EngineConfig:
     memory_check: bool = True
     memory_limit_bytes: int = 0
     memory_reserved_bytes: int = 0
+    memory_returned: tuple[tuple[str, int], ...] = ()
 
     def absolute(self) -> EngineConfig:
         """The same for a process that has another current folder."""
@@ -262,7 +264,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """In place of `Load`: say what there is, and how `config` would be loaded, and end."""
+    """In place of `Load`, any number of times: say what there is, and how `config` would be loaded."""
 
     config: EngineConfig | None = None
 

@@ -78,7 +78,7 @@ class _Worker:
         self._commands: queue.SimpleQueue[Job | Cancel | Finish | Forget | Shutdown] = queue.SimpleQueue()
 
     def run(self) -> int:
-        """Load, then step until `Shutdown`; or survey, and end. Main thread."""
+        """Load, then step until `Shutdown`; or survey for as long as somebody asks. Main thread."""
         self._start(self._read, name="reader")
         sender = self._start(self._write, name="sender")
         try:
@@ -88,10 +88,8 @@ class _Worker:
             sender.join()
 
     def _serve(self) -> int:
-        first = self._first.get()
-        if isinstance(first, Survey):
+        while isinstance(first := self._first.get(), Survey):
             self._survey(first)
-            return 0
         engine = self._load(first)
         if engine is None:
             return 0

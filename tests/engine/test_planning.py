@@ -13,6 +13,7 @@ import pytest
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.engine.host_memory import resident_bytes
 from app.engine.llama.allocations import Allocations, listening, parse
+from app.engine.llama.backend import devices
 from app.engine.loading import load_engine
 from app.engine.planning import ContextRefused, MemoryPlanner
 from app.engine.protocol import EngineConfig, LoraAdapter
@@ -158,6 +159,22 @@ def test_memory_that_other_models_map_is_not_free(tmp_path: Path, ember_path: Pa
     assert plan is not None
     assert plan.needs[0].free_bytes == 0
     assert not plan.fits
+
+
+def test_what_other_models_give_back_is_free_but_no_more_than_there_is(tmp_path: Path, ember_path: Path) -> None:
+    path = write_llama(tmp_path / "llama.gguf", ember_path)
+
+    def free(**changes: object) -> int:
+        with closing(_planner(path, **changes)) as planner:
+            plan = planner.plan()
+        assert plan is not None
+        return plan.needs[0].free_bytes
+
+    (host,) = (device for device in devices() if device.name == HOST)
+    assert free(memory_reserved_bytes=2**60, memory_returned=((HOST, 2**60 + 2**20),)) == pytest.approx(
+        host.free_bytes, abs=2**29
+    )
+    assert free(memory_returned=((HOST, 2**60), ("CUDA7", 2**60))) == host.total_bytes
 
 
 def test_a_limit_is_part_of_a_plan(tmp_path: Path, ember_path: Path) -> None:

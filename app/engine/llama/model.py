@@ -183,8 +183,10 @@ class LlamaVocabulary:
         self.bos = bos if bos >= 0 else None
         self.adds_bos = bool(native.llama_vocab_get_add_bos(handle)) and self.bos is not None
         self._pieces: list[bytes | None] = [None] * self.n_tokens
-        attributes = [int(native.llama_vocab_get_attr(handle, token)) for token in range(self.n_tokens)]
-        self._eog = bytearray(bool(native.llama_vocab_is_eog(handle, token)) for token in range(self.n_tokens))
+        # Of a file without a tokenizer only the number of tokens may be asked for.
+        known = range(self.n_tokens if self.has_tokens else 0)
+        attributes = [int(native.llama_vocab_get_attr(handle, token)) for token in known]
+        self._eog = bytearray(bool(native.llama_vocab_is_eog(handle, token)) for token in known)
         self._control = bytearray(bool(a & (_CONTROL | _UNKNOWN)) for a in attributes)
         # Added tokens that look like markup (`<tool_call>`) are markers; others are mere words and runs of spaces.
         for token, attribute in enumerate(attributes):
