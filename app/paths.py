@@ -53,6 +53,11 @@ class Paths:
         return self.cache / "prompts"
 
     @property
+    def outlines(self) -> Path:
+        """What decides how much memory models take."""
+        return self.cache / "outlines"
+
+    @property
     def chats_file(self) -> Path:
         return self.data / "chats.sqlite3"
 

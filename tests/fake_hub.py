@@ -262,18 +262,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _bytes(self, data: bytes, headers: Mapping[str, str]) -> None:
         """The whole file or the rest of it, as asked by Range and If-Range, with the faults that were ordered."""
-        start = 0
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        start, end = 0, len(data)
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
         unchanged = self.headers.get("if-range") in (None, headers["ETag"])
         if wanted and unchanged and not self.hub.faults.ignore_ranges:
             start = int(wanted[1])
             if start >= len(data):
                 self._head(416, 0, {"Content-Range": f"bytes */{len(data)}"})
                 return
-            headers = {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
-        self._head(206 if "Content-Range" in headers else 200, len(data) - start, {**headers, "Accept-Ranges": "bytes"})
+            end = min(end, int(wanted[2]) + 1) if wanted[2] else end
+            headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+        self._head(206 if "Content-Range" in headers else 200, end - start, {**headers, "Accept-Ranges": "bytes"})
         if self.command == "GET":
-            self._send(data[start:])
+            self._send(data[start:end])
 
     def _send(self, data: bytes) -> None:
         faults = self.hub.faults

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, TypeVar
 
 from app.domain.errors import NotAModel
 from app.library.gguf_types import TENSOR_TYPES, TensorType
 
-__all__ = ["Container", "MetadataValue", "Tensor", "read_container", "read_texts"]
+__all__ = ["Container", "HeaderCut", "MetadataValue", "Tensor", "read_container", "read_texts"]
 
 MetadataValue: TypeAlias = bool | int | float | str | tuple[bool | int | float | str, ...]
 
@@ -37,6 +37,10 @@ _STRING: Final = 8
 _ARRAY: Final = 9
 _SCALARS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _LENGTH: Final = struct.Struct("<Q")
+
+
+class HeaderCut(NotAModel):
+    """The file ends within its header: what is there may be the start of a good one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,18 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What a header says. Arrays of more than 1024 elements are left out of `metadata`."""
+    """What a header says. Arrays of more than 1024 elements are left out of `metadata`.
+
+    `entries` are the places in the file, first byte and the one after the last, of every metadata entry with its key;
+    `table_start` is where the list of tensors begins.
+    """
 
     version: int
     metadata: Mapping[str, MetadataValue]
     tensors: tuple[Tensor, ...]
     data_start: int
+    entries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    table_start: int = 0
 
     @property
     def end(self) -> int:
@@ -122,21 +132,25 @@ class _Reader:
         n_tensors = self._limited(self._u64(), _MAX_TENSORS, "tensors")
         n_metadata = self._limited(self._u64(), _MAX_METADATA, "metadata entries")
         metadata: dict[str, MetadataValue] = {}
+        entries: dict[str, tuple[int, int]] = {}
         for _ in range(n_metadata):
+            start = self._place
             key = self._text(_MAX_NAME_BYTES)
             value = self._value(self._u32())
-            if key in metadata:
+            if key in entries:
                 raise self._bad(f"its metadata names '{key[:80]}' twice.")
+            entries[key] = (start, self._place)
             if value is not None:
                 metadata[key] = value
         alignment = metadata.get("general.alignment", 32)
         if type(alignment) is not int or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             raise self._bad("its alignment is not a power of two.")
+        table_start = self._place
         tensors = tuple(self._tensor(alignment) for _ in range(n_tensors))
         if len({tensor.name for tensor in tensors}) != n_tensors:
             raise self._bad("it holds two tensors of the same name.")
-        end = self._window_start + self._at
-        return Container(version, metadata, tensors, -(-end // alignment) * alignment)
+        data_start = -(-self._place // alignment) * alignment
+        return Container(version, metadata, tensors, data_start, entries, table_start)
 
     def texts(self, wanted: str, places: Collection[int]) -> dict[int, str]:
         self._version()
@@ -158,13 +172,17 @@ class _Reader:
             at = place + 1
         return picked
 
+    @property
+    def _place(self) -> int:
+        return self._window_start + self._at
+
     def _version(self) -> int:
         self._fill(8, allow_less=True)
         start = self._window[:64]
         if start[:4] != b"GGUF":
             raise self._bad(_foreign(start))
         if len(start) < 24:
-            raise self._bad("it is incomplete. Download or copy it again.")
+            raise HeaderCut(self._path, "it is incomplete. Download or copy it again.")
         self._at = 4
         version = self._u32()
         if version not in (2, 3):
@@ -294,8 +312,8 @@ class _Reader:
             raise self._bad(f"its header is damaged: it claims {value} {what}.")
         return value
 
-    def _cut(self) -> NotAModel:
-        return self._bad("it is incomplete: it ends within its header. Download or copy it again.")
+    def _cut(self) -> HeaderCut:
+        return HeaderCut(self._path, "it is incomplete: it ends within its header. Download or copy it again.")
 
     def _bad(self, reason: str) -> NotAModel:
         return NotAModel(self._path, reason)

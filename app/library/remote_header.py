@@ -1,0 +1,286 @@
+"""Reading the headers of files that are still on the hub, for their outlines."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from app.domain.errors import AppError, ChecksumMismatch, DownloadError, HubUnreachable, NotAModel
+from app.domain.models import RemoteFile, RemoteRepository
+from app.library.gguf_container import HeaderCut, Tensor, read_container
+from app.library.gguf_types import TENSOR_TYPES
+from app.library.hub import Hub
+from app.library.outline import Outline, outline_of, read_outline, resized, tensor_entry
+from app.library.outlines import Outlines
+from app.library.retry_policy import RetryPolicy
+
+__all__ = ["RemoteHeaders", "RemoteOutline"]
+
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_CONNECTIONS: Final = 4
+_FIRST_BYTES: Final = 1 << 20
+# Of all shards but the first: they have no metadata to speak of.
+_FIRST_SHARD_BYTES: Final = 1 << 16
+_GROWTH: Final = 3
+# A vocabulary of 260,000 tokens and their merges takes some 15 MB.
+_MAX_BYTES: Final = 96 << 20
+# Where the hyperparameters stand, and by how much the list of tensors may have moved from one quantization to another.
+_HEAD_BYTES: Final = 1 << 16
+_SLACK_BYTES: Final = 1 << 16
+_PLACE: Final = struct.Struct("<IQ")
+# Somebody waits and looks.
+_POLICY: Final = RetryPolicy(tries=3, first_pause_s=0.5, max_pause_s=5.0, connect_s=10.0, stall_s=15.0)
+
+
+class _TryAgain(Exception):
+    def __init__(self, error: AppError, pause_s: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.pause_s = pause_s
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOutline:
+    """`estimated`: the file itself could not be read; it is told from another quantization of its repository and its size."""
+
+    path: Path
+    estimated: bool = False
+
+
+class RemoteHeaders:
+    """Fetches headers by ranges that grow until they suffice, and no more of a file than that.
+
+    Quantizations of one model differ in how their tensors are stored. So the header of the first one of a repository is read
+    whole, vocabulary and all; of the others only the hyperparameters, to see that they are the same, and the list of tensors.
+
+    Owned by the service loop. Whoever stops waiting does not stop the reading, which is kept for the next.
+    """
+
+    def __init__(self, hub: Hub, outlines: Outlines, *, policy: RetryPolicy = _POLICY) -> None:
+        self._hub = hub
+        self._outlines = outlines
+        self._policy = policy
+        timeout = httpx2.Timeout(policy.stall_s, connect=policy.connect_s)
+        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=True)
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
+        self._reading: dict[str, asyncio.Task[Path]] = {}
+        self._firsts: dict[tuple[str, str, bool], asyncio.Task[Path]] = {}
+
+    async def close(self) -> None:
+        for task in tuple(self._reading.values()):
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
+        await self._client.aclose()
+
+    async def outline(self, repository: RemoteRepository, file: RemoteFile) -> RemoteOutline:
+        """Raises the DownloadError that is in the way, NotAModel for what is no GGUF, and OSError if nothing can be kept."""
+        key = _key_of(repository, file)
+        known = await asyncio.to_thread(self._outlines.known, key)
+        if known is not None:
+            return RemoteOutline(known)
+        try:
+            return RemoteOutline(await asyncio.shield(self._task(repository, file, key)))
+        except DownloadError:
+            estimate = await asyncio.to_thread(self._estimate, repository, file, key)
+            if estimate is None:
+                raise
+            return RemoteOutline(estimate, estimated=True)
+
+    def _task(self, repository: RemoteRepository, file: RemoteFile, key: str) -> asyncio.Task[Path]:
+        task = self._reading.get(key)
+        if task is None:
+            kind = (repository.id, repository.revision, file.is_projector)
+            first = self._firsts.get(kind)
+            task = self._reading[key] = asyncio.create_task(self._read(repository, file, key, first))
+            if first is None:
+                self._firsts[kind] = task
+            task.add_done_callback(lambda ended: self._forget(key, kind, ended))
+        return task
+
+    def _forget(self, key: str, kind: tuple[str, str, bool], ended: asyncio.Task[Path]) -> None:
+        self._reading.pop(key, None)
+        if self._firsts.get(kind) is ended:
+            # Its outline is found among those that are kept.
+            del self._firsts[kind]
+        if not ended.cancelled():
+            # Marks it as seen: perhaps nobody waits any more.
+            ended.exception()
+
+    async def _read(self, repository: RemoteRepository, file: RemoteFile, key: str, first: asyncio.Task[Path] | None) -> Path:
+        if first is not None:
+            await asyncio.wait({first})
+        sibling = await asyncio.to_thread(self._sibling, repository, file)
+        async with self._connections:
+            outline = await self._by_sibling(repository, file, sibling) if sibling is not None else None
+            outline = outline or await self._whole(repository, file)
+        return await asyncio.to_thread(self._outlines.keep, key, outline)
+
+    # ------------------------------------------------------------------------------------------------ from another's header
+    def _sibling(self, repository: RemoteRepository, file: RemoteFile) -> Outline | None:
+        """The outline of another quantization, if one is known."""
+        for other in repository.files:
+            if other == file or other.is_projector != file.is_projector:
+                continue
+            path = self._outlines.known(_key_of(repository, other))
+            if path is not None:
+                try:
+                    return read_outline(path)
+                except NotAModel:
+                    continue
+        return None
+
+    def _estimate(self, repository: RemoteRepository, file: RemoteFile, key: str) -> Path | None:
+        sibling = self._sibling(repository, file)
+        return self._outlines.keep(f"{key}-estimated", resized(sibling, file.size_bytes)) if sibling is not None else None
+
+    async def _by_sibling(self, repository: RemoteRepository, file: RemoteFile, sibling: Outline) -> Outline | None:
+        """None if it is not such a quantization after all."""
+        if len(file.names) > 1 or not sibling.table_start or not sibling.tensors:
+            return None
+        start = max(0, sibling.table_start - _SLACK_BYTES)
+        end = min(file.size_bytes, sibling.table_start + sibling.table_bytes + _SLACK_BYTES)
+        name = file.names[0]
+        head = await self._bytes(repository, name, file.size_bytes, 0, min(_HEAD_BYTES, file.size_bytes))
+        if any(entry not in head for entry in sibling.hyperparameters):
+            return None
+        window = await self._bytes(repository, name, file.size_bytes, start, end)
+        return _retold(sibling, window, start, file.size_bytes)
+
+    # ------------------------------------------------------------------------------------------------------ from its own
+    async def _whole(self, repository: RemoteRepository, file: RemoteFile) -> Outline:
+        sizes = file.sizes or (file.size_bytes,)
+        with tempfile.TemporaryDirectory(prefix="hearth-header-", ignore_cleanup_errors=True) as folder:
+            parts = [Path(folder, f"{number}.gguf") for number in range(len(file.names))]
+            for number, (name, size, part) in enumerate(zip(file.names, sizes, parts, strict=True)):
+                await self._header(repository, name, size, part, first=_FIRST_SHARD_BYTES if number else _FIRST_BYTES)
+            return await asyncio.to_thread(outline_of, parts)
+
+    async def _header(self, repository: RemoteRepository, name: str, size: int, part: Path, *, first: int) -> None:
+        """Fill `part` until its header is complete."""
+        have, step = b"", first
+        while True:
+            end = min(size, len(have) + step, _MAX_BYTES)
+            have += await self._bytes(repository, name, size, len(have), end)
+            await asyncio.to_thread(part.write_bytes, have)
+            try:
+                await asyncio.to_thread(read_container, part)
+            except HeaderCut as error:
+                if end == min(size, _MAX_BYTES):
+                    raise NotAModel(Path(name), "its header does not end.") from error
+                step *= _GROWTH
+            except NotAModel as error:
+                raise NotAModel(Path(name), error.reason) from error
+            else:
+                return
+
+    # ----------------------------------------------------------------------------------------------------------- transfers
+    async def _bytes(self, repository: RemoteRepository, name: str, size: int, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`."""
+        failures = 0
+        while True:
+            failures += 1
+            try:
+                return await self._range(repository, name, size, start, end)
+            except _TryAgain as error:
+                told, asked_s = error.error, error.pause_s
+            except httpx2.TimeoutException:
+                told, asked_s = HubUnreachable(f"The connection stalled while {name} was looked at. Try again later."), None
+            except httpx2.RequestError:
+                told, asked_s = HubUnreachable(f"The connection was lost while {name} was looked at. Try again later."), None
+            if failures >= self._policy.tries or (asked_s is not None and asked_s > self._policy.max_pause_s):
+                raise told
+            await asyncio.sleep(self._policy.pause_s(failures, asked_s))
+
+    async def _range(self, repository: RemoteRepository, name: str, size: int, start: int, end: int) -> bytes:
+        if end <= start:
+            return b""
+        headers = {"accept-encoding": "identity", "range": f"bytes={start}-{end - 1}", **await self._hub.headers()}
+        # httpx2 leaves the authorization out when a redirect leads to another origin.
+        async with self._client.stream("GET", self._hub.file_url(repository, name), headers=headers) as response:
+            behind = self._check(response, repository.id, name, size, start)
+            got = bytearray()
+            async for chunk in response.aiter_raw():
+                got += chunk[behind:] if behind < len(chunk) else b""
+                behind = max(0, behind - len(chunk))
+                if len(got) >= end - start:
+                    # A server that ignores ranges would go on.
+                    return bytes(got[: end - start])
+        raise _TryAgain(HubUnreachable(f"The transfer of {name} ended early. Try again later."))
+
+    def _check(self, response: httpx2.Response, repository: str, name: str, size: int, start: int) -> int:
+        """How many bytes come before those that were asked for. Raises for an answer that is no part of the file."""
+        status = response.status_code
+        if status == HTTPStatus.OK:
+            length = response.headers.get("content-length", "")
+            if length.isdigit() and int(length) != size:
+                raise _changed(name)
+            return start
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
+            if found is None or (int(found[1]), int(found[2])) != (start, size):
+                raise _changed(name)
+            return 0
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _changed(name)
+        signed_link_ended = bool(response.history) and status in (400, 401, 403)
+        if signed_link_ended or status in (408, 425, 429) or status >= 500:
+            asked = response.headers.get("retry-after", "")
+            told = self._hub.refusal(repository, 503 if signed_link_ended else status)
+            raise _TryAgain(told, float(asked) if asked.isdigit() else None)
+        raise self._hub.refusal(repository, status)
+
+
+def _changed(name: str) -> ChecksumMismatch:
+    return ChecksumMismatch(f"{name} changed on the server. Open the repository again.")
+
+
+def _key_of(repository: RemoteRepository, file: RemoteFile) -> str:
+    """The same for the same bytes, wherever they are, if the hub tells their hashes."""
+    hashes = [sha256 for sha256 in file.sha256 if sha256]
+    told = hashes if len(hashes) == len(file.names) else [repository.id, repository.revision, *file.names]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _retold(sibling: Outline, window: bytes, window_start: int, size_bytes: int) -> Outline | None:
+    """The same list of tensors, stored in other ways, found in a stretch of a file; None if it does not account for the file
+    to the last byte."""
+    found = window.find(tensor_entry(sibling.tensors[0]))
+    if found < 0:
+        return None
+    tensors = tuple(_tensors(sibling.tensors, window, found, sibling.alignment))
+    if len(tensors) < len(sibling.tensors):
+        return None
+    end = window_start + found + sibling.table_bytes
+    data = -(-end // sibling.alignment) * sibling.alignment
+    needed = data + tensors[-1].offset + tensors[-1].size_bytes
+    if not needed <= size_bytes <= needed + sibling.alignment:
+        return None
+    return Outline(sibling.entries, tensors, sibling.alignment, window_start + found)
+
+
+def _tensors(like: Iterable[Tensor], window: bytes, at: int, alignment: int) -> Iterator[Tensor]:
+    """Those that follow one another as expected."""
+    offset = 0
+    for tensor in like:
+        entry = tensor_entry(tensor)
+        at += len(entry)
+        if window[at - len(entry) : at] != entry or len(window) < at + _PLACE.size:
+            return
+        number, told = _PLACE.unpack_from(window, at)
+        at += _PLACE.size
+        kind = TENSOR_TYPES.get(number)
+        if kind is None or told != offset:
+            return
+        stored = Tensor(tensor.name, tensor.shape, kind, offset)
+        offset += -(-stored.size_bytes // alignment) * alignment
+        yield stored
