@@ -21,6 +21,8 @@ from app.engine.process import ProcessLauncher
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
+from app.library.outlines import Outlines
+from app.library.remote_header import RemoteHeaders
 from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
@@ -30,6 +32,7 @@ from app.service.backup_keeper import BackupKeeper
 from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
+from app.service.fit import FitService
 from app.service.loop import ServiceLoop
 from app.service.models import ModelManager
 from app.service.pictures import PictureFetcher
@@ -76,8 +79,14 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         downloads = DownloadManager(hub, paths.models)
         stack.push_async_callback(downloads.close)
         stack.callback(downloads.changed.subscribe(_refresh_when_installed(library)))
-        models = ModelManager(library, _launcher(options.engine), settings, cache_folder=paths.prompts)
+        launcher = _launcher(options.engine)
+        models = ModelManager(library, launcher, settings, cache_folder=paths.prompts)
         stack.push_async_callback(models.close)
+        outlines = Outlines(paths.outlines)
+        headers = RemoteHeaders(hub, outlines)
+        stack.push_async_callback(headers.close)
+        fit = FitService(library, models, launcher, settings, headers, outlines)
+        stack.push_async_callback(fit.close)
         chat = ChatService(models, PictureFetcher(lambda: settings.current.fetch_images))
         conversations = ConversationService(paths.chats_file, chat)
         stack.push_async_callback(conversations.close)
@@ -106,6 +115,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
             hub=hub,
             downloads=downloads,
             models=models,
+            fit=fit,
             chat=chat,
             embeddings=embeddings,
             conversations=conversations,

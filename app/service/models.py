@@ -25,7 +25,7 @@ from app.formats.chat_format import ChatFormat
 from app.library.library import ModelLibrary
 from app.service.crashes import CrashRecord
 from app.service.keep_alive import KeepAlive
-from app.service.memory_room import MemoryRoom
+from app.service.memory_room import MemoryRoom, Neighbours
 from app.service.model_config import (
     chat_template,
     check_context,
@@ -145,12 +145,26 @@ class ModelManager:
             return TemplateFacts.of(resident.in_use.format)
         return self._templates.known(model, chosen)
 
-    async def load(self, name: str, *, keep_alive_s: float | None = None) -> LoadedModel:
-        """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed."""
+    async def load(
+        self, name: str, *, keep_alive_s: float | None = None, n_ctx: int | None = None, try_anyway: bool = False
+    ) -> LoadedModel:
+        """Load ahead of use, also what was given up after too many crashes. Raises ModelNotFound, ModelLoadFailed.
+
+        With `try_anyway` also what does not fit by the plan, this time.
+        """
         model = await self._library.find(name)
         self._crashes.forgive(model.id)
-        self._release(await self._acquire(model, keep_alive_s))
+        self._release(await self._acquire(model, keep_alive_s, n_ctx or 0, memory_check=not try_anyway))
         return self.state(model.id)
+
+    def neighbours(self, model_id: str) -> Neighbours:
+        """Who would share the memory with a model if it were loaded now."""
+        others = [one for one in self._residents.values() if one.model.id != model_id]
+        gone = [one for one in self._residents.values() if one.model.id == model_id or one.state is ModelState.UNLOADING]
+        idle = [one for one in self._evictable(None) if one.model.id != model_id]
+        n_over = max(0, len(others) + 1 - self._settings.current.max_loaded_models)
+        staying = [one for one in others if one not in idle and one not in gone]
+        return Neighbours(tuple(staying), tuple(idle[n_over:]), (*idle[:n_over], *gone))
 
     def keep(self, model_id: str) -> None:
         """Never unload a model for being idle, as long as this program runs. It still makes room where memory is short."""
@@ -179,8 +193,10 @@ class ModelManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------------------------ held and let go
-    async def _acquire(self, model: InstalledModel, keep_alive_s: float | None, n_ctx: int = 0) -> Resident:
-        resident = await self._resident(model, n_ctx)
+    async def _acquire(
+        self, model: InstalledModel, keep_alive_s: float | None, n_ctx: int = 0, *, memory_check: bool = True
+    ) -> Resident:
+        resident = await self._resident(model, n_ctx, memory_check)
         resident.hold()
         resident.last_used = next(self._uses)
         resident.keep_alive_s, resident.unload_at = keep_alive_s, None
@@ -194,7 +210,7 @@ class ModelManager:
             raise
         return resident
 
-    async def _resident(self, model: InstalledModel, n_ctx: int) -> Resident:
+    async def _resident(self, model: InstalledModel, n_ctx: int, memory_check: bool) -> Resident:
         """The model's place in memory, begun if there is none that can be used."""
         while True:
             self._check(model)
@@ -203,7 +219,7 @@ class ModelManager:
             template = effective_settings(model.id, self._settings.current).chat_template
             resident = self._residents.get(model.id)
             if resident is None:
-                return self._begin(Resident(model, config, template, n_ctx))
+                return self._begin(Resident(model, config, template, n_ctx, memory_check=memory_check))
             if resident.crashed:
                 self._on_crash(resident)
             elif resident.state is ModelState.UNLOADING or (resident.idle and not resident.is_of(model, config, template)):

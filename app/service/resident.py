@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.domain.generation import ReasoningChoice
+from app.domain.memory import HOST
 from app.domain.models import InstalledModel, LoadedModel, ModelState
 from app.engine.client import EngineClient
 from app.engine.protocol import EngineConfig
@@ -31,13 +32,22 @@ class Resident:
 
     loading: asyncio.Task[ModelInUse]
 
-    def __init__(self, model: InstalledModel, config: EngineConfig, template: str = "", n_ctx: int = 0) -> None:
+    def __init__(
+        self,
+        model: InstalledModel,
+        config: EngineConfig,
+        template: str = "",
+        n_ctx: int = 0,
+        *,
+        memory_check: bool = True,
+    ) -> None:
         """`config` is what the settings say, `n_ctx` the context that a request asks for besides. `template` is the chat
-        template that was chosen for it, "" its own."""
+        template that was chosen for it, "" its own. Without `memory_check` it is tried though it should not fit."""
         self.model = model
         self.config = config
         self.template = template
         self.n_ctx = n_ctx
+        self._memory_check = memory_check
         self.state = ModelState.LOADING
         self.progress = 0.0
         self.users = 0
@@ -54,9 +64,10 @@ class Resident:
 
     @property
     def launch_config(self) -> EngineConfig:
-        if self.config.n_ctx:
-            return replace(self.config, n_ctx=max(self.config.n_ctx, self.n_ctx))
-        return replace(self.config, least_ctx=self.n_ctx)
+        config = self.config if self._memory_check else replace(self.config, memory_check=False)
+        if config.n_ctx:
+            return replace(config, n_ctx=max(config.n_ctx, self.n_ctx))
+        return replace(config, least_ctx=self.n_ctx)
 
     @property
     def in_use(self) -> ModelInUse:
@@ -91,6 +102,15 @@ class Resident:
         memory = self.in_use.client.info.memory if self.is_loaded else None
         need = memory.need_of(device) if memory is not None else None
         return need.total_bytes if need is not None else 0
+
+    @property
+    def held(self) -> dict[str, int]:
+        """What it holds of each device that the system does not call free."""
+        memory = self.in_use.client.info.memory if self.is_loaded else None
+        held = {need.device: need.total_bytes for need in memory.needs} if memory is not None else {}
+        if HOST in held:
+            held[HOST] = max(0, held[HOST] - self.mapped_bytes)
+        return held
 
     def has_room(self, n_ctx: int) -> bool:
         """Whether its context is as long as that; before it is ready, whether it is sure to be."""

@@ -13,6 +13,7 @@ from app.service.api_keys import ApiKeys
 from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
+from app.service.fit import FitService
 from app.service.models import ModelManager
 from app.service.refusals import Refusals
 from app.service.server_control import ServerControl
@@ -31,6 +32,7 @@ class Services:
     hub: Hub
     downloads: DownloadManager
     models: ModelManager
+    fit: FitService
     chat: ChatService
     embeddings: EmbeddingService
     conversations: ConversationService

@@ -50,7 +50,9 @@ async def test_a_worker_that_ends_or_never_starts_is_told() -> None:
         await survey(None, command=("/no/such/program",))
 
 
-async def test_one_worker_answers_many_questions_and_a_bad_file_is_only_its_own_problem(tmp_path: Path, ember_path: Path) -> None:
+async def test_one_worker_answers_many_questions_and_a_bad_file_is_only_its_own_problem(
+    tmp_path: Path, ember_path: Path
+) -> None:
     starts = tmp_path / "starts"
     command = tmp_path / "worker"
     command.write_text(f'#!/bin/sh\necho >> "{starts}"\nexec {" ".join(worker_command())}\n')

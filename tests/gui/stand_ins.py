@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from app.domain.errors import AddressInUse, AppError, ModelNotFound
+from app.domain.fit import Fit, FitVerdict
+from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import (
     Capability,
     DownloadProgress,
@@ -33,6 +35,7 @@ from app.settings import SettingsStore
 __all__ = [
     "StandInDesktop",
     "StandInDownloads",
+    "StandInFit",
     "StandInHub",
     "StandInLibrary",
     "StandInModels",
@@ -151,6 +154,38 @@ class StandInModels:
     async def unload(self, model_id: str) -> None:
         self.put(LoadedModel(model_id, ModelState.UNLOADED))
         self.states.pop(model_id, None)
+
+
+class StandInFit:
+    """Says of every model the same, unless it was told otherwise: `fits` by id or by name of the remote file."""
+
+    def __init__(self) -> None:
+        self.changed: Observable[None] = Observable()
+        need = DeviceNeed(HOST, 2_000_000_000, 500_000_000, 300_000_000, free_bytes=16_000_000_000, margin_bytes=1_000_000_000)
+        self.usual = Fit.of(MemoryPlan(8192, 0, 33, (need,), wanted_ctx=8192))
+        self.fits: dict[str, Fit | AppError] = {}
+        self.asked: list[tuple[str, int | None]] = []
+
+    async def installed(self, model_id: str, *, n_ctx: int | None = None) -> Fit:
+        return self._said(model_id, n_ctx)
+
+    async def remote(
+        self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None = None, *, n_ctx: int | None = None
+    ) -> Fit:
+        return self._said(file.label, n_ctx)
+
+    async def recommended(self, repository: RemoteRepository) -> RemoteFile | None:
+        return repository.models[-1] if repository.models else None
+
+    async def rough(self, size_bytes: int, n_ctx_train: int = 0) -> FitVerdict:
+        return FitVerdict.TOO_LARGE if size_bytes > 15_000_000_000 else FitVerdict.MEMORY
+
+    def _said(self, name: str, n_ctx: int | None) -> Fit:
+        self.asked.append((name, n_ctx))
+        fit = self.fits.get(name, self.usual)
+        if isinstance(fit, AppError):
+            raise fit
+        return fit
 
 
 class StandInHub:
@@ -274,6 +309,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         hub=cast(Any, StandInHub(a_repository())),
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
+        fit=cast(Any, StandInFit()),
         chat=cast(Any, None),
         embeddings=cast(Any, None),
         conversations=cast(Any, None),

@@ -729,6 +729,19 @@ async def test_a_survey_that_fails_leaves_the_word_to_the_load(tmp_path: Path) -
     assert (await bench.models.load("b")).state is ModelState.READY
 
 
+async def test_what_does_not_fit_can_be_tried_all_the_same_this_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await bench.models.load("a", try_anyway=True, n_ctx=512)
+    (config,) = bench.launcher.configs
+    assert (config.memory_check, config.least_ctx) == (False, 512)
+    # It is loaded as the settings say, so it need not be loaded anew.
+    await bench.models.load("a")
+    assert len(bench.launcher.configs) == 1
+    await bench.models.unload("a")
+    await bench.models.load("a")
+    assert bench.launcher.configs[-1].memory_check
+
+
 async def test_models_are_loaded_one_after_the_other(tmp_path: Path) -> None:
     gate = asyncio.Event()
     bench = Bench(tmp_path, FakeLauncher(gate=gate), max_loaded_models=9)
