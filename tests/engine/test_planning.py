@@ -4,62 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import pytest
 
-from app.domain.memory import HOST, DeviceNeed, MemoryPlan
+from app.domain.memory import HOST
 from app.engine.host_memory import resident_bytes
-from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import devices
-from app.engine.loading import load_engine
 from app.engine.planning import ContextRefused, MemoryPlanner
 from app.engine.protocol import EngineConfig, LoraAdapter
 from tests.engine.full_size_models import write_llama_135m
+from tests.engine.real_loads import assert_agreement, load
 from tests.engine.tiny_models import write_bert, write_gemma3, write_lfm2, write_llama, write_lora
 
 MIB = 1024 * 1024
 Writer = Callable[[Path, Path], Path]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    plan: MemoryPlan
-    allocated: Allocations
-    resident_bytes: int
-
-    @property
-    def need(self) -> DeviceNeed:
-        need = self.plan.need_of(HOST)
-        assert need is not None
-        return need
-
-    def bytes_of(self, *kinds: str) -> int:
-        return sum(self.allocated.of(*kinds).values())
-
-
-def _load(config: EngineConfig) -> Loaded:
-    before = resident_bytes()
-    with listening() as heard:
-        engine = load_engine(config, on_progress=lambda _fraction: True)
-    grown = resident_bytes() - before
-    plan = engine.info.memory
-    engine.close()
-    assert plan is not None
-    # The dry runs come first.
-    start = max(i for i, line in enumerate(heard.lines) if "loading model tensors" in line)
-    return Loaded(plan, parse(heard.lines[start:]), grown)
-
-
-def _assert_agreement(loaded: Loaded) -> None:
-    need = loaded.need
-    weights, computing = loaded.bytes_of("model", "LoRA"), loaded.bytes_of("compute", "output")
-    assert need.weights_bytes == pytest.approx(weights, rel=0.05)
-    assert need.kv_bytes == pytest.approx(loaded.bytes_of("KV", "RS"), rel=0.05, abs=0.02 * MIB)
-    assert need.compute_bytes == pytest.approx(computing, rel=0.05)
-    assert loaded.plan.total_bytes == pytest.approx(weights + loaded.bytes_of("KV", "RS") + computing, rel=0.02)
 
 
 @pytest.fixture(params=[write_llama, write_gemma3, write_lfm2, write_bert], ids=["llama", "gemma3", "lfm2", "bert"])
@@ -70,8 +31,8 @@ def tiny(request: pytest.FixtureRequest, tmp_path: Path, ember_path: Path) -> Pa
 
 @pytest.mark.parametrize("n_ctx", [0, 512, 5000])
 def test_a_plan_agrees_with_what_is_allocated(tiny: Path, n_ctx: int) -> None:
-    loaded = _load(EngineConfig(tiny, n_ctx=n_ctx, n_parallel=2))
-    _assert_agreement(loaded)
+    loaded = load(EngineConfig(tiny, n_ctx=n_ctx, n_parallel=2))
+    assert_agreement(loaded)
     # BERT has learned a place for each of 128 tokens, and no more.
     assert loaded.plan.n_ctx == (n_ctx or loaded.plan.n_ctx) or loaded.plan.n_ctx == 128 < n_ctx
 
@@ -82,27 +43,27 @@ def test_a_plan_agrees_with_what_is_allocated(tiny: Path, n_ctx: int) -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_a_plan_follows_the_settings(tiny: Path, change: dict[str, object]) -> None:
-    _assert_agreement(_load(replace(EngineConfig(tiny, n_ctx=2048, n_parallel=2), **change)))  # type: ignore[arg-type]
+    assert_agreement(load(replace(EngineConfig(tiny, n_ctx=2048, n_parallel=2), **change)))  # type: ignore[arg-type]
 
 
 def test_quantized_caches_take_what_is_planned_and_about_half(tmp_path: Path, ember_path: Path) -> None:
     config = EngineConfig(write_gemma3(tmp_path / "gemma3.gguf", ember_path), n_ctx=4096)
-    plain, quantized = _load(config), _load(replace(config, cache_type_k="q8_0", cache_type_v="q8_0"))
-    _assert_agreement(quantized)
+    plain, quantized = load(config), load(replace(config, cache_type_k="q8_0", cache_type_v="q8_0"))
+    assert_agreement(quantized)
     assert quantized.need.kv_bytes == pytest.approx(plain.need.kv_bytes * 34 / 64, rel=0.01)
 
 
 def test_embers_projector_counts(ember_path: Path, ember_projector_path: Path) -> None:
-    loaded = _load(EngineConfig(ember_path, ember_projector_path))
-    _assert_agreement(replace(loaded, plan=replace(loaded.plan, needs=(replace(loaded.need, projector_bytes=0),))))
+    loaded = load(EngineConfig(ember_path, ember_projector_path))
+    assert_agreement(replace(loaded, plan=replace(loaded.plan, needs=(replace(loaded.need, projector_bytes=0),))))
     # Its weights, and what llama.cpp's warm-up of it reserves.
     assert loaded.need.projector_bytes == pytest.approx(2.48 * MIB + 0.20 * MIB, rel=0.05)
 
 
 def test_adapters_count_as_weights(tmp_path: Path, ember_path: Path) -> None:
     model, adapter = write_llama(tmp_path / "llama.gguf", ember_path), write_lora(tmp_path / "lora.gguf", rank=64)
-    plain, adapted = _load(EngineConfig(model)), _load(EngineConfig(model, adapters=(LoraAdapter(adapter),)))
-    _assert_agreement(adapted)
+    plain, adapted = load(EngineConfig(model)), load(EngineConfig(model, adapters=(LoraAdapter(adapter),)))
+    assert_agreement(adapted)
     assert adapted.need.weights_bytes - plain.need.weights_bytes == 8 * 64 * 64 * 4
 
 
@@ -113,8 +74,8 @@ def test_a_plan_of_a_model_of_real_size_agrees_with_what_is_allocated(
 ) -> None:
     path = write_llama_135m(tmp_path / "model.gguf", ember_path, quantization=kind)
     # Mapped, a file of which copies are made counts twice in the log, but the system can take those pages back.
-    loaded = _load(EngineConfig(path, n_ctx=8192, use_mmap=False))
-    _assert_agreement(loaded)
+    loaded = load(EngineConfig(path, n_ctx=8192, use_mmap=False))
+    assert_agreement(loaded)
     # All but the compute buffer is written to at once; less where this process has room left from tests before.
     assert 0 < loaded.resident_bytes < 1.15 * (loaded.need.weights_bytes + loaded.need.kv_bytes)
 

@@ -13,15 +13,18 @@ import numpy as np
 __all__ = [
     "copy_tokenizer",
     "write_bert",
+    "write_deepseek2",
     "write_gemma3",
     "write_lfm2",
     "write_llama",
     "write_lora",
     "write_qwen2vl",
     "write_qwen3",
+    "write_qwen3moe",
 ]
 
 _WIDTH, _HEADS, _FF = 64, 4, 128
+_EXPERTS, _EXPERTS_USED, _EXPERT_FF = 8, 2, 48
 _WINDOW = 32
 # Small, and apart from the output's: what is written depends on all that stands before, not on the last token alone.
 _EMBEDDING = 0.1
@@ -161,6 +164,57 @@ def write_qwen3(path: Path, tokenizer_of: Path, *, pooling: gguf.PoolingType, re
     return model.save()
 
 
+def write_qwen3moe(path: Path, tokenizer_of: Path) -> Path:
+    """Plain attention; of eight experts two compute each token."""
+    head = 32
+    model = _Writer(path, "qwen3moe", n_layers=2, n_heads_kv=2, n_ctx_train=2048)
+    model.file.add_key_length(head)
+    model.file.add_value_length(head)
+    model.experts()
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=_EMBEDDING)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
+    model.ones("output_norm")
+    for i in range(2):
+        model.attention(i, head=head, n_heads_kv=2)
+        for name in ("attn_k_norm", "attn_q_norm"):
+            model.ones(f"blk.{i}.{name}", head)
+        model.expert_feed_forward(i)
+    return model.save()
+
+
+def write_deepseek2(path: Path, tokenizer_of: Path) -> Path:
+    """Latent attention (MLA): the cache has one short row a token, and no values. A dense layer, then one of experts."""
+    q_rank, kv_rank, rope, nope, value = 48, 64, 16, 32, 32
+    model = _Writer(path, "deepseek2", n_layers=2, n_heads_kv=1, n_ctx_train=2048)
+    model.file.add_leading_dense_block_count(1)
+    model.file.add_q_lora_rank(q_rank)
+    model.file.add_kv_lora_rank(kv_rank)
+    model.file.add_key_length(kv_rank + rope)
+    model.file.add_value_length(kv_rank)
+    model.file.add_key_length_mla(nope + rope)
+    model.file.add_value_length_mla(value)
+    model.file.add_rope_dimension_count(rope)
+    model.experts(shared=1)
+    model.copy_tokenizer(tokenizer_of)
+    model.random("token_embd", model.n_vocab, _WIDTH, scale=_EMBEDDING)
+    model.random("output", model.n_vocab, _WIDTH, scale=0.5)
+    model.ones("output_norm")
+    for i in range(2):
+        model.ones(f"blk.{i}.attn_norm")
+        model.ones(f"blk.{i}.attn_q_a_norm", q_rank)
+        model.ones(f"blk.{i}.attn_kv_a_norm", kv_rank)
+        model.random(f"blk.{i}.attn_q_a", q_rank, _WIDTH)
+        model.random(f"blk.{i}.attn_q_b", _HEADS * (nope + rope), q_rank)
+        model.random(f"blk.{i}.attn_kv_a_mqa", kv_rank + rope, _WIDTH)
+        model.random(f"blk.{i}.attn_k_b", _HEADS, kv_rank, nope)
+        model.random(f"blk.{i}.attn_v_b", _HEADS, value, kv_rank)
+        model.random(f"blk.{i}.attn_output", _WIDTH, _HEADS * value)
+    model.feed_forward(0)
+    model.expert_feed_forward(1, shared=1)
+    return model.save()
+
+
 def write_lora(path: Path, *, architecture: str = "llama", rank: int = 4, width: int = _WIDTH) -> Path:
     """An adapter that changes what both layers of `write_llama` attend to."""
     random = np.random.default_rng(11)
@@ -259,6 +313,21 @@ class _Writer:
         self.random(f"blk.{layer}.ffn_gate", _FF, _WIDTH)
         self.random(f"blk.{layer}.ffn_up", _FF, _WIDTH)
         self.random(f"blk.{layer}.ffn_down", _WIDTH, _FF)
+
+    def experts(self, *, shared: int = 0) -> None:
+        self.file.add_expert_count(_EXPERTS)
+        self.file.add_expert_used_count(_EXPERTS_USED)
+        self.file.add_expert_feed_forward_length(_EXPERT_FF)
+        if shared:
+            self.file.add_expert_shared_count(shared)
+
+    def expert_feed_forward(self, layer: int, *, shared: int = 0) -> None:
+        self.ones(f"blk.{layer}.ffn_norm")
+        self.random(f"blk.{layer}.ffn_gate_inp", _EXPERTS, _WIDTH)
+        for name, inner, outer in (("gate", _EXPERT_FF, _WIDTH), ("up", _EXPERT_FF, _WIDTH), ("down", _WIDTH, _EXPERT_FF)):
+            self.random(f"blk.{layer}.ffn_{name}_exps", _EXPERTS, inner, outer)
+            if shared:
+                self.random(f"blk.{layer}.ffn_{name}_shexp", inner, outer)
 
     def save(self) -> Path:
         self.file.write_header_to_file()
