@@ -39,6 +39,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from app.domain.memory import MemoryPlan
+
 __all__ = [
     "AccessDenied",
     "AddressInUse",
@@ -186,7 +188,15 @@ class ModelLoadFailed(EngineError):
 
 
 class NotEnoughMemory(ModelLoadFailed):
-    """`model` would not fit into the memory that is free."""
+    """`model` would not fit into the memory that is free. `plan` is the smallest there is, None where it failed in spite of its
+    plan."""
+
+    def __init__(self, model: str, reason: str, *, log_tail: tuple[str, ...] = (), plan: MemoryPlan | None = None) -> None:
+        super().__init__(model, reason, log_tail=log_tail)
+        self.plan = plan
+
+    def of(self, model: str) -> NotEnoughMemory:
+        return NotEnoughMemory(model, self.reason, log_tail=self.log_tail, plan=self.plan)
 
 
 class EngineBusy(EngineError):

@@ -133,7 +133,7 @@ class _Loader:
         if plan is not None and wish is not None and not plan.fits:
             reason = refusal(plan, wish, planner.measure)
             if self._config.memory_check:
-                raise self._failure(reason, NotEnoughMemory)
+                raise NotEnoughMemory(self._config.model_path.name, reason, log_tail=self._log.tail, plan=plan)
             _LOG.warning("%s is loaded though %s", self._config.model_path.name, reason)
         return plan
 

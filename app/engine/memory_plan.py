@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from app.domain.fit import shortage
 from app.domain.memory import HOST, Device, DeviceNeed, MemoryPlan
 
 __all__ = ["Measure", "Wish", "choose", "extrapolated", "margin_of", "refusal", "smaller"]
@@ -172,28 +173,7 @@ def margin_of(device: Device) -> int:
 def refusal(plan: MemoryPlan, wish: Wish, measure: Measure) -> str:
     """Why a plan does not fit, with its numbers and what can be changed."""
     short = [need for need in plan.needs if not need.fits]
-    parts = [_shortage(need, plan) for need in short]
-    if plan.over_limit_bytes:
-        left = f"the memory limit leaves {_size(plan.limit_bytes)} to it"
-        parts.append(f"it needs {_size(plan.total_bytes)} in all, but {left}")
-    return f"{'; and '.join(parts)}. {_advice(plan, wish, measure, short)}"
-
-
-def _shortage(need: DeviceNeed, plan: MemoryPlan) -> str:
-    parts = [
-        f"{_size(need.weights_bytes)} for the weights",
-        f"{_size(need.kv_bytes)} for a context of {plan.n_ctx} tokens",
-        f"{_size(need.compute_bytes)} for computing",
-    ]
-    if need.projector_bytes:
-        parts.append(f"{_size(need.projector_bytes)} for pictures")
-    if need.shared_bytes:
-        parts.append(f"{_size(need.shared_bytes)} for the graphics card's share")
-    where = "memory" if need.device == HOST else f"memory on {need.device}"
-    needed = _size(need.total_bytes + need.shared_bytes)
-    kept = _size(min(need.margin_bytes, need.free_bytes))
-    free = f"{_size(need.free_bytes)} are free, of which {kept} are kept for other programs"
-    return f"it needs {needed} of {where} ({', '.join(parts)}), but {free}"
+    return f"{shortage(plan)}. {_advice(plan, wish, measure, short)}"
 
 
 def _advice(plan: MemoryPlan, wish: Wish, measure: Measure, short: Iterable[DeviceNeed]) -> str:
@@ -227,7 +207,3 @@ def _longest_that_fits(plan: MemoryPlan, wish: Wish, measure: Measure) -> int:
     if plan.over_limit_bytes and more > 0:
         cells = min(cells, low.n_ctx + int((plan.n_ctx - low.n_ctx) * (plan.limit_bytes - low.total_bytes) / more))
     return cells // 256 * 256
-
-
-def _size(size: int) -> str:
-    return f"{size / _GIB:.1f} GiB" if size >= _GIB else f"{size / _MIB:.0f} MiB"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain import errors
+from app.domain.memory import MemoryPlan
 
 ONE_OF_EACH: tuple[errors.AppError, ...] = (
     errors.InvalidRequest("Too hot.", param="temperature"),
@@ -14,6 +15,7 @@ ONE_OF_EACH: tuple[errors.AppError, ...] = (
     errors.AnswerOverflow(param="file"),
     errors.ModelNotFound("embr", near=("ember",)),
     errors.ModelLoadFailed("x", "it is truncated.", log_tail=("a", "b")),
+    errors.NotEnoughMemory("x", "it is too large.", plan=MemoryPlan(512, 0, 3, ())),
     errors.EngineBusy(retry_after_s=2.0),
     errors.EngineStopped(),
     errors.EngineCrashed(exit_code=-6, log_tail=("assert",)),
@@ -42,3 +44,9 @@ def test_every_error_is_drawn_in_the_tree_and_exported() -> None:
 
 def test_a_near_name_is_offered() -> None:
     assert "Did you mean ember?" in str(errors.ModelNotFound("embr", near=("ember",)))
+
+
+def test_what_is_too_large_keeps_its_plan_under_another_name() -> None:
+    plan = MemoryPlan(512, 0, 3, ())
+    error = errors.NotEnoughMemory("x.gguf", "it is too large.", plan=plan).of("x")
+    assert (error.model, error.plan) == ("x", plan)

@@ -12,6 +12,7 @@ import pytest
 from gguf import PoolingType
 
 from app.domain.errors import ModelLoadFailed, NotEnoughMemory
+from app.domain.fit import shortage
 from app.domain.generation import Pooling
 from app.engine.engine import Engine
 from app.engine.loading import load_engine
@@ -137,6 +138,8 @@ def test_a_model_beyond_the_memory_is_refused_before_anything_is_loaded(ember_pa
         load_engine(EngineConfig(ember_path, memory_reserved_bytes=2**60), on_progress=note)
     assert "10 MiB for the weights" in caught.value.reason
     assert "0 MiB are free" in caught.value.reason
+    assert caught.value.plan is not None
+    assert caught.value.reason.startswith(shortage(caught.value.plan))
     assert not fractions
 
 
