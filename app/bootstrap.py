@@ -18,11 +18,13 @@ from app.domain.models import DownloadProgress, DownloadState
 from app.engine.client import EngineLauncher
 from app.engine.inprocess import ThreadLauncher
 from app.engine.process import ProcessLauncher
+from app.library.download_records import DownloadRecords
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
+from app.library.retry_policy import RetryPolicy
 from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
@@ -76,9 +78,17 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         library = ModelLibrary(paths, settings)
         await library.refresh()
         hub = Hub(endpoint=settings.current.hub_endpoint)
-        downloads = DownloadManager(hub, paths.models)
+        downloads = DownloadManager(
+            hub,
+            settings,
+            lambda: settings.current.models_folder or paths.models,
+            DownloadRecords(paths.downloads),
+            # While a person wants it, however long the network is away.
+            policy=RetryPolicy(tries=None),
+        )
         stack.push_async_callback(downloads.close)
         stack.callback(downloads.changed.subscribe(_refresh_when_installed(library)))
+        await downloads.restore()
         launcher = _launcher(options.engine)
         models = ModelManager(library, launcher, settings, cache_folder=paths.prompts)
         stack.push_async_callback(models.close)

@@ -48,6 +48,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def downloads(self) -> Path:
+        """Notes about downloads that are not finished."""
+        return self.data / "downloads"
+
+    @property
     def prompts(self) -> Path:
         """What was computed for prompts of conversations."""
         return self.cache / "prompts"

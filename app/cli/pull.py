@@ -40,14 +40,14 @@ def pull(
 ) -> None:
     """Download a model (and its projector, if it has one)."""
     paths = Paths.of(profile or context.obj)
-    settings = SettingsStore(paths.settings_file).current
+    settings = SettingsStore(paths.settings_file)
     wanted = wanted_files(Catalogue.read(resource("catalogue.json")), repository)
 
     async def run() -> None:
-        hub = Hub(endpoint=settings.hub_endpoint)
+        hub = Hub(endpoint=settings.current.hub_endpoint)
         listing = await hub.repository(wanted.repository)
         chosen = choose(listing, quantization=wanted.quantization, file=file, usual=wanted.usual)
-        downloads = DownloadManager(hub, paths.models)
+        downloads = DownloadManager(hub, settings, lambda: settings.current.models_folder or paths.models)
         try:
             with _progress_bar(chosen.label) as show:
                 downloads.changed.subscribe(show)

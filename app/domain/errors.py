@@ -25,6 +25,7 @@
     │       ├── RepositoryNotFound   no such repository or file
     │       ├── AccessDenied         gated or private: a token or a licence is missing
     │       ├── NotEnoughSpace       the disk is too small
+    │       ├── AlreadyDownloading   another program does it
     │       └── ChecksumMismatch     what arrived is not what the hub promised
     ├── StoreError                   the conversation database can't be read or written
     ├── SettingsError                the settings file, or a value for it, is wrong
@@ -44,6 +45,7 @@ from app.domain.memory import MemoryPlan
 __all__ = [
     "AccessDenied",
     "AddressInUse",
+    "AlreadyDownloading",
     "AnswerOverflow",
     "AppError",
     "ChecksumMismatch",
@@ -271,6 +273,10 @@ class NotEnoughSpace(DownloadError):
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
         self.folder = folder
+
+
+class AlreadyDownloading(DownloadError):
+    """Another program of this profile writes the file."""
 
 
 class ChecksumMismatch(DownloadError):

@@ -153,6 +153,7 @@ class RemoteFile:
     """One model on the hub: a GGUF, or all shards of one.
 
     `sha256` (None where the hub has none) and `sizes` are in the order of `names`; `sizes` may be left out for a single file.
+    `urls`, in the same order, say where the bytes are if that is not the hub.
     """
 
     names: tuple[str, ...]
@@ -161,6 +162,7 @@ class RemoteFile:
     sha256: tuple[str | None, ...]
     is_projector: bool = False
     sizes: tuple[int, ...] = ()
+    urls: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

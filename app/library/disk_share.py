@@ -13,15 +13,24 @@ from app.domain.errors import NotEnoughSpace
 
 __all__ = ["DiskShare", "free_bytes"]
 
-# Room for the rest of the system to go on working.
+# Room for the rest of the system to go on working; of a small disk, a twentieth.
 _RESERVE_BYTES: Final = 200_000_000
+_RESERVE_SHARE: Final = 20
 
 
 def free_bytes(folder: Path) -> int:
     """The space left on the disk that holds `folder`, which need not exist yet."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def _existing(folder: Path) -> Path:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
+
+
+def _reserve_bytes(folder: Path) -> int:
+    return min(_RESERVE_BYTES, shutil.disk_usage(_existing(folder)).total // _RESERVE_SHARE)
 
 
 class DiskShare:
@@ -40,9 +49,9 @@ class DiskShare:
     def reserve(self, folder: Path, needed_bytes: int, left_bytes: Callable[[], int]) -> Iterator[None]:
         """Set aside space while a download runs; `left_bytes` says what it still needs. Raises NotEnoughSpace."""
         needed_bytes += sum(left() for left in self._reserved.values())
-        free = self._free_bytes(folder)
-        if needed_bytes and needed_bytes + _RESERVE_BYTES > free:
-            raise NotEnoughSpace(needed_bytes=needed_bytes + _RESERVE_BYTES, free_bytes=free, folder=folder)
+        free, reserve = self._free_bytes(folder), _reserve_bytes(folder)
+        if needed_bytes and needed_bytes + reserve > free:
+            raise NotEnoughSpace(needed_bytes=needed_bytes + reserve, free_bytes=free, folder=folder)
         key = object()
         self._reserved[key] = left_bytes
         try:
@@ -52,4 +61,9 @@ class DiskShare:
 
     def is_full(self, folder: Path, needed_bytes: int) -> NotEnoughSpace:
         """The error for a disk that filled up while a download ran."""
+        needed_bytes += _reserve_bytes(folder)
         return NotEnoughSpace(needed_bytes=needed_bytes, free_bytes=self._free_bytes(folder), folder=folder)
+
+    def has_room(self, full: NotEnoughSpace) -> bool:
+        """Whether there is now what lacked then. Blocks on the disk."""
+        return self._free_bytes(full.folder) >= full.needed_bytes

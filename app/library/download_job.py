@@ -7,6 +7,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,18 @@ from app.library.part_file import Expected, PartFile, already_there
 from app.library.undisturbed import undisturbed
 
 if TYPE_CHECKING:
-    from app.library.fetch import Fetcher
+    from app.library.fetch import Fetcher, Pause
 
 __all__ = ["DownloadJob"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One file; `url` is "" where the hub has it."""
+
+    expected: Expected
+    target: Path
+    url: str
 
 
 class DownloadJob:
@@ -36,12 +46,12 @@ class DownloadJob:
     ) -> None:
         self._folder = folder
         self._repository = repository
-        self._expected = [promise for file in files for promise in _promises(repository, file)]
+        self._items = [item for file in files for item in _items(folder, repository, file)]
         self._disk = disk
         self._on_change = on_change
         self._parts: list[PartFile] = []
         self._finished_bytes = 0
-        self.total_bytes = sum(promise.size_bytes for promise in self._expected)
+        self.total_bytes = sum(item.expected.size_bytes for item in self._items)
         self.verifying = False
         self.installed = False
 
@@ -49,66 +59,74 @@ class DownloadJob:
     def done_bytes(self) -> int:
         return self._finished_bytes + sum(part.have_bytes for part in self._parts)
 
-    async def run(self, fetcher: Fetcher) -> None:
+    async def run(self, fetcher: Fetcher, pause: Pause) -> None:
         """Fetch, verify and install every file, or none. Raises DownloadError; what has arrived stays on the disk."""
         try:
-            needed_bytes = await asyncio.to_thread(self._missing_bytes)
+            needed_bytes = self.total_bytes - await asyncio.to_thread(self.on_disk_bytes)
             with self._disk.reserve(self._folder, needed_bytes, self._left_bytes):
-                await self._run(fetcher)
+                await self._run(fetcher, pause)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._disk.is_full(self._folder, self._left_bytes()) from error
             raise DownloadError(f"{self._folder} can't be written: {error.strerror or error}.") from error
 
+    def on_disk_bytes(self) -> int:
+        """How much of it is here already, by the sizes of files and the notes beside them. Blocks on the disk."""
+        return sum(
+            item.expected.size_bytes
+            if _has_size(item.target, item.expected.size_bytes)
+            else PartFile(item.target, item.expected).on_disk_bytes()
+            for item in self._items
+        )
+
     async def discard(self) -> None:
         """Delete what has arrived, in this run or an earlier one, but nothing that another download works on."""
-        for promise in self._expected:
-            target = self._target(promise)
-            lock = self._disk.lock(target)
+        for item in self._items:
+            lock = self._disk.lock(item.target)
             if not lock.locked():
                 async with lock:
-                    await undisturbed(PartFile(target, promise).discard)
-                    await undisturbed(self._remove_empty, target.parent)
+                    await undisturbed(PartFile(item.target, item.expected).discard)
+                    await undisturbed(self._remove_empty, item.target.parent)
         self._parts = []
 
-    async def _run(self, fetcher: Fetcher) -> None:
+    async def _run(self, fetcher: Fetcher, pause: Pause) -> None:
         async with AsyncExitStack() as held:
             try:
-                for promise in self._expected:
-                    target = self._target(promise)
-                    await held.enter_async_context(self._disk.lock(target))
-                    await self._get(fetcher, target, promise)
+                for item in self._items:
+                    await held.enter_async_context(self._disk.lock(item.target))
+                    await self._get(fetcher, item, pause)
                 await undisturbed(self._install)
             finally:
                 # Before the locks are let go: the next one may be waiting for the same file.
                 for part in self._parts:
                     await undisturbed(self._let_go, part)
 
-    async def _get(self, fetcher: Fetcher, target: Path, promise: Expected) -> None:
-        if await asyncio.to_thread(_has_size, target, promise.size_bytes):
+    async def _get(self, fetcher: Fetcher, item: _Item, pause: Pause) -> None:
+        expected = item.expected
+        if await asyncio.to_thread(_has_size, item.target, expected.size_bytes):
             self._verify(True)
-            if await asyncio.to_thread(already_there, target, promise):
-                self._finished_bytes += promise.size_bytes
+            if await asyncio.to_thread(already_there, item.target, expected):
+                self._finished_bytes += expected.size_bytes
                 return
-        part = PartFile(target, promise)
+        part = PartFile(item.target, expected)
         self._parts.append(part)
         try:
-            await self._arrive(fetcher, part)
+            await self._arrive(fetcher, part, item.url, pause)
         except ChecksumMismatch:
             was_taken_up = part.taken_up
             await undisturbed(part.discard)
             if not was_taken_up:
                 raise
             # What an earlier run left may have been damaged by a power cut: once more, from the first byte.
-            await self._arrive(fetcher, part)
+            await self._arrive(fetcher, part, item.url, pause)
 
-    async def _arrive(self, fetcher: Fetcher, part: PartFile) -> None:
+    async def _arrive(self, fetcher: Fetcher, part: PartFile, url: str, pause: Pause) -> None:
         await undisturbed(part.open)
         self._verify(part.taken_up)
         while await undisturbed(part.rehash_step):
             pass
         self._verify(False)
-        await fetcher.fill(self._repository, part, self._on_change)
+        await fetcher.fill(self._repository, part, self._on_change, pause, url=url)
         self._verify(True)
         await undisturbed(part.verify)
 
@@ -132,17 +150,6 @@ class DownloadJob:
                 folder.rmdir()
                 folder = folder.parent
 
-    def _target(self, promise: Expected) -> Path:
-        return local_path(self._folder, self._repository.id, promise.name)
-
-    def _missing_bytes(self) -> int:
-        missing = 0
-        for promise in self._expected:
-            part = PartFile(self._target(promise), promise)
-            if not _has_size(part.target, promise.size_bytes):
-                missing += promise.size_bytes - part.on_disk_bytes()
-        return missing
-
     def _left_bytes(self) -> int:
         return max(0, self.total_bytes - self.done_bytes)
 
@@ -159,9 +166,10 @@ def _has_size(target: Path, size_bytes: int) -> bool:
         return False
 
 
-def _promises(repository: RemoteRepository, file: RemoteFile) -> list[Expected]:
+def _items(folder: Path, repository: RemoteRepository, file: RemoteFile) -> list[_Item]:
     sizes = file.sizes or (file.size_bytes,)
+    urls = file.urls or ("",) * len(file.names)
     return [
-        Expected(name, repository.revision, size, sha256)
-        for name, size, sha256 in zip(file.names, sizes, file.sha256, strict=True)
+        _Item(Expected(name, repository.revision, size, sha256), local_path(folder, repository.id, name), url)
+        for name, size, sha256, url in zip(file.names, sizes, file.sha256, urls, strict=True)
     ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeAlias
 
 import httpx2
 
@@ -19,7 +18,10 @@ from app.library.part_file import PartFile
 from app.library.retry_policy import RetryPolicy
 from app.library.undisturbed import undisturbed
 
-__all__ = ["Fetcher"]
+__all__ = ["Fetcher", "Pause"]
+
+# Given the reason, as a sentence for a person, and how many seconds to wait.
+Pause: TypeAlias = Callable[[str, float], Awaitable[None]]
 
 _PIECE_BYTES: Final = 1 << 20
 _PIECE_S: Final = 0.2
@@ -47,13 +49,18 @@ class Fetcher:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def fill(self, repository: RemoteRepository, part: PartFile, on_bytes: Callable[[], None]) -> None:
-        """Fetch what an opened part still lacks. Raises the DownloadError that ended it; what has arrived stays."""
+    async def fill(
+        self, repository: RemoteRepository, part: PartFile, on_bytes: Callable[[], None], pause: Pause, *, url: str = ""
+    ) -> None:
+        """Fetch what an opened part still lacks, from the hub or else from `url`. `pause` is awaited between two tries.
+
+        Raises the DownloadError that ended it; what has arrived stays.
+        """
         failures = 0
         while part.have_bytes < part.expected.size_bytes:
             before = part.have_bytes
             try:
-                await self._transfer(repository, part, on_bytes)
+                await self._transfer(repository, part, on_bytes, url)
             except _TryAgain as error:
                 reason, asked_s = error.reason, error.pause_s
             except httpx2.TimeoutException:
@@ -65,14 +72,16 @@ class Fetcher:
             if part.complete:
                 return
             failures = 1 if part.have_bytes > before else failures + 1
-            if failures >= self._policy.tries:
+            if self._policy.tries is not None and failures >= self._policy.tries:
                 raise HubUnreachable(f"{reason} {part.expected.name} can be taken up again later.")
-            await asyncio.sleep(self._policy.pause_s(failures, asked_s))
+            await pause(reason, self._policy.pause_s(failures, asked_s))
 
-    async def _transfer(self, repository: RemoteRepository, part: PartFile, on_bytes: Callable[[], None]) -> None:
-        url = self._hub.file_url(repository, part.expected.name)
-        # The counter is how authors see that their models are downloaded.
-        headers = {"accept-encoding": "identity", "x-hf-download-counter": "1", **await self._hub.headers()}
+    async def _transfer(self, repository: RemoteRepository, part: PartFile, on_bytes: Callable[[], None], url: str) -> None:
+        headers = {"accept-encoding": "identity"}
+        if not url:
+            url = self._hub.file_url(repository, part.expected.name)
+            # The counter is how authors see that their models are downloaded.
+            headers |= {"x-hf-download-counter": "1", **await self._hub.headers()}
         if part.have_bytes:
             headers["range"] = f"bytes={part.have_bytes}-"
             if part.etag:

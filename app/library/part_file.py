@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from app.domain.errors import ChecksumMismatch, DownloadError
+from app.domain.errors import AlreadyDownloading, ChecksumMismatch
 from app.library.file_lock import try_lock
 
 __all__ = ["Expected", "PartFile", "already_there"]
@@ -64,12 +64,12 @@ class PartFile:
     def open(self) -> None:
         """Open what an earlier run left, or begin. `rehash_step` must be called until it returns False.
 
-        Raises DownloadError if another process has it open.
+        Raises AlreadyDownloading if another process has it open.
         """
         self.target.parent.mkdir(parents=True, exist_ok=True)
         file = self._open_locked(os.O_CREAT)
         if file is None:
-            raise DownloadError(f"{self.expected.name} is being downloaded by another Hearth. Wait for it, or stop it there.")
+            raise AlreadyDownloading(f"{self.expected.name} is being downloaded by another Hearth.")
         usable = self.on_disk_bytes()
         self.etag = (self._read_state() or "") if usable else ""
         self._file = file

@@ -9,14 +9,20 @@ __all__ = ["RetryPolicy"]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`stall_s` without a byte ends a connection. `tries` counts failures in a row: any byte that arrives starts it anew."""
+    """`stall_s` without a byte ends a connection.
 
-    tries: int = 6
+    `tries` counts failures in a row: any byte that arrives starts it anew; None never gives up. `space_s` lies between two
+    looks whether a full disk has room again, `busy_s` between two whether another program is done with a file.
+    """
+
+    tries: int | None = 6
     first_pause_s: float = 1.0
     max_pause_s: float = 30.0
     connect_s: float = 20.0
     stall_s: float = 30.0
+    space_s: float = 10.0
+    busy_s: float = 5.0
 
     def pause_s(self, failures: int, asked_s: float | None) -> float:
         """How long to wait after so many failures, or as long as the server asked."""
-        return min(asked_s if asked_s is not None else self.first_pause_s * 2 ** (failures - 1), self.max_pause_s)
+        return min(asked_s if asked_s is not None else self.first_pause_s * 2.0 ** min(failures - 1, 30), self.max_pause_s)

@@ -42,7 +42,7 @@ def page(
             services,
             library=ModelLibrary(services.paths, services.settings),
             hub=client,
-            downloads=DownloadManager(client, services.paths.models),
+            downloads=DownloadManager(client, services.settings, lambda: services.paths.models),
         )
 
     joined = service.submit(real()).result()

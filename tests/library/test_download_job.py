@@ -21,11 +21,16 @@ from app.library.fetch import Fetcher
 from app.library.hub import Hub
 from app.library.part_file import PartFile
 from app.library.retry_policy import RetryPolicy
+from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
 
 pytestmark = pytest.mark.anyio
 
 FILES = {f"{name}.gguf": os.urandom(200_000) for name in ("a", "b", "shared")}
+
+
+async def at_once(reason: str, pause_s: float) -> None:
+    """A pause that is none."""
 
 
 @pytest.fixture
@@ -66,11 +71,11 @@ async def test_nothing_is_installed_until_every_file_is_right(
     failing = job(tmp_path, disk, "a.gguf", "shared.gguf")
     fake.faults.drop_after = [10**9, 100]
     with pytest.raises(HubUnreachable):
-        await failing.run(fetcher)
+        await failing.run(fetcher, at_once)
     assert names_in(tmp_path / "org") == ["a.gguf.part", "a.gguf.part.json", "shared.gguf.part", "shared.gguf.part.json"]
 
     again = job(tmp_path, disk, "a.gguf", "shared.gguf")
-    await again.run(fetcher)
+    await again.run(fetcher, at_once)
 
     assert names_in(tmp_path / "org") == ["a.gguf", "shared.gguf"]
     assert again.done_bytes == again.total_bytes == 400_000
@@ -89,7 +94,8 @@ async def test_a_cancel_during_the_installation_comes_too_late(
         gate.wait(5)
 
     monkeypatch.setattr(PartFile, "install", slow_install)
-    manager = DownloadManager(Hub(endpoint=fake.endpoint), tmp_path, free_bytes=lambda _: 10**12)
+    settings = SettingsStore(tmp_path / "settings.json")
+    manager = DownloadManager(Hub(endpoint=fake.endpoint), settings, lambda: tmp_path, free_bytes=lambda _: 10**12)
     model, projector = (remote_file(name) for name in ("a.gguf", "shared.gguf"))
     download_id = manager.start(RemoteRepository("org/repo", "main", (model, projector)), model, projector)
     await asyncio.to_thread(first_installed.wait, 5)
@@ -106,7 +112,7 @@ async def test_discarding_deletes_what_an_earlier_run_left_too(
 ) -> None:
     fake.faults.drop_after = [10**9, 100]
     with pytest.raises(HubUnreachable):
-        await job(tmp_path, disk, "a.gguf", "b.gguf").run(fetcher)
+        await job(tmp_path, disk, "a.gguf", "b.gguf").run(fetcher, at_once)
 
     await job(tmp_path, disk, "a.gguf", "b.gguf").discard()
 
@@ -119,7 +125,7 @@ async def test_discarding_leaves_alone_what_another_job_works_on(disk: DiskShare
         tmp_path, disk, "a.gguf", "shared.gguf", on_change=lambda: first_arrived.set() if other.done_bytes == 200_000 else None
     )
     async with disk.lock(tmp_path / "org" / "repo" / "shared.gguf"):
-        running = asyncio.ensure_future(other.run(fetcher))
+        running = asyncio.ensure_future(other.run(fetcher, at_once))
         await first_arrived.wait()
         await job(tmp_path, disk, "a.gguf", "shared.gguf").discard()
         assert names_in(tmp_path / "org") == ["a.gguf.part", "a.gguf.part.json"]
@@ -134,25 +140,25 @@ async def test_a_disk_that_fills_up_midway_is_told_as_that(fetcher: Fetcher, tmp
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(NotEnoughSpace) as caught:
-        await job(tmp_path, FullDisk(lambda _: 10**12), "a.gguf").run(fetcher)
+        await job(tmp_path, FullDisk(lambda _: 10**12), "a.gguf").run(fetcher, at_once)
 
-    assert caught.value.needed_bytes == 200_000
+    assert caught.value.needed_bytes == 200_000 + 200_000_000
     assert caught.value.folder == tmp_path
 
 
 async def test_a_folder_that_cannot_be_written_is_named(fetcher: Fetcher, disk: DiskShare, ember_path: Path) -> None:
     # A file where the folder should be.
     with pytest.raises(DownloadError, match=r"ember\.gguf can't be written"):
-        await job(ember_path, disk, "a.gguf").run(fetcher)
+        await job(ember_path, disk, "a.gguf").run(fetcher, at_once)
 
 
 async def test_space_is_given_back_when_a_job_ends(fetcher: Fetcher, tmp_path: Path) -> None:
     disk = DiskShare(lambda _: 200_000_000 + 200_000)
 
-    await job(tmp_path, disk, "a.gguf").run(fetcher)
-    await job(tmp_path, disk, "b.gguf").run(fetcher)
+    await job(tmp_path, disk, "a.gguf").run(fetcher, at_once)
+    await job(tmp_path, disk, "b.gguf").run(fetcher, at_once)
     with pytest.raises(NotEnoughSpace):
-        await job(tmp_path / "other", disk, "a.gguf", "b.gguf").run(fetcher)
+        await job(tmp_path / "other", disk, "a.gguf", "b.gguf").run(fetcher, at_once)
 
     assert names_in(tmp_path / "org") == ["a.gguf", "b.gguf"]
 

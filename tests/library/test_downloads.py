@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ import pytest
 from app.domain.errors import (
     AccessDenied,
     ChecksumMismatch,
-    DownloadError,
     HubUnreachable,
     InvalidRequest,
     NotEnoughSpace,
@@ -25,17 +25,27 @@ from app.domain.models import Capability, DownloadProgress, DownloadState, Remot
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
-from app.library.retry_policy import RetryPolicy
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
+from tests.library.downloading import (
+    AT_ONCE,
+    a_store,
+    arrived,
+    exists,
+    files_below,
+    listing,
+    new_manager,
+    paused,
+    state_of,
+    the,
+)
 
 pytestmark = pytest.mark.anyio
 
 MODEL = os.urandom(3_000_000)
 OTHER = os.urandom(2_000_000)
 PROJECTOR = os.urandom(400_000)
-AT_ONCE = RetryPolicy(tries=3, first_pause_s=0.0, stall_s=0.5, connect_s=2.0)
 
 
 @pytest.fixture
@@ -55,46 +65,6 @@ async def manager(fake: FakeHub, folder: Path) -> AsyncIterator[DownloadManager]
     manager = new_manager(fake, folder)
     yield manager
     await manager.close()
-
-
-def new_manager(fake: FakeHub, folder: Path, *, token: str | None = None) -> DownloadManager:
-    return DownloadManager(Hub(endpoint=fake.endpoint, token=token), folder, policy=AT_ONCE, free_bytes=lambda _: 10**12)
-
-
-async def listing(fake: FakeHub, name: str = "org/repo") -> RemoteRepository:
-    return await Hub(endpoint=fake.endpoint).repository(name)
-
-
-def the(repository: RemoteRepository, label: str) -> RemoteFile:
-    return next(file for file in repository.files if file.label == label)
-
-
-def files_below(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def exists(path: Path) -> bool:
-    return path.exists()
-
-
-async def paused(fake: FakeHub) -> None:
-    """Until the hub has sent as much as `pause_after` says."""
-    assert await asyncio.to_thread(fake.paused.wait, 20)
-
-
-async def arrived(manager: DownloadManager, download_id: str, n_bytes: int) -> None:
-    """Until so many bytes are written."""
-    enough = asyncio.Event()
-
-    def look(progress: DownloadProgress) -> None:
-        if progress.id == download_id and progress.done_bytes >= n_bytes:
-            enough.set()
-
-    unsubscribe = manager.changed.subscribe(look)
-    for progress in manager.downloads:
-        look(progress)
-    await asyncio.wait_for(enough.wait(), 20)
-    unsubscribe()
 
 
 async def test_a_model_and_its_projector_arrive_whole(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
@@ -155,11 +125,13 @@ import asyncio, sys
 from pathlib import Path
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
+from app.settings import SettingsStore
 
 async def main():
     hub = Hub(endpoint=sys.argv[1])
     repository = await hub.repository("org/repo")
-    manager = DownloadManager(hub, Path(sys.argv[2]))
+    folder = Path(sys.argv[2])
+    manager = DownloadManager(hub, SettingsStore(folder.parent / "settings.json"), lambda: folder)
     manager.changed.subscribe(lambda progress: print(progress.done_bytes, flush=True))
     await manager.wait(manager.start(repository, repository.models[-1]))
 
@@ -268,7 +240,7 @@ async def test_a_projector_that_fails_keeps_the_model_from_being_installed(
 
 async def test_a_full_disk_is_seen_before_a_byte_is_fetched(fake: FakeHub, folder: Path) -> None:
     repository = await listing(fake)
-    manager = DownloadManager(Hub(endpoint=fake.endpoint), folder, free_bytes=lambda _: 1_000_000)
+    manager = new_manager(fake, folder, free=lambda _: 1_000_000)
 
     with pytest.raises(NotEnoughSpace) as caught:
         await manager.wait(manager.start(repository, the(repository, "m-Q4_K_M.gguf")))
@@ -283,7 +255,7 @@ async def test_a_full_disk_is_seen_before_a_byte_is_fetched(fake: FakeHub, folde
 async def test_space_that_another_download_will_need_is_not_given_away(fake: FakeHub, folder: Path) -> None:
     repository = await listing(fake)
     free = 200_000_000 + len(MODEL) + 1_000_000
-    manager = DownloadManager(Hub(endpoint=fake.endpoint), folder, policy=AT_ONCE, free_bytes=lambda _: free)
+    manager = new_manager(fake, folder, free=lambda _: free)
     fake.faults.pause_after = 1
 
     first = manager.start(repository, the(repository, "m-Q4_K_M.gguf"))
@@ -364,21 +336,25 @@ async def test_what_is_installed_already_is_checked_and_not_fetched_again(fake: 
     assert len(fake.transfers) == 1
 
 
-async def test_two_programs_do_not_write_one_file(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
+async def test_a_second_program_waits_for_the_first_and_fetches_nothing(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
     repository = await listing(fake)
     file = the(repository, "m-Q4_K_M.gguf")
     fake.faults.pause_after = 1_000_000
-    download_id = manager.start(repository, file)
-    await arrived(manager, download_id, 1)
+    first = manager.start(repository, file)
+    await arrived(manager, first, 1)
 
-    other = new_manager(fake, folder)
-    with pytest.raises(DownloadError, match="another Hearth"):
-        await other.wait(other.start(repository, file))
-    await other.close()
+    other = new_manager(fake, folder, policy=replace(AT_ONCE, busy_s=0.05))
+    second = other.start(repository, file)
+    waiting = await state_of(other, second, DownloadState.WAITING)
     fake.faults.pause_after = None
     fake.resume.set()
 
-    assert (await manager.wait(download_id)).state is DownloadState.DONE
+    assert (await manager.wait(first)).state is DownloadState.DONE
+    assert (await other.wait(second)).state is DownloadState.DONE
+    await other.close()
+    assert "another Hearth" in (waiting.error or "")
 
 
 @pytest.fixture
@@ -437,7 +413,7 @@ async def test_without_a_network_it_says_so(folder: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         hub = Hub(endpoint=f"http://127.0.0.1:{unused.getsockname()[1]}")
-        manager = DownloadManager(hub, folder, policy=AT_ONCE, free_bytes=lambda _: 10**12)
+        manager = DownloadManager(hub, a_store(), lambda: folder, policy=AT_ONCE)
         file = RemoteFile(("m.gguf",), 1000, "Q8_0", (None,))
 
         with pytest.raises(HubUnreachable, match="connection was lost"):

@@ -26,6 +26,10 @@ EXPECTED = Expected("m.gguf", "main", len(DATA), hashlib.sha256(DATA).hexdigest(
 REPOSITORY = RemoteRepository("org/repo", "main", ())
 
 
+async def at_once(reason: str, pause_s: float) -> None:
+    """A pause that is none."""
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeHub]:
     with FakeHub() as hub:
@@ -61,7 +65,7 @@ async def test_a_file_arrives_and_each_piece_is_told(fake: FakeHub, fetcher: Fet
     part = part_of()
     told: list[int] = []
 
-    await fetcher.fill(REPOSITORY, part, lambda: told.append(part.have_bytes))
+    await fetcher.fill(REPOSITORY, part, lambda: told.append(part.have_bytes), at_once)
 
     part.verify()
     assert told == sorted(set(told))
@@ -75,7 +79,7 @@ async def test_a_file_arrives_and_each_piece_is_told(fake: FakeHub, fetcher: Fet
 async def test_the_token_stays_with_the_hub(fake: FakeHub, part_of: Callable[..., PartFile]) -> None:
     fetcher = Fetcher(Hub(endpoint=fake.endpoint, token="hf_secret"), RetryPolicy())
 
-    await fetcher.fill(REPOSITORY, part_of(), lambda: None)
+    await fetcher.fill(REPOSITORY, part_of(), lambda: None, at_once)
     await fetcher.close()
 
     assert [request.headers.get("authorization") for request in fake.requests] == ["Bearer hf_secret", None]
@@ -86,7 +90,7 @@ async def test_the_token_stays_with_the_hub(fake: FakeHub, part_of: Callable[...
 async def test_a_small_file_comes_without_a_redirect(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
     part = part_of(expected=Expected("small.gguf", "main", 5, None))
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
 
@@ -94,7 +98,7 @@ async def test_a_small_file_comes_without_a_redirect(fetcher: Fetcher, part_of: 
 async def test_only_the_rest_is_asked_for(fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
     part = part_of(have=DATA[:700_000])
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
     assert [request.headers["range"] for request in fake.transfers] == ["bytes=700000-"]
@@ -106,7 +110,7 @@ async def test_a_dropped_connection_goes_on_where_it_broke(
     fake.faults.drop_after = [400_000, 500_000]
     part = part_of()
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
     etag = f'"{hashlib.md5(DATA).hexdigest()}"'
@@ -119,7 +123,7 @@ async def test_a_stalled_connection_is_given_up_and_taken_up_again(fake: FakeHub
     part = part_of()
     fetcher = Fetcher(Hub(endpoint=fake.endpoint), RetryPolicy(tries=2, first_pause_s=0.0, stall_s=0.3))
 
-    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, lambda: None))
+    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, lambda: None, at_once))
     assert await asyncio.to_thread(fake.paused.wait, 20)
     fake.faults.pause_after = None
     await task
@@ -136,7 +140,7 @@ async def test_a_server_that_ignores_ranges_sends_the_file_again(
     fake.faults.ignore_ranges = True
     part = part_of()
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
 
@@ -144,7 +148,7 @@ async def test_a_server_that_ignores_ranges_sends_the_file_again(
 async def test_another_etag_means_from_the_first_byte(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
     part = part_of(have=bytes(700_000), etag='"of another version"')
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
     assert part.etag == f'"{hashlib.md5(DATA).hexdigest()}"'
@@ -158,7 +162,7 @@ async def test_a_range_beyond_the_end_means_from_the_first_byte(
 
     # The server has a shorter file now: it is asked for all of it, and that is not what was promised.
     with pytest.raises(ChecksumMismatch, match="900000 bytes, the hub lists 1500000"):
-        await fetcher.fill(REPOSITORY, part, lambda: None)
+        await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     assert [request.headers.get("range") for request in fake.transfers] == ["bytes=1000000-", None]
     assert part.have_bytes == 0
@@ -168,7 +172,7 @@ async def test_the_rest_of_a_file_of_another_size_is_refused(fetcher: Fetcher, p
     part = part_of(have=DATA[:1000], expected=replace(EXPECTED, size_bytes=len(DATA) + 7))
 
     with pytest.raises(ChecksumMismatch, match="changed on the server"):
-        await fetcher.fill(REPOSITORY, part, lambda: None)
+        await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     assert part.have_bytes == 1000
 
@@ -180,7 +184,7 @@ async def test_passing_errors_are_waited_out(
     fake.faults.statuses = statuses
     part = part_of()
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
 
@@ -192,7 +196,7 @@ async def test_errors_without_end_are_told_and_what_arrived_stays(
     part = part_of(have=DATA[:5000])
 
     with pytest.raises(HubUnreachable, match=r"error 503.*taken up again later"):
-        await fetcher.fill(REPOSITORY, part, lambda: None)
+        await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     assert len(fake.transfers) == 3
     assert part.have_bytes == 5000
@@ -204,7 +208,7 @@ async def test_a_connection_that_brings_something_each_time_is_never_given_up(
     fake.faults.drop_after = [100_000] * 9
     part = part_of()
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
     assert len(fake.transfers) == 10
@@ -220,7 +224,7 @@ async def test_a_refusal_is_final(
     part = part_of(expected=replace(EXPECTED, name="none.gguf") if repository == "org/repo" else EXPECTED)
 
     with pytest.raises(error):
-        await fetcher.fill(RemoteRepository(repository, "main", ()), part, lambda: None)
+        await fetcher.fill(RemoteRepository(repository, "main", ()), part, lambda: None, at_once)
 
     assert len([request for request in fake.requests if "/resolve/" in request.path]) == 1
 
@@ -231,7 +235,7 @@ async def test_cancelling_while_bytes_arrive_leaves_a_part_that_can_be_taken_up(
     fake.faults.pause_after = 1_200_000
     part = part_of()
     begun = asyncio.Event()
-    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, begun.set))
+    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, begun.set, at_once))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -239,7 +243,7 @@ async def test_cancelling_while_bytes_arrive_leaves_a_part_that_can_be_taken_up(
     fake.faults.pause_after = None
     fake.resume.set()
 
-    await fetcher.fill(REPOSITORY, part, lambda: None)
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     part.verify()
     assert "range" in fake.transfers[-1].headers
