@@ -72,7 +72,7 @@ class Fetcher:
             if part.complete:
                 return
             failures = 1 if part.have_bytes > before else failures + 1
-            if self._policy.tries is not None and failures >= self._policy.tries:
+            if self._policy.gives_up(failures):
                 raise HubUnreachable(f"{reason} {part.expected.name} can be taken up again later.")
             await pause(reason, self._policy.pause_s(failures, asked_s))
 

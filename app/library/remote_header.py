@@ -197,7 +197,7 @@ class RemoteHeaders:
                 told, asked_s = HubUnreachable(f"The connection stalled while {name} was looked at. Try again later."), None
             except httpx2.RequestError:
                 told, asked_s = HubUnreachable(f"The connection was lost while {name} was looked at. Try again later."), None
-            if failures >= self._policy.tries or (asked_s is not None and asked_s > self._policy.max_pause_s):
+            if self._policy.gives_up(failures) or (asked_s is not None and asked_s > self._policy.max_pause_s):
                 raise told
             await asyncio.sleep(self._policy.pause_s(failures, asked_s))
 

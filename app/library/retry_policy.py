@@ -23,6 +23,10 @@ class RetryPolicy:
     space_s: float = 10.0
     busy_s: float = 5.0
 
+    def gives_up(self, failures: int) -> bool:
+        """Whether so many failures in a row are enough."""
+        return self.tries is not None and failures >= self.tries
+
     def pause_s(self, failures: int, asked_s: float | None) -> float:
         """How long to wait after so many failures, or as long as the server asked."""
         return min(asked_s if asked_s is not None else self.first_pause_s * 2.0 ** min(failures - 1, 30), self.max_pause_s)

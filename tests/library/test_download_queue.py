@@ -240,7 +240,7 @@ async def test_offline_nothing_runs_and_online_it_goes_on(
     await arrived(manager, IDS[0], 1_000_000)
 
     settings.update(hub_offline=True)
-    while "offline" not in ((waiting := await state_of(manager, IDS[0], DownloadState.WAITING)).error or ""):
+    while "offline" not in ((waiting := await state_of(manager, IDS[0], DownloadState.WAITING)).error or ""):  # noqa: ASYNC110 -- the state has no event
         await asyncio.sleep(0)
     go_on(fake)
     settings.update(hub_offline=False)
