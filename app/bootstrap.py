@@ -21,10 +21,13 @@ from app.engine.process import ProcessLauncher
 from app.library.download_records import DownloadRecords
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
+from app.library.hub_access import HubAccess
+from app.library.hub_tokens import HubTokens
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
 from app.library.retry_policy import RetryPolicy
+from app.library.system_keyring import SystemKeyring
 from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
@@ -77,7 +80,11 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         settings = SettingsStore(paths.settings_file, overrides=options.overrides)
         library = ModelLibrary(paths, settings)
         await library.refresh()
-        hub = Hub(endpoint=settings.current.hub_endpoint)
+        # The entry is called by its profile: each has tokens of its own.
+        access = HubAccess(lambda: settings.current, HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}")))
+        stack.callback(settings.changed.subscribe(access.settings_changed))
+        hub = Hub(access)
+        stack.push_async_callback(hub.close)
         downloads = DownloadManager(
             hub,
             settings,
@@ -123,6 +130,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
             settings=settings,
             library=library,
             hub=hub,
+            hub_access=access,
             downloads=downloads,
             models=models,
             fit=fit,

@@ -43,6 +43,11 @@ class Paths:
         return self.config / "api-keys"
 
     @property
+    def hub_tokens(self) -> Path:
+        """Access tokens of hubs, or where they are kept."""
+        return self.config / "hub-tokens.json"
+
+    @property
     def models(self) -> Path:
         """The default models folder."""
         return self.data / "models"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.endpoints import OFFICIAL_HUB, hub_endpoint, proxy_address
 from app.domain.errors import SettingsError
 from app.domain.observable import Observable
 from app.domain.origins import host_name, web_origin
@@ -35,6 +36,8 @@ Draft: TypeAlias = Annotated[int, Field(ge=0, le=8)]
 Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
 Origins: TypeAlias = tuple[Annotated[str, AfterValidator(web_origin)], ...]
 Hosts: TypeAlias = tuple[Annotated[str, AfterValidator(host_name)], ...]
+HubEndpoint: TypeAlias = Annotated[str, AfterValidator(hub_endpoint)]
+ProxyAddress: TypeAlias = Annotated[str, AfterValidator(proxy_address)]
 # Seconds; -1 means for ever.
 KeepAlive: TypeAlias = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 
@@ -163,9 +166,10 @@ class Settings(BaseModel):
     models_folder: Path | None = None
     # Whether models of other programs on this computer are listed too.
     other_stores: bool = True
-    hub_endpoint: str = "https://huggingface.co"
+    # The hub, or a mirror of it.
+    hub_endpoint: HubEndpoint = OFFICIAL_HUB
     # An http, https or socks5 address; "" takes the system's.
-    hub_proxy: str = ""
+    hub_proxy: ProxyAddress = ""
     # The hub is never asked for anything.
     hub_offline: bool = False
     simultaneous_downloads: int = Field(default=2, ge=1, le=16)

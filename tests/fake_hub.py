@@ -6,6 +6,8 @@
         ... Hub(endpoint=hub.endpoint) ...
         hub.transfers[0].headers["range"]
 
+Besides listings and files it answers searches (`tests.fake_hub_api`), whose they are (`users`), and model cards.
+
 Files over 1 kB are "large files" as on the hub: the resolve address redirects to another origin (`localhost` instead of
 `127.0.0.1`), and the listing has their SHA-256.
 """
@@ -17,14 +19,16 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-__all__ = ["FakeHub", "Faults", "Request"]
+from tests.fake_hub_api import HubFacts, described, page_of, searched
+
+__all__ = ["FakeHub", "Faults", "HubFacts", "Request"]
 
 _LARGE_BYTES: Final = 1000
 _CHUNK_BYTES: Final = 1 << 16
@@ -37,6 +41,7 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    query: str = ""
 
 
 @dataclass(slots=True)
@@ -46,6 +51,7 @@ class Faults:
     `pause_after`: after so many bytes of a transfer, wait for `FakeHub.resume` (`FakeHub.paused` tells when it is reached).
     `changes_after`: from that many transfers on, the storage has other bytes (and another ETag) at the same address.
     `lie_about_sha256`: the listing promises another hash than the one of what is sent.
+    `refuse_tokens`: whoever sends a token is told that it is none. `api_delay`: the API answers once it is set.
     """
 
     drop_after: list[int] = field(default_factory=list)
@@ -55,7 +61,9 @@ class Faults:
     ignore_ranges: bool = False
     changes_after: int | None = None
     lie_about_sha256: bool = False
+    refuse_tokens: bool = False
     api_status: int | None = None
+    api_delay: threading.Event | None = None
     retry_after_s: int | None = None
 
 
@@ -66,7 +74,7 @@ class _Repository:
     gated: bool
     private: bool
     token: str
-    license: str
+    facts: HubFacts
 
 
 class FakeHub:
@@ -75,6 +83,7 @@ class FakeHub:
     def __init__(self) -> None:
         self.faults = Faults()
         self.requests: list[Request] = []
+        self.users = {"hf_secret": "ada"}
         self.paused = threading.Event()
         self.resume = threading.Event()
         self._repositories: dict[str, _Repository] = {}
@@ -102,15 +111,20 @@ class FakeHub:
         gated: bool = False,
         private: bool = False,
         token: str = "hf_secret",
-        license: str = "apache-2.0",
+        facts: HubFacts | None = None,
     ) -> None:
         """Publish a repository, or a new commit of it. `token` opens a gated or private one."""
         contents = "".join(f"{name}:{hashlib.sha256(data).hexdigest()}" for name, data in files.items())
         commit = hashlib.sha1(f"{repository}{contents}".encode()).hexdigest()
-        self._repositories[repository] = _Repository(dict(files), commit, gated, private, token, license)
+        self._repositories[repository] = _Repository(dict(files), commit, gated, private, token, facts or HubFacts())
 
     def find(self, repository: str) -> _Repository | None:
         return self._repositories.get(repository)
+
+    def found(self, query: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """What a search gives that nobody is known of."""
+        public = {name: repository for name, repository in self._repositories.items() if not repository.private}
+        return searched(((_told(name, repository), repository.facts) for name, repository in public.items()), query)
 
     def data(self, sha256: str) -> bytes | None:
         return next(
@@ -158,8 +172,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append(Request(self.command, path, headers))
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
+        self.hub.requests.append(Request(self.command, path, headers, urlsplit(self.path).query))
+        if path.startswith("/api/") and self._is_refused():
+            return
+        if path == "/api/models":
+            self._search()
+        elif path == "/api/whoami-v2":
+            self._whoami()
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
             self._info(found[1])
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/[^/]+", path):
             self._tree(found[1])
@@ -169,6 +189,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._transfer(found[1])
         else:
             self._json({"error": "Not found"}, 404)
+
+    def _is_refused(self) -> bool:
+        """Whether the answer was an error."""
+        faults = self.hub.faults
+        if faults.api_delay is not None:
+            faults.api_delay.wait()
+        if faults.api_status is not None:
+            self._json({"error": "Something went wrong"}, faults.api_status)
+        elif faults.refuse_tokens and self.headers.get("authorization"):
+            refused = {"X-Error-Message": "Invalid credentials in Authorization header"}
+            self._json({"error": "Invalid credentials in Authorization header"}, 401, headers=refused)
+        else:
+            return False
+        return True
+
+    def _search(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        items, link = page_of(self.hub.found(query), query, f"{self.hub.endpoint}/api/models")
+        self._json(items, headers={"Link": link} if link else {})
+
+    def _whoami(self) -> None:
+        user = self.hub.users.get(self.headers.get("authorization", "").removeprefix("Bearer "))
+        if user is None:
+            self._json({"error": "Invalid username or password."}, 401)
+        else:
+            self._json({"type": "user", "name": user, "orgs": []})
 
     def _opened(self, name: str, *, for_files: bool) -> _Repository | None:
         """The repository, unless the answer was an error."""
@@ -199,21 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             if len(data) > _LARGE_BYTES:
                 entry["lfs"] = {"sha256": self._promised(data), "size": len(data), "pointerSize": 134}
             siblings.append(entry)
-        self._json(
-            {
-                "_id": "0" * 24,
-                "id": name,
-                "modelId": name,
-                "sha": repository.commit,
-                "private": repository.private,
-                "gated": "manual" if repository.gated else False,
-                "downloads": 1234,
-                "likes": 5,
-                "tags": ["gguf", f"license:{repository.license}"],
-                "cardData": {"license": repository.license},
-                "siblings": siblings,
-            }
-        )
+        self._json({**_told(name, repository), "siblings": siblings})
 
     def _tree(self, name: str) -> None:
         repository = self._opened(name, for_files=False)
@@ -225,7 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
             if len(data) > _LARGE_BYTES:
                 entry["lfs"] = {"oid": self._promised(data), "size": len(data), "pointerSize": 134}
             entries.append(entry)
-        self._json(entries)
+        query = parse_qs(urlsplit(self.path).query)
+        page, link = page_of(entries, query, f"{self.hub.endpoint}{urlsplit(self.path).path}")
+        self._json(page, headers={"Link": link} if link else {})
 
     def _resolve(self, name: str, file: str) -> None:
         repository = self._opened(name, for_files=True)
@@ -318,6 +352,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _promised(self, data: bytes) -> str:
         return hashlib.sha256(data + b"!" if self.hub.faults.lie_about_sha256 else data).hexdigest()
+
+
+def _told(name: str, repository: _Repository) -> dict[str, Any]:
+    return described(name, repository.commit, repository.facts, gated=repository.gated, private=repository.private)
 
 
 def _handler(hub: FakeHub) -> type[_Handler]:

@@ -22,6 +22,9 @@
     │   ├── NotRemovable             the file is not ours to delete
     │   └── DownloadError
     │       ├── HubUnreachable       no network, a proxy in the way, or the hub is down
+    │       │   ├── HubOffline       the hub is switched off in the settings
+    │       │   ├── HubBusy          too many requests; `retry_after_s` says when to come back
+    │       │   └── NotAHub          something else answers, such as a login page
     │       ├── RepositoryNotFound   no such repository or file
     │       ├── AccessDenied         gated or private: a token or a licence is missing
     │       ├── NotEnoughSpace       the disk is too small
@@ -56,11 +59,14 @@ __all__ = [
     "EngineError",
     "EngineStopped",
     "GenerationFailed",
+    "HubBusy",
+    "HubOffline",
     "HubUnreachable",
     "InvalidRequest",
     "LibraryError",
     "ModelLoadFailed",
     "ModelNotFound",
+    "NotAHub",
     "NotAModel",
     "NotEnoughMemory",
     "NotEnoughSpace",
@@ -254,12 +260,46 @@ class HubUnreachable(DownloadError):
     """No network, a proxy in the way, or the hub is down."""
 
 
+class HubOffline(HubUnreachable):
+    """The person wants no request to be sent. `variable` is the environment variable that says so, "" if a setting does."""
+
+    def __init__(self, *, variable: str = "") -> None:
+        told = f"{variable} is set" if variable else "Hearth is set to work offline"
+        mend = f"Unset {variable} to go online." if variable else "Switch that off in the settings (hub_offline) to go online."
+        super().__init__(f"{told}, so the hub is not asked. {mend}")
+        self.variable = variable
+
+
+class HubBusy(HubUnreachable):
+    """The hub asks to wait. `retry_after_s` is None where it does not say for how long."""
+
+    def __init__(self, host: str, *, retry_after_s: float | None = None) -> None:
+        when = f"in {retry_after_s:.0f} seconds" if retry_after_s is not None else "in a few minutes"
+        super().__init__(f"{host} asks to wait: too many requests. Try again {when}.")
+        self.retry_after_s = retry_after_s
+
+
+class NotAHub(HubUnreachable):
+    """Something else answers at the hub's address."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} does not answer like a model hub. A proxy or a login page may be in between.")
+
+
 class RepositoryNotFound(DownloadError):
     """No such repository or file."""
 
 
 class AccessDenied(DownloadError):
-    """Gated or private: a token, or the acceptance of a licence, is missing."""
+    """Gated or private: a token, or the acceptance of a licence, is missing.
+
+    `license_url` is the page where `repository`'s licence can be accepted; both "" where the token itself is refused.
+    """
+
+    def __init__(self, message: str, *, repository: str = "", license_url: str = "") -> None:
+        super().__init__(message)
+        self.repository = repository
+        self.license_url = license_url
 
 
 class NotEnoughSpace(DownloadError):

@@ -1,14 +1,14 @@
-"""Looking for models on the hub."""
+"""The hub: looking for models on it, and how it is reached."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.models import Capability
 
-__all__ = ["HubModel", "HubPage", "HubQuery", "HubSort"]
+__all__ = ["HubModel", "HubPage", "HubQuery", "HubSort", "HubState", "HubTest", "HubToken", "TokenSource"]
 
 
 class HubSort(enum.StrEnum):
@@ -59,3 +59,49 @@ class HubPage:
 
     models: tuple[HubModel, ...]
     next: str = ""
+
+
+class TokenSource(enum.StrEnum):
+    """Where an access token comes from: entered in Hearth and kept in the system's keyring or, where there is none, in a file
+    that nobody else may read; HF_TOKEN; what Hugging Face's own tools have saved; or whoever started this."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    HUGGING_FACE = "hugging-face"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class HubToken:
+    value: str = field(repr=False)
+    source: TokenSource
+
+
+class HubState(enum.StrEnum):
+    """NOT_A_HUB: something answers, such as a login page. TOKEN_REFUSED: reachable, but not with this token."""
+
+    OK = "ok"
+    OFFLINE = "offline"
+    UNREACHABLE = "unreachable"
+    NOT_A_HUB = "not-a-hub"
+    BUSY = "busy"
+    TOKEN_REFUSED = "token-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class HubTest:
+    """What a test of the connection found.
+
+    `latency_s` is what one request took, 0 where none was answered. `token` is where the token comes from that is sent to this
+    endpoint, None if none is; `user` whose it is, "" where the hub does not say. `proxy` has no password in it. `reason` is a
+    sentence, "" if all is well.
+    """
+
+    endpoint: str
+    state: HubState
+    latency_s: float = 0.0
+    token: TokenSource | None = None
+    user: str = ""
+    proxy: str = ""
+    reason: str = ""

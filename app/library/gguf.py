@@ -12,7 +12,7 @@ from typing import Final
 from app.library.gguf_container import Container, Tensor, read_container
 from app.library.gguf_types import FILE_TYPES
 
-__all__ = ["GgufHeader", "GgufKind", "Pooling", "read_header"]
+__all__ = ["GgufHeader", "GgufKind", "Pooling", "is_embedding_architecture", "read_header"]
 
 # Heads that turn an encoder into a classifier or a reranker.
 _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
@@ -75,6 +75,11 @@ class GgufHeader:
     description: str = ""
     size_label: str = ""
     holds_encoder: bool = False
+
+
+def is_embedding_architecture(architecture: str) -> bool:
+    """Whether models of this kind make embeddings, also where the file names no pooling."""
+    return any(part in architecture for part in _EMBEDDING_ARCHITECTURES)
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -151,7 +156,7 @@ class _Facts:
             return False
         if pooling is not None and pooling is not Pooling.NONE:
             return True
-        return pooling is None and any(part in self._architecture for part in _EMBEDDING_ARCHITECTURES)
+        return pooling is None and is_embedding_architecture(self._architecture)
 
     def _is_reranker(self, pooling: Pooling | None) -> bool:
         """By its pooling, or by a head with one answer (or yes and no): converters did not always write the pooling."""

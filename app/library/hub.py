@@ -1,41 +1,115 @@
-"""The Hugging Face hub, or a mirror of it: which GGUF files a repository holds."""
+"""The Hugging Face hub, or a mirror of it: which models there are, and which GGUF files a repository holds."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
 
-from app.domain.errors import AccessDenied, AppError, HubUnreachable, RepositoryNotFound
+from app.domain.endpoints import OFFICIAL_HUB, without_password
+from app.domain.errors import AccessDenied, AppError, HubBusy, HubOffline, HubUnreachable, NotAHub, RepositoryNotFound
+from app.domain.hub import HubPage, HubQuery, HubState, HubTest
 from app.domain.models import RemoteFile, RemoteRepository
-from app.library.hub_address import HubAddress, parse_address
-from app.library.hub_listing import ListedFile, group_files, projector_for
+from app.library.hub_access import HubAccess
+from app.library.hub_address import HubAddress, named_address, parse_address
+from app.library.hub_errors import denied, refusal, token_refused
+from app.library.hub_listing import projector_for
+from app.library.model_card import MAX_CARD_BYTES, card_text
+from app.library.timed_cache import TimedCache
+from app.settings import Settings
 
 if TYPE_CHECKING:
-    from huggingface_hub import ModelInfo
+    from huggingface_hub import HfApi
+
+    from app.library.hub_session import HubSession
 
 __all__ = ["Hub"]
 
+T = TypeVar("T")
+
 _TIMEOUT_S: Final = 20.0
-_OFFICIAL_HOST: Final = "huggingface.co"
+_KEPT_S: Final = 300.0
 
 
 class Hub:
-    """Reads listings through huggingface_hub. Owned by the service loop; network calls run on another thread."""
+    """Asks through huggingface_hub. Owned by the service loop; what blocks runs on other threads."""
 
-    def __init__(self, *, endpoint: str, token: str | None = None) -> None:
-        """Without a `token`, the one saved by Hugging Face's own tools is used, but is never sent to a mirror."""
-        self._endpoint = endpoint.rstrip("/")
-        self._token = token
+    def __init__(self, access: HubAccess | None = None, *, endpoint: str = OFFICIAL_HUB, token: str | None = None) -> None:
+        """Without an `access`, for programs that have no settings and ask little: at `endpoint`, with `token`. Then no
+        connection is kept open, and nothing has to be closed."""
+        self._keeps_connections = access is not None
+        self._access = access or _fixed(endpoint, token)
+        self._session: asyncio.Task[HubSession] | None = None
+        self._pages: TimedCache[HubPage] = TimedCache(size=64, kept_s=_KEPT_S)
+        self._cards: TimedCache[str] = TimedCache(size=16, kept_s=_KEPT_S)
+
+    @property
+    def access(self) -> HubAccess:
+        return self._access
 
     @property
     def endpoint(self) -> str:
-        return self._endpoint
+        return self._access.endpoint
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await (await self._session).close()
+            self._session = None
+
+    async def search(self, query: HubQuery) -> HubPage:
+        """Repositories with GGUF files, the same for some minutes. Raises InvalidRequest, HubUnreachable and AccessDenied.
+
+        A page may be short, or empty with more to come, where few of many hits fit.
+        """
+        named = named_address(query.text, endpoint=self.endpoint)
+        if named is not None:
+            query = replace(query, text=named.repository)
+        key = (self.endpoint, await self._access.token(), query)
+        self._access.check_online()
+        page = self._pages.get(key)
+        if page is None:
+            page = await self._ask("", _search(query))
+            self._pages.put(key, page)
+        return page
+
+    async def trending(self) -> HubPage:
+        return await self.search(HubQuery())
 
     async def repository(self, repository: str) -> RemoteRepository:
         """What `org/name` (or a hub address a person pasted) holds. Raises DownloadError kinds and InvalidRequest."""
-        address = parse_address(repository, endpoint=self._endpoint)
-        return await asyncio.to_thread(self._read, address)
+        address = parse_address(repository, endpoint=self.endpoint)
+        return await self._ask(address.repository, _read(address))
+
+    async def card(self, repository: RemoteRepository) -> str:
+        """The model card's Markdown without front matter, "" if there is none. What it links to is not fetched."""
+        self._access.check_online()
+        key = (self.endpoint, repository.id, repository.revision)
+        card = self._cards.get(key)
+        if card is None:
+            session = await self._shared_session()
+            status, text = await session.text(self.file_url(repository, "README.md"), max_bytes=MAX_CARD_BYTES)
+            if status not in (200, 404):
+                raise refusal(self._access, repository.id, status)
+            card = card_text(text) if status == 200 else ""
+            self._cards.put(key, card)
+        return card
+
+    async def test(self) -> HubTest:
+        """Try the connection: one small search, then whose token is sent. Raises nothing that the result can say."""
+        found = HubTest(self.endpoint, HubState.OK, proxy=without_password(self._access.proxy))
+        try:
+            await self._shared_session()
+            token = await self._access.token()
+            found = replace(found, token=token.source if token is not None else None)
+            began = time.monotonic()
+            await self._ask("", _one_model)
+            found = replace(found, latency_s=time.monotonic() - began)
+            return replace(found, user=await self._ask("", _user)) if token is not None else found
+        except (HubUnreachable, AccessDenied) as error:
+            return replace(found, state=_state_of(error), reason=str(error))
 
     @staticmethod
     def best_projector(repository: RemoteRepository, file: RemoteFile) -> RemoteFile | None:
@@ -44,82 +118,103 @@ class Hub:
 
     def file_url(self, repository: RemoteRepository, name: str) -> str:
         """Where a file's bytes are, at the commit that was listed. It redirects to another host for large files."""
-        return f"{self._endpoint}/{repository.id}/resolve/{quote(repository.revision, safe='')}/{quote(name)}"
+        return f"{self.endpoint}/{repository.id}/resolve/{quote(repository.revision, safe='')}/{quote(name)}"
 
     async def headers(self) -> dict[str, str]:
         """What to send to `file_url` and to no other host."""
-        token = await asyncio.to_thread(self._access_token)
-        return {"authorization": f"Bearer {token}"} if token else {}
+        return await self._access.headers()
 
-    def _read(self, address: HubAddress) -> RemoteRepository:
-        # 0.5 s to import: not before somebody asks the hub for something.
-        import httpx2
-        from huggingface_hub import HfApi, constants
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RevisionNotFoundError
+    def refusal(self, repository: str, status: int, retry_after_s: float | None = None) -> AppError:
+        """The error that an HTTP status of the hub stands for."""
+        return refusal(self._access, repository, status, retry_after_s)
+
+    async def _ask(self, repository: str, work: Callable[[HfApi], T]) -> T:
+        """What `work` returns; `repository` is what it is about, "" if none."""
+        session = await self._shared_session()
+
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
         from huggingface_hub.errors import RepositoryNotFoundError as HubRepositoryNotFound
 
-        # Otherwise 2.4 asks huggingface.co which agents there are before the first call, even where a mirror is used.
-        constants.HF_HUB_DISABLE_TELEMETRY = True
-        name = address.repository
+        access = self._access
         try:
-            api = HfApi(endpoint=self._endpoint, token=self._access_token() or False, library_name="hearth")
-            info = api.model_info(name, revision=address.revision or None, files_metadata=True, timeout=_TIMEOUT_S)
-            return _listing(name, info)
+            return await session.ask(work)
         except GatedRepoError as error:
-            raise self._denied(name) from error
+            raise denied(access, repository) from error
         except (HubRepositoryNotFound, RevisionNotFoundError) as error:
-            raise RepositoryNotFound(f"There is no repository {name} on {self._host}, or it is private.") from error
+            raise RepositoryNotFound(f"There is no repository {repository} on {access.host}, or it is private.") from error
         except HfHubHTTPError as error:
-            raise self.refusal(name, error.response.status_code) from error
-        except OfflineModeIsEnabled as error:
-            raise HubUnreachable("HF_HUB_OFFLINE is set, so the hub is not asked. Unset it to go online.") from error
-        except httpx2.TimeoutException as error:
-            raise HubUnreachable(f"{self._host} did not answer within {_TIMEOUT_S:.0f} seconds. Try again later.") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise HubUnreachable(f"{self._host} can't be reached. Check the network connection.") from error
+            status = error.response.status_code
+            if status == 401 and await access.token() is not None:
+                raise token_refused(access) from error
+            if not repository:
+                raise NotAHub(access.host) from error
+            raise refusal(access, repository, status) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise HubUnreachable(
-                f"{self._host} does not answer like a model hub. A proxy or a login page may be in between."
-            ) from error
+            raise NotAHub(access.host) from error
 
-    def refusal(self, repository: str, status: int) -> AppError:
-        """The error that an HTTP status of the hub stands for."""
-        match status:
-            case 401 | 403:
-                return self._denied(repository)
-            case 404 | 410:
-                return RepositoryNotFound(f"The file is no longer in {repository} on {self._host}.")
-            case 429:
-                return HubUnreachable(f"{self._host} asks to wait: too many requests. Try again in a few minutes.")
-            case _:
-                return HubUnreachable(f"{self._host} answers with error {status}. Try again later.")
-
-    def _denied(self, repository: str) -> AccessDenied:
-        return AccessDenied(
-            f"{repository} is gated or private. Accept its licence at {self._endpoint}/{repository}, "
-            "then set HF_TOKEN to your access token and start again."
-        )
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._endpoint).netloc or self._endpoint
-
-    def _access_token(self) -> str | None:
-        if self._token is not None or self._host.casefold() != _OFFICIAL_HOST:
-            return self._token
-        from huggingface_hub import get_token
-
-        return get_token()
+    async def _shared_session(self) -> HubSession:
+        if self._session is None:
+            self._session = asyncio.ensure_future(asyncio.to_thread(_new_session, self._access, self._keeps_connections))
+        return await asyncio.shield(self._session)
 
 
-def _listing(name: str, info: ModelInfo) -> RemoteRepository:
-    files = (ListedFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None) for file in info.siblings or ())
-    licenses = [tag.partition(":")[2] for tag in info.tags or () if tag.startswith("license:")]
-    return RemoteRepository(
-        id=info.id or name,
-        revision=info.sha or "main",
-        files=group_files(files),
-        gated=bool(info.gated),
-        license=licenses[0] if licenses else "",
-        downloads=info.downloads or 0,
-    )
+def _fixed(endpoint: str, token: str | None) -> HubAccess:
+    settings = Settings(hub_endpoint=endpoint)
+    return HubAccess(lambda: settings, token=token)
+
+
+def _new_session(access: HubAccess, keeps_connections: bool) -> HubSession:
+    # 0.5 s to import: not before somebody asks the hub for something.
+    from app.library.hub_session import HubSession
+
+    return HubSession(access, keeps_connections=keeps_connections)
+
+
+def _search(query: HubQuery) -> Callable[[HfApi], HubPage]:
+    def run(api: HfApi) -> HubPage:
+        from app.library.hub_search import search
+
+        return search(api, query)
+
+    return run
+
+
+def _read(address: HubAddress) -> Callable[[HfApi], RemoteRepository]:
+    def run(api: HfApi) -> RemoteRepository:
+        from app.library.hub_facts import repository_of
+
+        name = address.repository
+        return repository_of(name, api.model_info(name, revision=address.revision or None, files_metadata=True))
+
+    return run
+
+
+def _one_model(api: HfApi) -> None:
+    if not any(True for _ in api.list_models(filter="gguf", limit=1)):
+        raise ValueError("A hub without a single model is none.")
+
+
+def _user(api: HfApi) -> str:
+    """Whose token it is; "" on a mirror that can't say."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return str(api.whoami()["name"])
+    except HfHubHTTPError as error:
+        if error.response.status_code in (404, 405, 501):
+            return ""
+        raise
+
+
+def _state_of(error: HubUnreachable | AccessDenied) -> HubState:
+    match error:
+        case AccessDenied():
+            return HubState.TOKEN_REFUSED
+        case HubOffline():
+            return HubState.OFFLINE
+        case HubBusy():
+            return HubState.BUSY
+        case NotAHub():
+            return HubState.NOT_A_HUB
+        case _:
+            return HubState.UNREACHABLE

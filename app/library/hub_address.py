@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from app.domain.errors import InvalidRequest
 
-__all__ = ["HubAddress", "parse_address"]
+__all__ = ["HubAddress", "named_address", "parse_address"]
 
 _PART: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_-])?"
 _REPOSITORY: Final = re.compile(rf"^({_PART})/({_PART})$")
@@ -33,8 +33,7 @@ def parse_address(text: str, *, endpoint: str = "https://huggingface.co") -> Hub
     text = text.strip().strip("<>\"'")
     host = urlsplit(endpoint).netloc.casefold()
     bare = re.sub(r"^hf://(models/)?", "", text)
-    is_address = "://" in bare or bare.casefold().split("/")[0] in _HOSTS | {host}
-    if not is_address:
+    if not _is_address(bare, host):
         name, _, quantization = bare.partition(":")
         return HubAddress(_repository(name.strip("/"), text), quantization=quantization.strip())
     url = urlsplit(bare if "://" in bare else f"https://{bare}")
@@ -50,6 +49,16 @@ def parse_address(text: str, *, endpoint: str = "https://huggingface.co") -> Hub
     if len(parts) > 3 and parts[2] in _VIEWS:
         return HubAddress(repository, revision=parts[3], file="/".join(parts[4:]))
     return HubAddress(repository, quantization=quantization)
+
+
+def named_address(text: str, *, endpoint: str) -> HubAddress | None:
+    """The repository that an address in a search field leads to; None for words to look for. Raises InvalidRequest."""
+    bare = text.strip().strip("<>\"'")
+    return parse_address(text, endpoint=endpoint) if _is_address(bare, urlsplit(endpoint).netloc.casefold()) else None
+
+
+def _is_address(bare: str, host: str) -> bool:
+    return "://" in bare or bare.casefold().split("/")[0] in _HOSTS | {host}
 
 
 def _repository(name: str, given: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
+from app.library.hub_access import HubAccess
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.service.activity import Activity
@@ -30,6 +31,7 @@ class Services:
     settings: SettingsStore
     library: ModelLibrary
     hub: Hub
+    hub_access: HubAccess
     downloads: DownloadManager
     models: ModelManager
     fit: FitService

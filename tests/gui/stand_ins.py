@@ -24,6 +24,7 @@ from app.domain.models import (
 from app.domain.observable import Observable
 from app.gui.desktop import Desktop
 from app.library.catalogue import Catalogue
+from app.library.hub_access import HubAccess
 from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
@@ -307,6 +308,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         settings=settings,
         library=cast(Any, StandInLibrary(*models)),
         hub=cast(Any, StandInHub(a_repository())),
+        hub_access=HubAccess(lambda: settings.current),
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
         fit=cast(Any, StandInFit()),
