@@ -39,6 +39,7 @@ from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.fit import FitService
 from app.service.loop import ServiceLoop
+from app.service.model_profiles import ModelProfiles
 from app.service.models import ModelManager
 from app.service.pictures import PictureFetcher
 from app.service.refusals import Refusals
@@ -133,6 +134,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
             hub_access=access,
             downloads=downloads,
             models=models,
+            profiles=ModelProfiles(library, settings),
             fit=fit,
             chat=chat,
             embeddings=embeddings,

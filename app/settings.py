@@ -17,7 +17,7 @@ from app.domain.errors import SettingsError
 from app.domain.observable import Observable
 from app.domain.origins import host_name, web_origin
 
-__all__ = ["DEFAULT_PORT", "AdapterSettings", "ModelSettings", "Settings", "SettingsStore"]
+__all__ = ["DEFAULT_PORT", "AdapterSettings", "ModelSettings", "SamplingSettings", "Settings", "SettingsStore"]
 
 DEFAULT_PORT = 8642
 
@@ -33,6 +33,10 @@ Threads: TypeAlias = Annotated[int, Field(ge=0, le=512)]
 Parallel: TypeAlias = Annotated[int, Field(ge=1, le=64)]
 Batch: TypeAlias = Annotated[int, Field(ge=32, le=65536)]
 Draft: TypeAlias = Annotated[int, Field(ge=0, le=8)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Finite: TypeAlias = Annotated[float, Field(ge=-100, le=100)]
+# -1 means all of them.
+LastTokens: TypeAlias = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 Shares: TypeAlias = tuple[Annotated[float, Field(ge=0)], ...]
 Origins: TypeAlias = tuple[Annotated[str, AfterValidator(web_origin)], ...]
 Hosts: TypeAlias = tuple[Annotated[str, AfterValidator(host_name)], ...]
@@ -60,10 +64,42 @@ class AdapterSettings(BaseModel):
     scale: float = Field(default=1.0, ge=-100, le=100)
 
 
+class SamplingSettings(BaseModel):
+    """How a model samples where a request does not say; None leaves a value to the model's file. See `SamplingParams`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    temperature: float | None = Field(default=None, ge=0, le=100)
+    dynatemp_range: float | None = Field(default=None, ge=0, le=100)
+    dynatemp_exponent: float | None = Field(default=None, ge=0, le=100)
+    top_k: Count | None = None
+    top_p: Share | None = None
+    min_p: Share | None = None
+    typical_p: Share | None = None
+    top_n_sigma: Finite | None = None
+    xtc_probability: Share | None = None
+    xtc_threshold: Share | None = None
+    mirostat: Literal[0, 1, 2] | None = None
+    mirostat_tau: float | None = Field(default=None, ge=0, le=100)
+    mirostat_eta: Share | None = None
+    adaptive_target: float | None = Field(default=None, ge=-1, le=1)
+    adaptive_decay: float | None = Field(default=None, ge=0, le=0.99)
+    dry_multiplier: Finite | None = None
+    dry_base: float | None = Field(default=None, ge=1, le=100)
+    dry_allowed_length: Count | None = None
+    dry_penalty_last_n: LastTokens | None = None
+    repeat_penalty: float | None = Field(default=None, gt=0, le=100)
+    frequency_penalty: Finite | None = None
+    presence_penalty: Finite | None = None
+    repeat_last_n: LastTokens | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+
+
 class ModelSettings(BaseModel):
     """What holds for one model in place of the general setting of the same name; None leaves that as it is.
 
-    A pinned model stays in memory once it is there.
+    A pinned model stays in memory once it is there. `system_prompt` is said first in conversations that have none of their own;
+    `note` is the person's, for nobody else.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -93,6 +129,9 @@ class ModelSettings(BaseModel):
     reasoning_effort: ReasoningEffort | None = None
     reasoning_budget: ReasoningBudget | None = None
     chat_template: str | None = None
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    system_prompt: str | None = None
+    note: str = ""
     pinned: bool = False
 
 

@@ -16,7 +16,7 @@ from app.domain.generation import (
     GenerationEvent,
     TextDelta,
 )
-from app.domain.messages import Message
+from app.domain.messages import Message, Role
 from app.domain.models import Capability, InstalledModel
 from app.domain.param_names import param_called
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
@@ -61,7 +61,7 @@ class ChatService:
             job = GenerateJob(
                 id=_new_id(),
                 prompt=_completion_prompt(used.client.info, request),
-                sampling=request.sampling.over(used.client.info.sampling),
+                sampling=used.sampling_of(request.sampling),
                 max_tokens=request.max_tokens,
                 stop=request.stop,
                 constraint=constraint,
@@ -174,7 +174,7 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
     job = GenerateJob(
         id=_new_id(),
         prompt=_chat_prompt(used, request),
-        sampling=request.sampling.over(used.client.info.sampling),
+        sampling=used.sampling_of(request.sampling),
         max_tokens=request.max_tokens,
         stop=request.stop,
         constraint=used.format.constraint(request),
@@ -187,8 +187,11 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
 
 
 def _decided(used: ModelInUse, request: ChatRequest) -> ChatRequest:
-    """With what the model's settings say of reasoning where the request does not."""
-    return replace(request, reasoning=request.reasoning.over(used.reasoning))
+    """With what the model's settings say where the request does not."""
+    messages = request.messages
+    if used.system_prompt and not any(message.role in (Role.SYSTEM, Role.DEVELOPER) for message in messages):
+        messages = (Message.of(Role.SYSTEM, used.system_prompt), *messages)
+    return replace(request, messages=messages, reasoning=request.reasoning.over(used.reasoning))
 
 
 def _chat_prompt(used: ModelInUse, request: ChatRequest) -> tuple[PromptSegment, ...]:

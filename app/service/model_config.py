@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.domain.errors import InvalidRequest, ModelLoadFailed, NotAModel
-from app.domain.generation import Effort, Pooling, ReasoningChoice
+from app.domain.generation import Effort, Pooling, ReasoningChoice, SamplingChoice
 from app.domain.models import Capability, InstalledModel
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
 from app.formats import BUILT_IN_TEMPLATES, ChatFormat, template_problem
 from app.library.stored_template import read_template
-from app.settings import ModelSettings, Settings
+from app.settings import ModelSettings, SamplingSettings, Settings
 
 __all__ = [
     "chat_template",
@@ -18,7 +18,9 @@ __all__ = [
     "effective_settings",
     "engine_config",
     "is_pinned",
+    "own_system_prompt",
     "reasoning_default",
+    "sampling_default",
     "unloaded_format",
 ]
 
@@ -43,6 +45,17 @@ def reasoning_default(model_id: str, settings: Settings) -> ReasoningChoice:
     chosen = effective_settings(model_id, settings)
     effort, budget = chosen.reasoning_effort, chosen.reasoning_budget
     return ReasoningChoice(None if effort == "auto" else Effort(effort), budget if budget >= 0 else None)
+
+
+def sampling_default(model_id: str, settings: Settings) -> SamplingChoice:
+    """What a model's settings say of sampling, between what a request asks for and what its file recommends."""
+    chosen = settings.models.get(model_id, ModelSettings()).sampling
+    return SamplingChoice(**{name: getattr(chosen, name) for name in SamplingSettings.model_fields})
+
+
+def own_system_prompt(model_id: str, settings: Settings) -> str:
+    """What a person set for this very model; "" if nothing."""
+    return settings.models.get(model_id, ModelSettings()).system_prompt or ""
 
 
 def chat_template(model_id: str, chosen: str) -> str:

@@ -32,7 +32,9 @@ from app.service.model_config import (
     effective_settings,
     engine_config,
     is_pinned,
+    own_system_prompt,
     reasoning_default,
+    sampling_default,
 )
 from app.service.resident import ModelInUse, Resident
 from app.service.template_facts import TemplateFacts, TemplateReader
@@ -115,7 +117,13 @@ class ModelManager:
         """
         resident = await self._acquire(await self._library.find_any(name), keep_alive_s, n_ctx or 0)
         try:
-            yield replace(resident.in_use, reasoning=reasoning_default(resident.model.id, self._settings.current))
+            settings = self._settings.current
+            yield replace(
+                resident.in_use,
+                reasoning=reasoning_default(resident.model.id, settings),
+                sampling=sampling_default(resident.model.id, settings),
+                system_prompt=own_system_prompt(resident.model.id, settings),
+            )
         finally:
             self._release(resident)
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from app.domain.generation import ReasoningChoice
+from app.domain.generation import ReasoningChoice, SamplingChoice, SamplingParams
 from app.domain.memory import HOST
 from app.domain.models import InstalledModel, LoadedModel, ModelState
 from app.engine.client import EngineClient
@@ -25,6 +25,12 @@ class ModelInUse:
     format: ChatFormat
     # What is meant where a request does not say.
     reasoning: ReasoningChoice = field(default_factory=ReasoningChoice)
+    sampling: SamplingChoice = field(default_factory=SamplingChoice)
+    system_prompt: str = ""
+
+    def sampling_of(self, asked: SamplingChoice) -> SamplingParams:
+        """A request's wishes first, then the model's settings, then what its file recommends."""
+        return asked.over(self.sampling.over(self.client.info.sampling))
 
 
 class Resident:

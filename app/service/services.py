@@ -15,6 +15,7 @@ from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.fit import FitService
+from app.service.model_profiles import ModelProfiles
 from app.service.models import ModelManager
 from app.service.refusals import Refusals
 from app.service.server_control import ServerControl
@@ -34,6 +35,7 @@ class Services:
     hub_access: HubAccess
     downloads: DownloadManager
     models: ModelManager
+    profiles: ModelProfiles
     fit: FitService
     chat: ChatService
     embeddings: EmbeddingService

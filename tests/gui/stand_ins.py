@@ -28,6 +28,7 @@ from app.library.hub_access import HubAccess
 from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
+from app.service.model_profiles import ModelProfiles
 from app.service.refusals import Refusals
 from app.service.server_control import ServerState
 from app.service.services import Services
@@ -303,14 +304,16 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
     """Services on a real profile with real settings; everything slow or far away is stood in for."""
     paths = Paths.of(profile)
     settings = SettingsStore(paths.settings_file)
+    library = StandInLibrary(*models)
     return Services(
         paths=paths,
         settings=settings,
-        library=cast(Any, StandInLibrary(*models)),
+        library=cast(Any, library),
         hub=cast(Any, StandInHub(a_repository())),
         hub_access=HubAccess(lambda: settings.current),
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
+        profiles=ModelProfiles(cast(Any, library), settings),
         fit=cast(Any, StandInFit()),
         chat=cast(Any, None),
         embeddings=cast(Any, None),

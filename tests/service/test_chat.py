@@ -67,8 +67,8 @@ class Bench:
             installed_model("mini", capabilities=EMBEDDER),
             installed_model("ranker", capabilities=RANKER),
         )
-        settings = SettingsStore(tmp_path / "settings.json")
-        self.models = ModelManager(library, self.launcher, settings, make_format=lambda info: make_format())
+        self.settings = SettingsStore(tmp_path / "settings.json")
+        self.models = ModelManager(library, self.launcher, self.settings, make_format=lambda info: make_format())
         self.chat = ChatService(self.models)
 
 
@@ -360,3 +360,36 @@ async def test_a_flood_is_turned_away_before_anything_is_prepared(tmp_path: Path
     with pytest.raises(EngineBusy):
         await completion(bench, CompletionRequest("ember", "Once"))
     assert len(rendered) == len(bench.launcher.client.jobs) == 1
+
+
+async def test_what_is_set_for_a_model_stands_between_the_request_and_the_file(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, info=model_info(sampling=SamplingParams(temperature=0.1, top_k=3, top_p=0.4)))
+    own = {"sampling": {"temperature": 0.5, "top_k": 7}, "system_prompt": "Be brief."}
+    bench.settings.update(models={"ember": own})
+    asked = replace(question(), sampling=SamplingChoice(temperature=0.9))
+    await answer(bench, asked)
+    job = bench.launcher.clients[0].jobs[0]
+    assert (job.sampling.temperature, job.sampling.top_k, job.sampling.top_p) == (0.9, 7, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("role", "texts"), [(None, ["Be brief.", "Hello"]), (Role.SYSTEM, ["Mine", "Hello"]), (Role.DEVELOPER, ["Mine", "Hello"])]
+)
+async def test_a_models_own_instructions_are_for_conversations_without_any(
+    tmp_path: Path, role: Role | None, texts: list[str]
+) -> None:
+    seen: list[list[str]] = []
+
+    class Watching(FakeChatFormat):
+        def prompt(self, request: ChatRequest) -> tuple[PromptSegment, ...]:
+            seen.append([message.text for message in request.messages])
+            return super().prompt(request)
+
+    bench = Bench(tmp_path, make_format=Watching)
+    bench.settings.update(models={"ember": {"system_prompt": "Be brief."}})
+    request = question()
+    if role is not None:
+        request = replace(request, messages=(Message.of(role, "Mine"), *request.messages))
+    await answer(bench, request)
+    await bench.chat.count_prompt_tokens(request)
+    assert seen == [texts, texts]

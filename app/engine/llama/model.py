@@ -9,28 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.domain.generation import Pooling, SamplingChoice, SamplingParams
+from app.domain.generation import Pooling, SamplingParams
 from app.engine.llama.backend import start_backend
 from app.engine.llama.parameters import ModelOptions, model_params
-from app.engine.sampling_checks import sampler_order
+from app.engine.recommended_sampling import recommended_sampling
 
 __all__ = ["LlamaModel", "LlamaVocabulary"]
 
-# Key in the file, our name, and the range that makes sense: every key of `general.sampling` that llama.cpp knows.
-_RECOMMENDED = (
-    ("temp", "temperature", 0.0, 100.0),
-    ("top_k", "top_k", 0, 1_000_000),
-    ("top_p", "top_p", 0.0, 1.0),
-    ("min_p", "min_p", 0.0, 1.0),
-    ("xtc_probability", "xtc_probability", 0.0, 1.0),
-    ("xtc_threshold", "xtc_threshold", 0.0, 1.0),
-    ("penalty_repeat", "repeat_penalty", 0.01, 100.0),
-    ("penalty_last_n", "repeat_last_n", -1, 1_000_000),
-    ("mirostat", "mirostat", 0, 2),
-    ("mirostat_tau", "mirostat_tau", 0.0, 100.0),
-    ("mirostat_eta", "mirostat_eta", 0.0, 1.0),
-)
-_WHOLE = ("top_k", "repeat_last_n", "mirostat")
 # llama.h, enum llama_pooling_type, in its order.
 _POOLINGS = (Pooling.NONE, Pooling.MEAN, Pooling.CLS, Pooling.LAST, Pooling.RANK)
 _CONTROL = 1 << 3
@@ -152,18 +137,7 @@ class LlamaModel:
     @cached_property
     def sampling(self) -> SamplingParams:
         """What the file recommends (`general.sampling.*`), else the defaults. What no request may ask for is left out."""
-        given: dict[str, Any] = {name: self._recommended(key, least, most) for key, name, least, most in _RECOMMENDED}
-        given |= {name: int(given[name]) for name in _WHOLE if given[name] is not None}
-        return SamplingChoice(**given, samplers=sampler_order(self.metadata("general.sampling.sequence"))).over(
-            SamplingParams()
-        )
-
-    def _recommended(self, key: str, least: float, most: float) -> float | None:
-        try:
-            value = float(self.metadata(f"general.sampling.{key}"))
-        except ValueError:
-            return None
-        return value if least <= value <= most else None
+        return recommended_sampling(self.metadata).over(SamplingParams())
 
     def metadata(self, key: str) -> str:
         """A scalar of the header as text; "" if it has none."""

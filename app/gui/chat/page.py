@@ -28,6 +28,7 @@ from app.gui.chat.welcome import Example, Welcome
 from app.gui.errors import sentence
 from app.gui.theme import Theme
 from app.service.conversations import AnswerOptions, ConversationService, OpenConversation
+from app.service.model_config import effective_settings
 from app.service.services import Services
 from app.settings import ModelSettings, SettingsStore
 
@@ -248,7 +249,9 @@ class ChatPage(QWidget):
         model = self.picker.model
         built_in = model is not None and model.source is ModelSource.BUILT_IN
         sampling = SamplingChoice(temperature=SamplingParams().temperature) if built_in and another else SamplingChoice()
-        return AnswerOptions(system_prompt=self._services.settings.current.system_prompt, sampling=sampling)
+        settings = self._services.settings.current
+        prompt = effective_settings(model.id, settings).system_prompt if model is not None else settings.system_prompt
+        return AnswerOptions(system_prompt=prompt, sampling=sampling)
 
     def _run(self, events: AsyncGenerator[GenerationEvent, None], conversation_id: str) -> None:
         model = self.picker.model

@@ -1,0 +1,154 @@
+"""How a model is loaded and answers: every setting with its value, and where that comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.domain.errors import InvalidRequest, NotAModel
+from app.domain.generation import SamplingChoice, SamplingParams
+from app.domain.models import InstalledModel
+from app.engine.recommended_sampling import recommended_sampling
+from app.library.gguf_container import read_container
+from app.library.library import ModelLibrary
+from app.settings import ModelSettings, SamplingSettings, Settings, SettingsStore
+
+__all__ = ["EffectiveValue", "ModelProfiles", "ValueSource"]
+
+_FORMAT: Final = "hearth-model-settings"
+_VERSION: Final = 1
+_SAMPLING: Final = "sampling."
+
+
+class ValueSource(enum.Enum):
+    """MODEL: set for this model; GENERAL: set for all; FILE: recommended by the model's file; DEFAULT: nobody set it."""
+
+    MODEL = "model"
+    GENERAL = "general"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """One setting: `name` is a field of `ModelSettings`, or `sampling.` and one of `SamplingSettings`.
+
+    `otherwise` is what would hold if nothing were set for this model.
+    """
+
+    name: str
+    value: Any
+    source: ValueSource
+    otherwise: Any
+
+
+class ModelProfiles:
+    """What holds for each model. Owned by the service loop; files are read on another thread."""
+
+    def __init__(self, library: ModelLibrary, settings: SettingsStore) -> None:
+        self._library = library
+        self._settings = settings
+
+    async def effective(self, model_id: str) -> tuple[EffectiveValue, ...]:
+        """Every setting of a model. Raises ModelNotFound."""
+        model = self._library.resolve(model_id)
+        file = await asyncio.to_thread(_recommended, model)
+        current = self._settings.current
+        own = current.models.get(model.id, ModelSettings())
+        values = [_value(name, own, current) for name in ModelSettings.model_fields if name != "sampling"]
+        return (*values, *(_sampling_value(name, own.sampling, file) for name in SamplingSettings.model_fields))
+
+    def update(self, model_id: str, changes: Mapping[str, Any]) -> None:
+        """Set values for one model; None leaves one to the general setting again. An idle model is loaded anew at its next use.
+
+        Raises ModelNotFound, InvalidRequest for a name that is no setting, and SettingsError for a value that can't be.
+        """
+        model = self._library.resolve(model_id)
+        own = self._settings.current.models.get(model.id, ModelSettings()).model_dump()
+        for name, value in changes.items():
+            holder, field = (own["sampling"], name.removeprefix(_SAMPLING)) if name.startswith(_SAMPLING) else (own, name)
+            known = SamplingSettings.model_fields if holder is not own else ModelSettings.model_fields
+            if field not in known or name == "sampling":
+                raise InvalidRequest(f"There is no setting '{name}'. There are: {', '.join(_names())}.", param=name)
+            # Texts and switches have no None: nothing set is what they begin with.
+            holder[field] = known[field].default if value is None else value
+        self._keep(model.id, own)
+
+    def reset(self, model_id: str, name: str) -> None:
+        """Leave a setting to what holds for all. Raises as `update`."""
+        self.update(model_id, {name: None})
+
+    def export(self, model_id: str) -> dict[str, Any]:
+        """What is set for a model, and its aliases, as JSON can hold it. Raises ModelNotFound."""
+        model = self._library.resolve(model_id)
+        current = self._settings.current
+        own = current.models.get(model.id, ModelSettings())
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "model": model.id,
+            "settings": own.model_dump(mode="json", exclude_defaults=True),
+            "aliases": sorted(alias for alias, target in current.aliases.items() if target == model.id),
+        }
+
+    def take(self, model_id: str, exported: Mapping[str, Any]) -> None:
+        """Have the settings of an export hold for a model, in place of all that were set for it; aliases are added.
+
+        Raises ModelNotFound, InvalidRequest for what is no export, SettingsError for a value that can't be.
+        """
+        model = self._library.resolve(model_id)
+        settings, aliases = exported.get("settings"), exported.get("aliases", [])
+        if exported.get("format") != _FORMAT or not isinstance(settings, Mapping) or not isinstance(aliases, list):
+            raise InvalidRequest("This file holds no settings of a model. Hearth writes them with its export.", param="file")
+        if exported.get("version") != _VERSION:
+            raise InvalidRequest("A newer version of Hearth wrote these settings. Update Hearth.", param="file")
+        current = self._settings.current
+        self._settings.update(
+            models={**_dumped(current), model.id: dict(settings)},
+            aliases={**current.aliases, **dict.fromkeys(map(str, aliases), model.id)},
+        )
+
+    def _keep(self, model_id: str, own: dict[str, Any]) -> None:
+        self._settings.update(models={**_dumped(self._settings.current), model_id: own})
+
+
+def _dumped(settings: Settings) -> dict[str, Any]:
+    return {name: one.model_dump() for name, one in settings.models.items()}
+
+
+def _names() -> list[str]:
+    own = [name for name in ModelSettings.model_fields if name != "sampling"]
+    return own + [f"{_SAMPLING}{name}" for name in SamplingSettings.model_fields]
+
+
+def _value(name: str, own: ModelSettings, general: Settings) -> EffectiveValue:
+    if name in Settings.model_fields:
+        otherwise = getattr(general, name)
+        source = ValueSource.GENERAL if otherwise != getattr(Settings(), name) else ValueSource.DEFAULT
+    else:
+        otherwise, source = ModelSettings.model_fields[name].default, ValueSource.DEFAULT
+    value = getattr(own, name)
+    if value is None or value == ModelSettings.model_fields[name].default:
+        return EffectiveValue(name, otherwise, source, otherwise)
+    return EffectiveValue(name, value, ValueSource.MODEL, otherwise)
+
+
+def _sampling_value(name: str, own: SamplingSettings, file: SamplingChoice) -> EffectiveValue:
+    recommended = getattr(file, name)
+    otherwise = getattr(SamplingParams(), name) if recommended is None else recommended
+    source = ValueSource.DEFAULT if recommended is None else ValueSource.FILE
+    value = getattr(own, name)
+    if value is None:
+        return EffectiveValue(f"{_SAMPLING}{name}", otherwise, source, otherwise)
+    return EffectiveValue(f"{_SAMPLING}{name}", value, ValueSource.MODEL, otherwise)
+
+
+def _recommended(model: InstalledModel) -> SamplingChoice:
+    try:
+        return recommended_sampling(read_container(model.path).metadata.get)
+    except NotAModel:
+        # Why it can't be used is told where it is listed.
+        return SamplingChoice()

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import InvalidRequest, ModelNotFound, SettingsError
+from app.library.library import ModelLibrary
+from app.paths import Paths
+from app.service.model_profiles import EffectiveValue, ModelProfiles, ValueSource
+from app.settings import ModelSettings, SamplingSettings, SettingsStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def settings() -> SettingsStore:
+    return SettingsStore(Paths.of().settings_file)
+
+
+@pytest.fixture
+async def profiles(settings: SettingsStore) -> ModelProfiles:
+    library = ModelLibrary(Paths.of(), settings)
+    await library.refresh()
+    return ModelProfiles(library, settings)
+
+
+async def value(profiles: ModelProfiles, name: str) -> EffectiveValue:
+    return next(one for one in await profiles.effective("ember") if one.name == name)
+
+
+async def test_every_setting_is_told_once(profiles: ModelProfiles) -> None:
+    names = [one.name for one in await profiles.effective("ember")]
+    assert len(set(names)) == len(names)
+    assert set(names) == {
+        *(name for name in ModelSettings.model_fields if name != "sampling"),
+        *(f"sampling.{name}" for name in SamplingSettings.model_fields),
+    }
+
+
+async def test_a_value_says_where_it_comes_from(profiles: ModelProfiles, settings: SettingsStore) -> None:
+    assert await value(profiles, "n_ctx") == EffectiveValue("n_ctx", 0, ValueSource.DEFAULT, 0)
+    settings.update(n_ctx=4096)
+    assert await value(profiles, "n_ctx") == EffectiveValue("n_ctx", 4096, ValueSource.GENERAL, 4096)
+    profiles.update("ember", {"n_ctx": 1024})
+    assert await value(profiles, "n_ctx") == EffectiveValue("n_ctx", 1024, ValueSource.MODEL, 4096)
+    profiles.reset("ember", "n_ctx")
+    assert await value(profiles, "n_ctx") == EffectiveValue("n_ctx", 4096, ValueSource.GENERAL, 4096)
+
+
+async def test_what_the_file_recommends_is_told_and_gives_way(profiles: ModelProfiles) -> None:
+    # Ember's file recommends its likeliest word.
+    assert await value(profiles, "sampling.temperature") == EffectiveValue("sampling.temperature", 0.0, ValueSource.FILE, 0.0)
+    assert (await value(profiles, "sampling.top_k")).source is ValueSource.DEFAULT
+    profiles.update("EMBER", {"sampling.temperature": 0.7, "note": "mine", "pinned": True})
+    assert await value(profiles, "sampling.temperature") == EffectiveValue("sampling.temperature", 0.7, ValueSource.MODEL, 0.0)
+    assert (await value(profiles, "note")).value == "mine"
+    profiles.update("ember", {"sampling.temperature": None, "note": None, "pinned": None})
+    assert (await value(profiles, "sampling.temperature")).source is ValueSource.FILE
+    assert await value(profiles, "note") == EffectiveValue("note", "", ValueSource.DEFAULT, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"n_context": 5}, InvalidRequest, "n_ctx"),
+        ({"sampling": {}}, InvalidRequest, "sampling.temperature"),
+        ({"sampling.heat": 5}, InvalidRequest, "sampling.heat"),
+        ({"note": "kept?", "sampling.top_p": 1.5}, SettingsError, "top_p"),
+        ({"gpu_layers": "many"}, SettingsError, "gpu_layers"),
+    ],
+)
+async def test_what_can_not_be_changes_nothing(
+    profiles: ModelProfiles, settings: SettingsStore, changes: dict[str, object], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        profiles.update("ember", changes)
+    with pytest.raises(ModelNotFound):
+        profiles.update("nobody", {"n_ctx": 1024})
+    assert settings.current.models == {}
+
+
+async def test_an_export_holds_what_was_set_and_is_taken_over_whole(profiles: ModelProfiles, settings: SettingsStore) -> None:
+    settings.update(aliases={"gpt-4o": "ember", "other": "elsewhere"})
+    profiles.update("ember", {"n_ctx": 1024, "sampling.top_k": 5, "draft_model": Path("/d.gguf"), "system_prompt": "Be brief."})
+    exported = profiles.export("ember")
+    assert exported["settings"] == {
+        "n_ctx": 1024,
+        "sampling": {"top_k": 5},
+        "draft_model": "/d.gguf",
+        "system_prompt": "Be brief.",
+    }
+    assert exported["aliases"] == ["gpt-4o"]
+    before = settings.current.models["ember"]
+    settings.update(models={}, aliases={})
+    profiles.update("ember", {"n_parallel": 3})
+    profiles.take("ember", exported)
+    assert settings.current.models["ember"] == before
+    assert settings.current.aliases == {"gpt-4o": "ember"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": "x"}, {"version": 2}, {"settings": []}, {"aliases": 3}, {"settings": {"n_ctx": "long"}}],
+)
+async def test_what_is_no_export_is_refused(
+    profiles: ModelProfiles, settings: SettingsStore, change: dict[str, object]
+) -> None:
+    with pytest.raises((InvalidRequest, SettingsError)):
+        profiles.take("ember", {**profiles.export("ember"), **change})
+    assert settings.current.models == {}
