@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+# No test changes the keyring of whoever runs it.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+
 # Before the first QApplication.
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 

@@ -51,7 +51,8 @@ class Faults:
     `pause_after`: after so many bytes of a transfer, wait for `FakeHub.resume` (`FakeHub.paused` tells when it is reached).
     `changes_after`: from that many transfers on, the storage has other bytes (and another ETag) at the same address.
     `lie_about_sha256`: the listing promises another hash than the one of what is sent.
-    `refuse_tokens`: whoever sends a token is told that it is none. `api_delay`: the API answers once it is set.
+    `refuse_tokens`: whoever sends a token is told that it is none. `pause_api`: the API waits likewise before it answers.
+    `links_to`: the endpoint that links to a search's next page lead to, as a mirror passes them on.
     """
 
     drop_after: list[int] = field(default_factory=list)
@@ -62,8 +63,9 @@ class Faults:
     changes_after: int | None = None
     lie_about_sha256: bool = False
     refuse_tokens: bool = False
+    links_to: str = ""
     api_status: int | None = None
-    api_delay: threading.Event | None = None
+    pause_api: bool = False
     retry_after_s: int | None = None
 
 
@@ -193,8 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_refused(self) -> bool:
         """Whether the answer was an error."""
         faults = self.hub.faults
-        if faults.api_delay is not None:
-            faults.api_delay.wait()
+        if faults.pause_api:
+            self.hub.paused.set()
+            self.hub.resume.wait()
         if faults.api_status is not None:
             self._json({"error": "Something went wrong"}, faults.api_status)
         elif faults.refuse_tokens and self.headers.get("authorization"):
@@ -206,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _search(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
-        items, link = page_of(self.hub.found(query), query, f"{self.hub.endpoint}/api/models")
+        items, link = page_of(self.hub.found(query), query, f"{self.hub.faults.links_to or self.hub.endpoint}/api/models")
         self._json(items, headers={"Link": link} if link else {})
 
     def _whoami(self) -> None:

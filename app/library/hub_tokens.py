@@ -55,7 +55,9 @@ class HubTokens:
             self._keyring.set(endpoint, token)
         except KeyringUnavailable as error:
             _log.info("The access token is kept in %s: %s", self._file, error)
-            self._write({**self._entries(), endpoint: {_TOKEN: token}})
+            entries = self._entries()
+            # An older one that the keyring may still hold is not forgotten of.
+            self._write({**entries, endpoint: {**entries.get(endpoint, {}), _TOKEN: token}})
             return TokenSource.FILE
         self._write({**self._entries(), endpoint: {_KEYRING: True}})
         return TokenSource.KEYRING
@@ -66,11 +68,11 @@ class HubTokens:
         entry = entries.pop(endpoint, None)
         if entry is None:
             return
-        if _TOKEN not in entry:
-            try:
-                if self._keyring.get(endpoint) is not None:
-                    self._keyring.delete(endpoint)
-            except KeyringUnavailable as error:
+        try:
+            if self._keyring.get(endpoint) is not None:
+                self._keyring.delete(endpoint)
+        except KeyringUnavailable as error:
+            if _KEYRING in entry:
                 raise SettingsError(f"The keyring, which holds the access token, can't be changed: {error}") from error
         self._write(entries)
 

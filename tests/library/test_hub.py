@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from app.domain.errors import AccessDenied, HubUnreachable, RepositoryNotFound
+from app.domain.models import Capability
 from app.library.hub import Hub
-from tests.fake_hub import FakeHub
+from app.library.model_card import MAX_CARD_BYTES
+from tests.fake_hub import FakeHub, HubFacts
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +67,70 @@ async def test_a_gated_repository_is_listed_and_says_so(fake: FakeHub) -> None:
     fake.add("org/gated", FILES, gated=True)
 
     assert (await Hub(endpoint=fake.endpoint).repository("org/gated")).gated
+
+
+async def test_a_repository_has_the_facts_that_the_hub_tells(fake: FakeHub) -> None:
+    gguf = {"total": 4_000_000_000, "architecture": "gemma3", "context_length": 8192, "chat_template": "{{ messages }}"}
+    facts = HubFacts(likes=9, base_model="google/gemma-3-4b-it", gguf=gguf, tags=("region:us",))
+    fake.add("org/facts", FILES, facts=facts)
+
+    repository = await Hub(endpoint=fake.endpoint).repository("org/facts")
+
+    assert (repository.likes, repository.architecture, repository.parameters) == (9, "gemma3", 4_000_000_000)
+    assert (repository.n_ctx_train, repository.base_model) == (8192, "google/gemma-3-4b-it")
+    assert repository.updated == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    # The projector among its files is what makes it see.
+    assert repository.capabilities == {Capability.CHAT, Capability.COMPLETION, Capability.VISION}
+
+
+async def test_facts_of_the_wrong_kind_are_left_out(fake: FakeHub) -> None:
+    gguf = {"total": "many", "architecture": 7, "context_length": -1, "chat_template": ["x"]}
+    fake.add("org/odd", {"m.gguf": b"q" * 4000}, facts=HubFacts(gguf=gguf))
+
+    repository = await Hub(endpoint=fake.endpoint).repository("org/odd")
+
+    assert (repository.parameters, repository.architecture, repository.n_ctx_train) == (0, "", 0)
+    assert repository.capabilities == {Capability.COMPLETION}
+
+
+async def test_a_model_card_comes_without_front_matter(fake: FakeHub) -> None:
+    fake.add("org/card", {**FILES, "README.md": b"---\nlicense: mit\n---\n# Hello\n" + b"word " * 500})
+    hub = Hub(endpoint=fake.endpoint)
+    repository = await hub.repository("org/card")
+
+    card = await hub.card(repository)
+
+    assert card.startswith("# Hello\nword word")
+    sent = len(fake.requests)
+    assert await hub.card(repository) == card
+    assert len(fake.requests) == sent
+
+
+async def test_a_huge_model_card_is_read_up_to_a_bound(fake: FakeHub) -> None:
+    fake.add("org/huge", {**FILES, "README.md": b"A line of text.\n" * 1_000_000})
+    hub = Hub(endpoint=fake.endpoint)
+
+    card = await hub.card(await hub.repository("org/huge"))
+
+    assert len(card) < MAX_CARD_BYTES
+    assert card.endswith("A line of text.\n\n…")
+
+
+async def test_a_repository_without_a_card_has_an_empty_one(fake: FakeHub) -> None:
+    fake.add("org/bare", {"m-Q4_K_M.gguf": b"q" * 4000})
+    hub = Hub(endpoint=fake.endpoint)
+
+    assert await hub.card(await hub.repository("org/bare")) == ""
+
+
+async def test_a_refusal_says_where_the_licence_is(fake: FakeHub) -> None:
+    fake.add("org/gated", FILES, gated=True)
+    hub = Hub(endpoint=fake.endpoint)
+
+    with pytest.raises(AccessDenied) as denied:
+        await hub.card(await hub.repository("org/gated"))
+
+    assert (denied.value.repository, denied.value.license_url) == ("org/gated", f"{fake.endpoint}/org/gated")
 
 
 async def test_a_private_repository_needs_the_token(fake: FakeHub) -> None:
