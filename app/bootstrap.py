@@ -80,6 +80,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
     async with AsyncExitStack() as stack:
         settings = SettingsStore(paths.settings_file, overrides=options.overrides)
         library = ModelLibrary(paths, settings)
+        stack.push_async_callback(library.close)
         await library.refresh()
         # The entry is called by its profile: each has tokens of its own.
         access = HubAccess(lambda: settings.current, HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}")))
@@ -89,7 +90,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         downloads = DownloadManager(
             hub,
             settings,
-            lambda: settings.current.models_folder or paths.models,
+            lambda: library.folder,
             DownloadRecords(paths.downloads),
             # While a person wants it, however long the network is away.
             policy=RetryPolicy(tries=None),

@@ -63,8 +63,9 @@ def remove(context: typer.Context, model: str, profile: ProfileOption = None) ->
     async def run() -> tuple[str, int]:
         library = _library(profile or context.obj)
         await library.refresh()
-        model_id = library.resolve(model).id
-        return model_id, await library.remove(model_id)
+        removal = await library.remove(library.resolve(model).id)
+        await library.close()
+        return removal.model.id, removal.freed_bytes
 
     model_id, freed = asyncio.run(run())
     print(f"Removed {model_id}; {decimal(freed)} freed.")

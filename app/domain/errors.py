@@ -20,6 +20,7 @@
     ├── LibraryError
     │   ├── NotAModel                the file is missing, truncated, or no GGUF
     │   ├── NotRemovable             the file is not ours to delete
+    │   ├── NotRestorable            what was removed can't be brought back
     │   └── DownloadError
     │       ├── HubUnreachable       no network, a proxy in the way, or the hub is down
     │       │   ├── HubOffline       the hub is switched off in the settings
@@ -71,6 +72,7 @@ __all__ = [
     "NotEnoughMemory",
     "NotEnoughSpace",
     "NotRemovable",
+    "NotRestorable",
     "PreviousResponseNotFound",
     "RepositoryNotFound",
     "RequestError",
@@ -250,6 +252,10 @@ class NotAModel(LibraryError):
 
 class NotRemovable(LibraryError):
     """The model is built in, or belongs to another program or folder."""
+
+
+class NotRestorable(LibraryError):
+    """What was removed is deleted for good, or something else is in its place."""
 
 
 class DownloadError(LibraryError):

@@ -107,7 +107,7 @@ class ModelsPage(QWidget):
 
     def _connect(self) -> None:
         self.add_button.clicked.connect(self._ask_for_file)
-        self.folder_button.clicked.connect(lambda: self._desktop.open_folder(self._services.paths.models))
+        self.folder_button.clicked.connect(self._open_folder)
         self.refresh_button.clicked.connect(self.refresh)
         self.list.selectionModel().currentChanged.connect(self._choose)
         self.list.activated.connect(lambda index: self._load(index.data(ModelRole.MODEL).id))
@@ -243,6 +243,11 @@ class ModelsPage(QWidget):
         if self._services.models.state(model_id).state is not ModelState.UNLOADED:
             await self._services.models.unload(model_id)
         await self._services.library.remove(model_id)
+
+    def _open_folder(self) -> None:
+        task = self._bridge.call(lambda: self._services.library.folder, self)
+        task.succeeded.connect(self._desktop.open_folder)
+        self._run_task(task)
 
     def _reveal(self, model_id: str) -> None:
         if self.detail.model is not None:

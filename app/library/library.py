@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
-from app.domain.models import InstalledModel, ModelSource
+from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestorable, SettingsError
+from app.domain.models import InstalledModel, ModelSource, Removal
 from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
 from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
 from app.library.model_names import ModelNames
-from app.library.removal import delete_files
 from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
+from app.library.trash import Trash, check_ours, freed_bytes
 from app.library.undisturbed import undisturbed
 from app.paths import Paths, resource
 from app.settings import SettingsStore
@@ -55,6 +57,9 @@ class ModelLibrary:
         self._scanning = asyncio.Lock()
         self._next_scan: asyncio.Task[None] | None = None
         self._missed: dict[str, float] = {}
+        self._trash = Trash()
+        self._swept: set[Path] = set()
+        self._removals: dict[str, _Forgotten] = {}
 
     @property
     def models(self) -> tuple[InstalledModel, ...]:
@@ -146,32 +151,71 @@ class ModelLibrary:
             await self.refresh()
             raise
 
-    async def remove(self, model_id: str) -> int:
-        """Delete our own files, or forget an added one; return the bytes freed. Raises ModelNotFound, NotRemovable."""
+    @property
+    def folder(self) -> Path:
+        """Our own folder, where downloads go; it need not exist yet."""
+        return _absolute(self._settings.current.models_folder or self._paths.models)
+
+    async def freed_by(self, model_id: str) -> int:
+        """The bytes that removing it would give back. Raises ModelNotFound, and NotRemovable if it can't be removed."""
         model = self.resolve(model_id)
-        freed = 0
-        match model.source:
-            case ModelSource.BUILT_IN:
-                raise NotRemovable(f"{model.name} is part of Hearth and can't be removed.")
-            case ModelSource.ADDED:
-                forgotten = self._forgotten(model)
-                self._settings.update(added_files=tuple(p for p in self._settings.current.added_files if p not in forgotten))
-            case ModelSource.PATH:
-                self._opened = tuple(path for path in self._opened if path not in model.files)
-            case ModelSource.LIBRARY | ModelSource.FOLDER:
-                kept = frozenset(file for other in self._models if other.id != model.id for file in other.files)
-                own = [file for file in model.files if file not in kept]
-                freed = await asyncio.to_thread(delete_files, model.name, own, self._paths.models)
-                self._opened = tuple(path for path in self._opened if path not in own)
-            case other:
-                raise NotRemovable(f"{model.name} belongs to another program ({other}). Remove it there if you don't need it.")
+        own = self._own_files(model)
+        await asyncio.to_thread(check_ours, model.name, own, self.folder)
+        return await asyncio.to_thread(freed_bytes, own)
+
+    async def remove(self, model_id: str) -> Removal:
+        """Take our own files away, or forget an added one; until `close`, `restore` undoes it.
+
+        Raises ModelNotFound, NotRemovable.
+        """
+        model = self.resolve(model_id)
+        own = self._own_files(model)
+        freed = await asyncio.to_thread(freed_bytes, own)
+        trashed = await undisturbed(self._trash.put, model.name, own, self.folder) if own else ""
+        before = self._settings.current.added_files, self._opened
+        try:
+            self._forget(model)
+        except SettingsError:
+            if trashed:
+                await undisturbed(self._trash.restore, trashed)
+            raise
+        removal = Removal(trashed or uuid.uuid4().hex, model, freed)
+        self._removals[removal.id] = _Forgotten(removal, trashed, *before)
         await self.refresh()
-        return freed
+        return removal
+
+    async def restore(self, removal_id: str) -> InstalledModel:
+        """Bring back what was removed, where it was. Raises NotRestorable."""
+        forgotten = self._removals.get(removal_id)
+        if forgotten is None:
+            raise NotRestorable("It was deleted for good and can't be brought back.")
+        if forgotten.trashed:
+            await undisturbed(self._trash.restore, forgotten.trashed)
+        del self._removals[removal_id]
+        files = forgotten.removal.model.files
+        added = _merged(forgotten.added, self._settings.current.added_files, files)
+        if added != self._settings.current.added_files:
+            self._settings.update(added_files=added)
+        self._opened = _merged(forgotten.opened, self._opened, files)
+        await self.refresh()
+        model = self._with_file(forgotten.removal.model.path)
+        if model is None:
+            raise NotRestorable(f"{forgotten.removal.model.path} is gone.")
+        return model
+
+    async def close(self) -> None:
+        """Delete for good what was removed."""
+        self._removals.clear()
+        await undisturbed(self._trash.empty)
 
     async def _scan(self) -> None:
         async with self._scanning:
             self._next_scan = None
-            listing = await undisturbed(list_models, self._places(), self._headers)
+            places = self._places()
+            if places.library not in self._swept:
+                self._swept.add(places.library)
+                await undisturbed(Trash.sweep, places.library)
+            listing = await undisturbed(list_models, places, self._headers)
         self._take(listing)
 
     async def _look_for(self, name: str) -> None:
@@ -200,7 +244,8 @@ class ModelLibrary:
         settings = self._settings.current
         return Places(
             built_in=resource(BUILT_IN_ID, f"{BUILT_IN_ID}.gguf"),
-            folders=tuple(dict.fromkeys(_absolute(folder) for folder in (self._paths.models, *settings.models_folders))),
+            library=self.folder,
+            folders=tuple(dict.fromkeys(_absolute(folder) for folder in settings.models_folders)),
             added=tuple(_absolute(file) for file in settings.added_files),
             opened=self._opened,
             stores=self._stores if settings.other_stores else tuple,
@@ -233,10 +278,49 @@ class ModelLibrary:
             raise NotAModel(path, model.problem[:1].lower() + model.problem[1:])
         return model
 
-    def _forgotten(self, model: InstalledModel) -> frozenset[Path]:
-        """The added files that are listed for this model's sake alone."""
-        kept = frozenset(file for other in self._models if other.id != model.id for file in other.files)
-        return frozenset(model.files) - kept
+    def _own_files(self, model: InstalledModel) -> Sequence[Path]:
+        """The files that go with it: those in our folder that no other model uses. Raises NotRemovable."""
+        match model.source:
+            case ModelSource.BUILT_IN:
+                raise NotRemovable(f"{model.name} is part of Hearth and can't be removed.")
+            case ModelSource.ADDED | ModelSource.PATH:
+                return ()
+            case ModelSource.LIBRARY:
+                return [file for file in model.files if file not in self._used_by_others(model)]
+            case ModelSource.FOLDER:
+                raise NotRemovable(
+                    f"{model.name} is in {model.path.parent}, a folder that Hearth only reads. "
+                    "Delete it there if you don't need it."
+                )
+            case other:
+                raise NotRemovable(f"{model.name} belongs to another program ({other}). Remove it there if you don't need it.")
+
+    def _forget(self, model: InstalledModel) -> None:
+        """Take the files that are listed for this model's sake alone off the lists of added and opened ones."""
+        forgotten = frozenset(model.files) - self._used_by_others(model)
+        added = tuple(path for path in self._settings.current.added_files if path not in forgotten)
+        if added != self._settings.current.added_files:
+            self._settings.update(added_files=added)
+        self._opened = tuple(path for path in self._opened if path not in forgotten)
+
+    def _used_by_others(self, model: InstalledModel) -> frozenset[Path]:
+        return frozenset(file for other in self._models if other.id != model.id for file in other.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    """A removal and what it takes to undo it; `trashed` is "" where no file was touched."""
+
+    removal: Removal
+    trashed: str
+    added: tuple[Path, ...]
+    opened: tuple[Path, ...]
+
+
+def _merged(before: tuple[Path, ...], now: tuple[Path, ...], files: Collection[Path]) -> tuple[Path, ...]:
+    """The list as it is now, with those of `files` that it had before in their old order."""
+    wanted = [path for path in before if path in now or path in files]
+    return tuple(dict.fromkeys((*wanted, *now)))
 
 
 def _absolute(path: Path) -> Path:

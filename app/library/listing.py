@@ -34,12 +34,14 @@ _MAX_FOLDERS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to look. `opened` and `added` are files, the rest of their folders is not listed; paths are absolute.
+    """Where to look. `library` is our own folder, `folders` are others; `opened` and `added` are files, the rest of
+    their folders is not listed. Paths are absolute.
 
     `stores` gives what other programs have. It is asked anew each time, on the thread that reads.
     """
 
     built_in: Path
+    library: Path
     folders: tuple[Path, ...]
     added: tuple[Path, ...]
     opened: tuple[Path, ...]
@@ -116,8 +118,9 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
 def _own(places: Places, headers: HeaderCache) -> Iterator[_Found]:
     added = [file for path in places.added if (file := headers.file(path))]
     yield from _single(places.built_in, (), headers, ModelSource.BUILT_IN)
-    for number, folder in enumerate(places.folders):
-        yield from _folder(folder, headers, ModelSource.FOLDER if number else ModelSource.LIBRARY)
+    yield from _folder(places.library, headers, ModelSource.LIBRARY)
+    for folder in places.folders:
+        yield from _folder(folder, headers, ModelSource.FOLDER)
     for path in places.added:
         yield from _single(path, added, headers, ModelSource.ADDED)
     for path in places.opened:

@@ -378,7 +378,8 @@ async def test_a_downloaded_model_is_in_the_library_with_its_projector(fake: Fak
     model = library.resolve("org/tiny")
     assert model.id == "tiny-F16"
     assert model.can(Capability.VISION)
-    assert await library.remove(model.id) == sum(len(data) for data in tiny.values())
+    removal = await library.remove(model.id)
+    assert removal.freed_bytes == sum(len(data) for data in tiny.values())
     assert not exists(paths.models / "org")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import ModelNotFound, NotAModel, NotRemovable
+from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestorable
 from app.domain.models import Capability, InstalledModel, ModelSource
 from app.library.headers import HeaderCache
 from app.library.library import ModelLibrary
 from app.library.listing import Listing, Places, list_models
+from app.library.provenance import Provenance, provenance_of, record_provenance
 from app.library.stores import Surroundings
 from app.paths import Paths
 from app.settings import SettingsStore
@@ -276,9 +277,12 @@ async def test_removing_deletes_our_files_and_the_folders_this_empties(library: 
     size_bytes = sum(path.stat().st_size for path in (write_model(folder / "m.gguf"), write_projector(folder / "mmproj.gguf")))
     await library.refresh()
 
-    assert await library.remove("m") == size_bytes
+    assert await library.freed_by("m") == size_bytes
+    assert (await library.remove("m")).freed_bytes == size_bytes
 
     assert ids(library) == ["ember"]
+    assert [entry.name for entry in paths.models.iterdir()] == [".trash"]
+    await library.close()
     assert list(paths.models.iterdir()) == []
 
 
@@ -331,10 +335,74 @@ async def test_removing_a_file_given_by_path_only_forgets_it(library: ModelLibra
     path = write_model(tmp_path / "m.gguf")
     await library.open_path(path)
 
-    assert await library.remove("m") == 0
+    removal = await library.remove("m")
 
+    assert removal.freed_bytes == 0
     assert path.exists()
     assert ids(library) == ["ember"]
+    assert (await library.restore(removal.id)).source is ModelSource.PATH
+
+
+async def test_what_was_removed_comes_back_where_it_was_with_what_was_noted_of_it(library: ModelLibrary, paths: Paths) -> None:
+    folder = paths.models / "org" / "repo"
+    model = write_model(folder / "m.gguf")
+    write_projector(folder / "mmproj.gguf")
+    note = Provenance("org/repo", "abc", "m.gguf", model.stat().st_size, "0" * 64)
+    record_provenance(model, note)
+    await library.refresh()
+    before = library.resolve("m")
+
+    removal = await library.remove("m")
+    assert removal.model == before
+    assert not folder.exists()
+    assert await library.restore(removal.id) == before
+
+    assert provenance_of(model) == note
+    assert [entry.name for entry in paths.models.iterdir()] == ["org"]
+    with pytest.raises(NotRestorable):
+        await library.restore(removal.id)
+
+
+async def test_an_added_file_that_was_removed_comes_back_to_its_place_in_the_list(
+    library: ModelLibrary, settings: SettingsStore, tmp_path: Path
+) -> None:
+    files = [write_model(tmp_path / f"{name}.gguf") for name in "abc"]
+    for file in files:
+        await library.add(file)
+    removal = await library.remove("b")
+    extra = write_model(tmp_path / "d.gguf")
+    await library.add(extra)
+
+    assert (await library.restore(removal.id)).path == files[1]
+
+    assert settings.current.added_files == (*files, extra)
+
+
+async def test_what_another_file_took_the_place_of_is_not_put_back_over_it(library: ModelLibrary, paths: Paths) -> None:
+    path = write_model(paths.models / "m.gguf", name="Before")
+    await library.refresh()
+    removal = await library.remove("m")
+    write_model(path, name="Afterwards")
+
+    with pytest.raises(NotRestorable, match="is there again"):
+        await library.restore(removal.id)
+
+    path.unlink()
+    assert (await library.restore(removal.id)).name == "Before"
+
+
+async def test_the_models_folder_can_be_another(library: ModelLibrary, settings: SettingsStore, tmp_path: Path) -> None:
+    settings.update(models_folder=tmp_path / "big-disk", models_folders=(tmp_path / "more",))
+    write_model(library.folder / "org" / "repo" / "mine.gguf")
+    write_model(tmp_path / "more" / "theirs.gguf")
+
+    await library.refresh()
+
+    assert library.folder == tmp_path / "big-disk"
+    assert library.resolve("mine").source is ModelSource.LIBRARY
+    assert library.resolve("theirs").source is ModelSource.FOLDER
+    with pytest.raises(NotRemovable, match="only reads"):
+        await library.freed_by("theirs")
 
 
 async def test_a_scan_that_is_cancelled_ends_before_another_begins(

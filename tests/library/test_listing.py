@@ -16,7 +16,9 @@ from tests.library.gguf_maker import write_model
 @pytest.fixture
 def listed(tmp_path: Path, ember_path: Path) -> Callable[..., Listing]:
     def run(*, folders: tuple[Path, ...] = (), added: tuple[Path, ...] = (), opened: tuple[Path, ...] = ()) -> Listing:
-        return list_models(Places(ember_path, folders, added, opened), HeaderCache(tmp_path / "headers.json"))
+        library, *others = folders or (tmp_path / "none",)
+        places = Places(ember_path, library, tuple(others), added, opened)
+        return list_models(places, HeaderCache(tmp_path / "headers.json"))
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ def surroundings(tmp_path: Path, *, platform: str = "linux", **environ: str) -> 
     return Surroundings(tmp_path / "home", environ, platform, shared=tmp_path / "root")
 
 
-def listed(here: Surroundings, tmp_path: Path, *, folders: Iterable[Path] = (), instead: str = "") -> Listing:
+def listed(here: Surroundings, tmp_path: Path, *, folders: Sequence[Path] = (), instead: str = "") -> Listing:
     """What other programs have, and models folders."""
     ember = Path(__file__).parents[3] / "resources" / "ember" / "ember.gguf"
-    places = Places(ember, tuple(folders), (), (), stores=lambda: find_stores(here, lambda _name: instead))
+    library, *others = (*folders, tmp_path / "none")
+    places = Places(ember, library, tuple(others), (), (), stores=lambda: find_stores(here, lambda _name: instead))
     found = list_models(places, HeaderCache(tmp_path / "headers.json"))
     return Listing(found.models[1:], found.places[1:], found.troubles)
 
