@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import aliases, catalogue, formats, keys, memory, models, running, selftest, serve, window
+from app.cli import aliases, catalogue, fit, formats, keys, memory, models, running, selftest, serve, window
 from app.cli import pull as pulling
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import (
@@ -56,7 +56,9 @@ cli.command("rm")(models.remove)
 cli.command("alias")(aliases.alias)
 cli.command("ps")(running.running_models)
 cli.command("devices")(memory.list_devices)
-cli.command("plan")(memory.plan)
+cli.command("fit")(fit.fit)
+# What it was called before it knew of the hub.
+cli.command("plan", hidden=True)(fit.fit)
 cli.command("formats")(formats.show_formats)
 cli.command("selftest")(selftest.selftest)
 

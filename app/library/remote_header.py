@@ -7,11 +7,12 @@ import hashlib
 import re
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import httpx2
 
@@ -74,7 +75,9 @@ class RemoteHeaders:
         self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=True)
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._reading: dict[str, asyncio.Task[Path]] = {}
-        self._firsts: dict[tuple[str, str, bool], asyncio.Task[Path]] = {}
+        # Held while the first header of a repository is read, so that the others have a sibling.
+        self._firsts: WeakValueDictionary[tuple[str, str, bool], asyncio.Lock] = WeakValueDictionary()
+        self._no_models: dict[str, str] = {}
 
     async def close(self) -> None:
         for task in tuple(self._reading.values()):
@@ -88,8 +91,13 @@ class RemoteHeaders:
         known = await asyncio.to_thread(self._outlines.known, key)
         if known is not None:
             return RemoteOutline(known)
+        if key in self._no_models:
+            raise NotAModel(Path(file.label), self._no_models[key])
         try:
             return RemoteOutline(await asyncio.shield(self._task(repository, file, key)))
+        except NotAModel as error:
+            self._no_models[key] = error.reason
+            raise
         except DownloadError:
             estimate = await asyncio.to_thread(self._estimate, repository, file, key)
             if estimate is None:
@@ -99,30 +107,28 @@ class RemoteHeaders:
     def _task(self, repository: RemoteRepository, file: RemoteFile, key: str) -> asyncio.Task[Path]:
         task = self._reading.get(key)
         if task is None:
-            kind = (repository.id, repository.revision, file.is_projector)
-            first = self._firsts.get(kind)
-            task = self._reading[key] = asyncio.create_task(self._read(repository, file, key, first))
-            if first is None:
-                self._firsts[kind] = task
-            task.add_done_callback(lambda ended: self._forget(key, kind, ended))
+            task = self._reading[key] = asyncio.create_task(self._read(repository, file, key))
+            task.add_done_callback(lambda ended: self._forget(key, ended))
         return task
 
-    def _forget(self, key: str, kind: tuple[str, str, bool], ended: asyncio.Task[Path]) -> None:
-        self._reading.pop(key, None)
-        if self._firsts.get(kind) is ended:
-            # Its outline is found among those that are kept.
-            del self._firsts[kind]
+    def _forget(self, key: str, ended: asyncio.Task[Path]) -> None:
+        del self._reading[key]
         if not ended.cancelled():
             # Marks it as seen: perhaps nobody waits any more.
             ended.exception()
 
-    async def _read(self, repository: RemoteRepository, file: RemoteFile, key: str, first: asyncio.Task[Path] | None) -> Path:
-        if first is not None:
-            await asyncio.wait({first})
-        sibling = await asyncio.to_thread(self._sibling, repository, file)
+    async def _read(self, repository: RemoteRepository, file: RemoteFile, key: str) -> Path:
+        kind = (repository.id, repository.revision, file.is_projector)
+        first = self._firsts.setdefault(kind, asyncio.Lock())
+        async with first:
+            sibling = await asyncio.to_thread(self._sibling, repository, file)
+            if sibling is None:
+                return await self._kept(key, await self._whole(repository, file))
         async with self._connections:
-            outline = await self._by_sibling(repository, file, sibling) if sibling is not None else None
-            outline = outline or await self._whole(repository, file)
+            outline = await self._by_sibling(repository, file, sibling)
+        return await self._kept(key, outline or await self._whole(repository, file))
+
+    async def _kept(self, key: str, outline: Outline) -> Path:
         return await asyncio.to_thread(self._outlines.keep, key, outline)
 
     # ------------------------------------------------------------------------------------------------ from another's header
@@ -159,6 +165,10 @@ class RemoteHeaders:
     # ------------------------------------------------------------------------------------------------------ from its own
     async def _whole(self, repository: RemoteRepository, file: RemoteFile) -> Outline:
         sizes = file.sizes or (file.size_bytes,)
+        async with self._connections:
+            return await self._joined(repository, file, sizes)
+
+    async def _joined(self, repository: RemoteRepository, file: RemoteFile, sizes: Sequence[int]) -> Outline:
         with tempfile.TemporaryDirectory(prefix="hearth-header-", ignore_cleanup_errors=True) as folder:
             parts = [Path(folder, f"{number}.gguf") for number in range(len(file.names))]
             for number, (name, size, part) in enumerate(zip(file.names, sizes, parts, strict=True)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from app.library.undisturbed import undisturbed
 
 __all__ = ["DryRuns"]
 
+_HOLDS_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -28,22 +31,38 @@ class _Question:
 
 
 class DryRuns:
-    """Asks one worker after the other, each for everything that has come up since the last began. Owned by the service loop."""
+    """Asks one worker after the other, each for everything that has come up since the last began. Owned by the service loop.
 
-    def __init__(self, launcher: EngineLauncher, on_devices: Callable[[tuple[Device, ...]], None]) -> None:
+    An answer holds for some seconds, or until `forget`.
+    """
+
+    def __init__(
+        self,
+        launcher: EngineLauncher,
+        on_devices: Callable[[tuple[Device, ...]], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`on_devices` hears what devices there are, and what is free of them, with each answer."""
         self._launcher = launcher
         self._on_devices = on_devices
+        self._clock = clock
         self._waiting: list[_Question] = []
         self._asking: asyncio.Task[None] | None = None
+        self._known: dict[tuple[str, Path, EngineConfig], tuple[float, asyncio.Future[MemoryPlan]]] = {}
 
     async def plan(self, name: str, outline: Path, config: EngineConfig) -> MemoryPlan:
         """How a model would be loaded whose outline this is, whether it fits or not. Raises ModelLoadFailed for `name`."""
-        question = _Question(name, outline, config, asyncio.get_running_loop().create_future())
-        self._waiting.append(question)
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-        return await question.answer
+        now, key = self._clock(), (name, outline, config)
+        self._known = {known: entry for known, entry in self._known.items() if now - entry[0] < _HOLDS_S}
+        if key not in self._known:
+            self._known[key] = (now, self._asked(name, outline, config))
+        # Shielded: others may wait for the same.
+        return await asyncio.shield(self._known[key][1])
+
+    def forget(self) -> None:
+        """What is free has changed."""
+        self._known.clear()
 
     async def close(self) -> None:
         if self._asking is not None:
@@ -51,11 +70,20 @@ class DryRuns:
             await asyncio.gather(self._asking, return_exceptions=True)
         self._fail(self._waiting, EngineStopped("The program is closing."))
 
+    def _asked(self, name: str, outline: Path, config: EngineConfig) -> asyncio.Future[MemoryPlan]:
+        answer: asyncio.Future[MemoryPlan] = asyncio.get_running_loop().create_future()
+        # Marks an error as seen: perhaps nobody waits any more.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._waiting.append(_Question(name, outline, config, answer))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        return answer
+
     async def _ask(self) -> None:
         while self._waiting:
             questions, self._waiting = self._waiting, []
             try:
-                await self._ask_all([question for question in questions if not question.answer.done()])
+                await self._ask_all(questions)
             except OSError as error:
                 reason = f"what it would take can't be told without room in the temporary folder ({error.strerror or error})."
                 for question in questions:
@@ -79,7 +107,7 @@ class DryRuns:
                     if answer.plan is None:
                         reason = "llama.cpp does not say what it would take."
                         self._fail([question], ModelLoadFailed(question.name, reason))
-                    elif not question.answer.done():
+                    else:
                         question.answer.set_result(answer.plan)
 
     @staticmethod

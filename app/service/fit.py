@@ -199,6 +199,7 @@ class FitService:
 
     def _tell(self) -> None:
         self._devices = ()
+        self._runs.forget()
         self.changed.notify(None)
 
     async def _watch(self) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from app.paths import Paths
 from tests.cli.program import hearth, run_hearth
 
 
@@ -18,25 +17,6 @@ def test_devices_are_listed_for_people_and_programs() -> None:
     host = next(device for device in listed if device["name"] == "CPU")
     assert host["kind"] == "cpu"
     assert 0 < host["free_bytes"] <= host["total_bytes"]
-
-
-@pytest.mark.usefixtures("profile")
-def test_a_plan_is_told_without_loading(ember_path: Path) -> None:
-    told = run_hearth("plan", "ember")
-    assert told.returncode == 0
-    assert "A context of 8192 tokens: fits." in told.stdout
-    by_path = json.loads(run_hearth("plan", str(ember_path), "--json").stdout)
-    assert by_path["fits"]
-    assert by_path["total_bytes"] == sum(need["total_bytes"] for need in by_path["needs"])
-
-
-def test_a_plan_that_does_not_fit_ends_with_status_1(profile: Path) -> None:
-    file = Paths.of(profile).settings_file
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"models": {"ember": {"n_ctx": 500_000_000}}}))
-    told = run_hearth("plan", "ember")
-    assert told.returncode == 1
-    assert "does not fit" in told.stdout
 
 
 def test_ps_says_what_a_model_takes_and_when_it_leaves(profile: Path) -> None:

@@ -200,10 +200,12 @@ async def test_a_file_of_another_size_has_changed(bench: Bench, tmp_path: Path) 
         await bench.outline(repository)
 
 
-async def test_what_is_no_model_is_told_and_not_kept(bench: Bench) -> None:
+async def test_what_is_no_model_is_told_but_not_read_again(bench: Bench) -> None:
     repository = await bench.publish(m=b"<html>" + bytes(5000))
-    with pytest.raises(NotAModel, match="web page"):
-        await bench.outline(repository)
+    for _ in range(2):
+        with pytest.raises(NotAModel, match="web page"):
+            await bench.outline(repository)
+    assert len(bench.fake.transfers) == 1
     assert not list(bench.folder.glob("outlines/*"))
 
 

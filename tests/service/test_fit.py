@@ -172,6 +172,8 @@ async def test_a_list_is_asked_for_in_few_surveys(benches: Benches) -> None:
     bench = benches.make(launcher)
     await asyncio.gather(*(bench.fit.installed(name) for name in "abcabcabc"))
     assert launcher.batches <= 3
+    # Each was asked for once.
+    assert len(launcher.surveyed) == 3
 
 
 async def test_what_can_t_be_loaded_says_why(benches: Benches) -> None:
