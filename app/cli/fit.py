@@ -23,9 +23,12 @@ from app.domain.fit import Fit, FitVerdict, shortage
 from app.domain.models import RemoteFile, RemoteRepository
 from app.engine.process import ProcessLauncher
 from app.library.hub import Hub
+from app.library.hub_access import HubAccess
+from app.library.hub_tokens import HubTokens
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
+from app.library.system_keyring import SystemKeyring
 from app.paths import Paths
 from app.service.fit import FitService
 from app.service.models import ModelManager
@@ -134,7 +137,10 @@ async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
     async with AsyncExitStack() as stack:
         settings = SettingsStore(paths.settings_file)
         library, launcher = ModelLibrary(paths, settings), ProcessLauncher()
-        hub, outlines = Hub(endpoint=settings.current.hub_endpoint), Outlines(paths.outlines)
+        # The entry is called by its profile: each has tokens of its own.
+        tokens = HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}"))
+        hub, outlines = Hub(HubAccess(lambda: settings.current, tokens)), Outlines(paths.outlines)
+        stack.push_async_callback(hub.close)
         models = ModelManager(library, launcher, settings)
         stack.push_async_callback(models.close)
         headers = RemoteHeaders(hub, outlines)

@@ -21,6 +21,7 @@ from app.domain.models import RemoteFile, RemoteRepository
 from app.library.gguf_container import HeaderCut, Tensor, read_container
 from app.library.gguf_types import TENSOR_TYPES
 from app.library.hub import Hub
+from app.library.hub_errors import retry_after_s
 from app.library.outline import Outline, outline_of, read_outline, resized, tensor_entry
 from app.library.outlines import Outlines
 from app.library.retry_policy import RetryPolicy
@@ -72,7 +73,7 @@ class RemoteHeaders:
         self._outlines = outlines
         self._policy = policy
         timeout = httpx2.Timeout(policy.stall_s, connect=policy.connect_s)
-        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=True)
+        self._client = hub.access.client(timeout=timeout)
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._reading: dict[str, asyncio.Task[Path]] = {}
         # Held while the first header of a repository is read, so that the others have a sibling.
@@ -244,9 +245,8 @@ class RemoteHeaders:
             raise _changed(name)
         signed_link_ended = bool(response.history) and status in (400, 401, 403)
         if signed_link_ended or status in (408, 425, 429) or status >= 500:
-            asked = response.headers.get("retry-after", "")
-            told = self._hub.refusal(repository, 503 if signed_link_ended else status)
-            raise _TryAgain(told, float(asked) if asked.isdigit() else None)
+            asked_s = retry_after_s(response.headers)
+            raise _TryAgain(self._hub.refusal(repository, 503 if signed_link_ended else status, asked_s), asked_s)
         raise self._hub.refusal(repository, status)
 
 

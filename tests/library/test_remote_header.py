@@ -13,10 +13,12 @@ import pytest
 from app.domain.errors import AccessDenied, ChecksumMismatch, HubUnreachable, NotAModel, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.hub import Hub
+from app.library.hub_access import HubAccess
 from app.library.outline import Outline, outline_of, read_outline
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
 from app.library.retry_policy import RetryPolicy
+from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
 from tests.library.gguf_maker import write_model, write_projector
 
@@ -241,3 +243,20 @@ async def test_tokens_are_sent_to_the_hub_alone(hub: FakeHub, tmp_path: Path) ->
     await headers.outline(repository, repository.models[0])
     await headers.close()
     assert all("authorization" not in request.headers for request in hub.transfers)
+
+
+async def test_a_hub_that_is_switched_off_is_not_asked_but_what_is_known_stays(hub: FakeHub, tmp_path: Path) -> None:
+    hub.add("org/repo", {"a.gguf": _model(tmp_path, n_tokens=10), "b.gguf": _model(tmp_path, n_tokens=11)})
+    settings = SettingsStore(tmp_path / "settings.json", overrides={"hub_endpoint": hub.endpoint})
+    mine = Hub(HubAccess(lambda: settings.current))
+    headers = RemoteHeaders(mine, Outlines(tmp_path / "outlines"))
+    repository = await mine.repository("org/repo")
+    first, second = repository.models
+    known = await headers.outline(repository, first)
+    settings.update(hub_offline=True)
+    n_requests = len(hub.requests)
+    assert await headers.outline(repository, first) == known
+    assert (await headers.outline(repository, second)).estimated
+    assert len(hub.requests) == n_requests
+    await headers.close()
+    await mine.close()
