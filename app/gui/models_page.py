@@ -8,23 +8,13 @@ from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QListView, QSplitter, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
-from app.domain.models import (
-    DownloadProgress,
-    DownloadState,
-    InstalledModel,
-    LoadedModel,
-    ModelSource,
-    ModelState,
-    RemoteFile,
-    RemoteRepository,
-)
+from app.domain.models import InstalledModel, LoadedModel, ModelSource, ModelState
 from app.gui.bridge import Bridge, Task
 from app.gui.controls import Banner, EmptyState, button, label, tool_button
 from app.gui.desktop import Desktop
 from app.gui.errors import sentence
 from app.gui.figures import size_text
-from app.gui.models.downloads_panel import DownloadsPanel
-from app.gui.models.hub_panel import HubPanel
+from app.gui.models.get_page import GetPage
 from app.gui.models.model_detail import ModelDetail
 from app.gui.models.model_list import ModelListModel, ModelRole, ModelRowDelegate
 from app.gui.theme import Theme
@@ -36,7 +26,7 @@ _NARROW = 620
 
 
 class ModelsPage(QWidget):
-    """Joins the list, the detail, the hub and the downloads to the services. `chat_asked` carries a model's id."""
+    """Joins the list and the detail to the services; getting more is `GetPage`'s. `chat_asked` carries a model's id."""
 
     chat_asked = Signal(str)
 
@@ -48,14 +38,12 @@ class ModelsPage(QWidget):
         self._bridge = bridge
         self._desktop = desktop or Desktop()
         self._chosen_id = ""
-        self._known: dict[str, tuple[RemoteRepository, RemoteFile, RemoteFile | None]] = {}
         self._loads: dict[str, Task] = {}
         self.setAcceptDrops(True)
         self.models = ModelListModel(self)
         self.list = self._make_list()
         self.detail = ModelDetail()
-        self.hub = HubPanel(services, bridge)
-        self.downloads = DownloadsPanel()
+        self.get = GetPage(services, bridge)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self._lay_out()
@@ -95,7 +83,7 @@ class ModelsPage(QWidget):
         self._installed.addWidget(self._splitter)
         self._installed.setContentsMargins(0, Theme.PAD, 0, 0)
         self.tabs.addTab(self._installed, self.tr("On this computer"))
-        self.tabs.addTab(self.hub, self.tr("Get models"))
+        self.tabs.addTab(self.get, self.tr("Get models"))
         self.tabs.tabBar().setAccessibleName(self.tr("Installed models, or models to get"))
         column = QVBoxLayout(self)
         column.setContentsMargins(Theme.WIDE, Theme.ROOM, Theme.WIDE, Theme.ROOM)
@@ -103,7 +91,7 @@ class ModelsPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.banner)
         column.addWidget(self.tabs, 1)
-        column.addWidget(self.downloads)
+        column.addWidget(self.get.downloads)
 
     def _connect(self) -> None:
         self.add_button.clicked.connect(self._ask_for_file)
@@ -116,32 +104,28 @@ class ModelsPage(QWidget):
         self.detail.chat_asked.connect(self.chat_asked)
         self.detail.remove_asked.connect(self._ask_to_remove)
         self.detail.reveal_asked.connect(self._reveal)
-        self.hub.download_asked.connect(self._download)
-        self.downloads.cancel_asked.connect(self._cancel_download)
-        self.downloads.retry_asked.connect(self._retry_download)
+        self.get.began.connect(lambda: self.banner.tell(""))
+        self.get.failed.connect(self._fail)
+        self.get.wanted.connect(lambda: self.tabs.setCurrentWidget(self.get))
+        self.get.installed.connect(self.refresh)
 
     def _watch(self) -> None:
         """Follow changes first, then look at what there is, so that nothing falls in between."""
         self._bridge.watch(self._services.library.changed, self._show_models)
         self._bridge.watch(self._services.models.changed, self._show_state)
-        self._bridge.watch(self._services.downloads.changed, self._show_download)
         services = self._services
-        task = self._bridge.call(lambda: (services.library.models, services.models.loaded, services.downloads.downloads), self)
+        task = self._bridge.call(lambda: (services.library.models, services.models.loaded), self)
         task.succeeded.connect(self._show_all)
         task.failed.connect(self._fail)
         task.start()
 
     # What there is
 
-    def _show_all(
-        self, found: tuple[tuple[InstalledModel, ...], tuple[LoadedModel, ...], tuple[DownloadProgress, ...]]
-    ) -> None:
-        models, loaded, downloads = found
+    def _show_all(self, found: tuple[tuple[InstalledModel, ...], tuple[LoadedModel, ...]]) -> None:
+        models, loaded = found
         for state in loaded:
             self._show_state(state)
         self._show_models(models)
-        for progress in downloads:
-            self.downloads.show_progress(progress)
 
     def _show_models(self, models: tuple[InstalledModel, ...]) -> None:
         with QSignalBlocker(self.list.selectionModel()):
@@ -252,32 +236,6 @@ class ModelsPage(QWidget):
     def _reveal(self, model_id: str) -> None:
         if self.detail.model is not None:
             self._desktop.reveal(self.detail.model.path)
-
-    # Downloads
-
-    def _download(self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None) -> None:
-        task = self._bridge.call(lambda: self._services.downloads.start(repository, file, projector), self)
-
-        def remember(download_id: str) -> None:
-            self._known[download_id] = (repository, file, projector)
-
-        task.succeeded.connect(remember)
-        self._run_task(task)
-
-    def _cancel_download(self, download_id: str) -> None:
-        self._run_task(self._bridge.call(lambda: self._services.downloads.cancel(download_id), self))
-
-    def _retry_download(self, download_id: str) -> None:
-        known = self._known.get(download_id)
-        if known is not None:
-            self._download(*known)
-        else:
-            self.tabs.setCurrentWidget(self.hub)
-
-    def _show_download(self, progress: DownloadProgress) -> None:
-        self.downloads.show_progress(progress)
-        if progress.state is DownloadState.DONE:
-            self.refresh()
 
     # A file dropped onto the page
 

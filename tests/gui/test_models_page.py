@@ -152,8 +152,8 @@ def test_a_chosen_file_is_downloaded_with_progress_and_listed_when_it_is_done(
     page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads, library: StandInLibrary, on_loop: OnLoop
 ) -> None:
     repository = a_repository()
-    page.hub.download_asked.emit(repository, repository.models[0], repository.projectors[0])
-    qtbot.waitUntil(page.downloads.isVisible)
+    page.get.hub.download_asked.emit(repository, repository.models[0], repository.projectors[0])
+    qtbot.waitUntil(page.get.downloads.isVisible)
     assert downloads.started == [("acme/Small-VL-GGUF", "Small-VL-Q8_0.gguf", "mmproj-Small-VL-F16.gguf")]
     before = library.refreshes
     on_loop(lambda: downloads.put(DownloadProgress("d1", repository.id, "Small-VL-Q8_0.gguf", DownloadState.DONE, 5, 5)))
@@ -162,12 +162,12 @@ def test_a_chosen_file_is_downloaded_with_progress_and_listed_when_it_is_done(
 
 def test_a_failed_download_can_be_tried_again(page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads) -> None:
     repository = a_repository()
-    page.hub.download_asked.emit(repository, repository.models[0], None)
-    qtbot.waitUntil(page.downloads.isVisible)
-    page.downloads.retry_asked.emit("d1")
+    page.get.hub.download_asked.emit(repository, repository.models[0], None)
+    qtbot.waitUntil(page.get.downloads.isVisible)
+    page.get.downloads.retry_asked.emit("d1")
     qtbot.waitUntil(lambda: len(downloads.started) == 2)
-    page.downloads.cancel_asked.emit("d1")
-    qtbot.waitUntil(page.downloads.isHidden)
+    page.get.downloads.cancel_asked.emit("d1")
+    qtbot.waitUntil(page.get.downloads.isHidden)
 
 
 def test_with_no_model_the_page_says_how_to_get_one(

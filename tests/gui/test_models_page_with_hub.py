@@ -57,21 +57,21 @@ def page(
 
 
 def _look_up(page: ModelsPage, qtbot: QtBot) -> None:
-    page.tabs.setCurrentWidget(page.hub)
-    page.hub.field.setText("acme/Ember-GGUF")
-    page.hub.look_up()
-    qtbot.waitUntil(lambda: page.hub.files.rowCount() == 1, timeout=20_000)
+    page.tabs.setCurrentWidget(page.get)
+    page.get.hub.field.setText("acme/Ember-GGUF")
+    page.get.hub.look_up()
+    qtbot.waitUntil(lambda: page.get.hub.files.rowCount() == 1, timeout=20_000)
 
 
 def _words(page: ModelsPage) -> str:
-    return "\n".join(label.text() for label in page.downloads.findChildren(QLabel) if label.isVisibleTo(page))
+    return "\n".join(label.text() for label in page.get.downloads.findChildren(QLabel) if label.isVisibleTo(page))
 
 
 def test_a_model_is_found_downloaded_with_its_projector_listed_and_removed(
     page: ModelsPage, qtbot: QtBot, services: Services
 ) -> None:
     _look_up(page, qtbot)
-    page.hub.download_button.click()
+    page.get.hub.download_button.click()
     qtbot.waitUntil(lambda: page.models.rowCount() == 2, timeout=30_000)
     folder = services.paths.models / "acme" / "Ember-GGUF"
     assert {path.name for path in folder.iterdir()} == {_FILE, _PROJECTOR}
@@ -89,16 +89,16 @@ def test_a_download_under_way_shows_its_progress_and_cancel_leaves_nothing_behin
 ) -> None:
     hub.faults.pause_after = 3_000_000
     _look_up(page, qtbot)
-    page.hub.download_button.click()
+    page.get.hub.download_button.click()
     qtbot.waitUntil(hub.paused.is_set, timeout=20_000)
     qtbot.waitUntil(lambda: " of 12.8 MB" in _words(page), timeout=10_000)
-    next(made for made in page.downloads.findChildren(QPushButton) if made.text() == "Cancel").click()
+    next(made for made in page.get.downloads.findChildren(QPushButton) if made.text() == "Cancel").click()
     hub.resume.set()
-    qtbot.waitUntil(page.downloads.isHidden, timeout=20_000)
+    qtbot.waitUntil(page.get.downloads.isHidden, timeout=20_000)
     qtbot.waitUntil(lambda: not [path for path in services.paths.models.rglob("*") if path.is_file()], timeout=10_000)
 
 
 def test_a_repository_that_is_not_there_is_told_in_words(page: ModelsPage, qtbot: QtBot) -> None:
-    page.hub.field.setText("acme/nothing")
-    page.hub.look_up()
-    qtbot.waitUntil(lambda: "Check the spelling" in page.hub.banner.text, timeout=20_000)
+    page.get.hub.field.setText("acme/nothing")
+    page.get.hub.look_up()
+    qtbot.waitUntil(lambda: "Check the spelling" in page.get.hub.banner.text, timeout=20_000)
