@@ -14,6 +14,7 @@ from types import TracebackType
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSocketNotifier, Qt, Signal
 from PySide6.QtWidgets import QApplication, QMessageBox
 
+from app.domain.models import DownloadProgress
 from app.gui.bridge import Bridge
 from app.gui.desktop import Desktop
 from app.gui.errors import sentence
@@ -21,6 +22,7 @@ from app.gui.garbage import GarbageCollector
 from app.gui.icons import program_icon
 from app.gui.main_window import MainWindow
 from app.gui.server.control import switch_server
+from app.gui.sidebar import Page
 from app.gui.single_instance import SingleInstance
 from app.gui.status import StatusWatch
 from app.gui.theme import apply_theme
@@ -96,6 +98,8 @@ class Shell(QObject):
         self.tray.show_asked.connect(self.window.bring_to_front)
         self.tray.server_asked.connect(self._switch_server)
         self.tray.quit_asked.connect(self.quit)
+        self.tray.downloads_asked.connect(self._show_downloads)
+        self.status.download_ended.connect(self._tell_of_download)
         self.window.quit_asked.connect(self.quit)
         self.bridge.watch(self._services.settings.changed, self._apply_theme)
 
@@ -146,6 +150,16 @@ class Shell(QObject):
         box.setInformativeText(self.tr("You can go on. The log file is {0}.").format(self._services.paths.log_file))
         box.finished.connect(box.deleteLater)
         box.open()
+
+    def _show_downloads(self) -> None:
+        self.window.show_page(Page.MODELS)
+        self.window.bring_to_front()
+
+    def _tell_of_download(self, progress: DownloadProgress) -> None:
+        """Not to somebody who sees it happen."""
+        if not (self.window.isActiveWindow() and self.window.pages.currentWidget() is self.window.models):
+            self.tray.tell_of_end(progress)
+            QApplication.alert(self.window)
 
     def _switch_server(self, on: bool) -> None:
         task = self.bridge.submit(switch_server(self._services, on=on), self)

@@ -158,7 +158,7 @@ class MainWindow(QMainWindow):
 
     def show_status(self, status: Status) -> None:
         self._status = status
-        self.model_status.set_full_text(status.model_text)
+        self.model_status.set_full_text("  ·  ".join(filter(None, (status.model_text, status.downloads.text))))
         self.server_status.set_full_text(status.server_text)
         server = self.sidebar.buttons[Page.SERVER]
         if status.server.error and not status.server.running:
@@ -166,7 +166,10 @@ class MainWindow(QMainWindow):
         else:
             server.set_mark(*(("success", self.tr("on")) if status.server.running else ("", "")))
         models = self.sidebar.buttons[Page.MODELS]
-        models.set_mark(*(("accent", self.tr("busy")) if status.tray is TrayState.BUSY else ("", "")))
+        if status.tray is TrayState.BUSY:
+            models.set_mark("accent", self.tr("busy"))
+        else:
+            models.set_mark(*(("accent", self.tr("downloading")) if status.downloads.open else ("", "")))
 
     # Showing, closing, quitting
 

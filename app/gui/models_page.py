@@ -43,7 +43,7 @@ class ModelsPage(QWidget):
         self.models = ModelListModel(self)
         self.list = self._make_list()
         self.detail = ModelDetail()
-        self.get = GetPage(services, bridge)
+        self.get = GetPage(services, bridge, desktop=self._desktop)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self._lay_out()
@@ -106,7 +106,7 @@ class ModelsPage(QWidget):
         self.detail.reveal_asked.connect(self._reveal)
         self.get.began.connect(lambda: self.banner.tell(""))
         self.get.failed.connect(self._fail)
-        self.get.wanted.connect(lambda: self.tabs.setCurrentWidget(self.get))
+        self.get.shown.connect(self.select)
         self.get.installed.connect(self.refresh)
 
     def _watch(self) -> None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.domain.models import InstalledModel, LoadedModel, ModelState
 from app.gui.bridge import Bridge
+from app.gui.downloads_status import DownloadsStatus, DownloadsWatch
 from app.gui.icons import TrayState
 from app.service.server_control import ServerState
 from app.service.services import Services
@@ -22,6 +23,7 @@ class Status:
     server: ServerState = field(default_factory=lambda: ServerState(running=False))
     models: tuple[LoadedModel, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
+    downloads: DownloadsStatus = field(default_factory=DownloadsStatus)
 
     @property
     def tray(self) -> TrayState:
@@ -54,9 +56,10 @@ class Status:
 
 
 class StatusWatch(QObject):
-    """Keeps a `Status` up to date; `changed` carries it. Lives on the Qt thread."""
+    """Keeps a `Status` up to date; `changed` carries it, `download_ended` a DownloadProgress. Lives on the Qt thread."""
 
     changed = Signal(object)
+    download_ended = Signal(object)
 
     def __init__(self, services: Services, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -64,6 +67,9 @@ class StatusWatch(QObject):
         bridge.watch(services.server.changed, lambda server: self._become(replace(self._status, server=server)))
         bridge.watch(services.models.changed, lambda model: self._become(self._status.with_model(model)))
         bridge.watch(services.library.changed, self._take_names)
+        downloads = DownloadsWatch(services, bridge, self)
+        downloads.changed.connect(lambda found: self._become(replace(self._status, downloads=found)))
+        downloads.ended.connect(self.download_ended)
         task = bridge.call(lambda: (services.server.state, services.models.loaded, services.library.models), self)
         task.succeeded.connect(self._start)
         task.start()

@@ -2,8 +2,9 @@
 
 What a widget is, it says with a property:
 
-    QPushButton, QToolButton   kind = "primary" | "quiet" | "danger" | "nav" | "segment"
-    QLabel                     role = "title" | "heading" | "muted" | "caption" | "error" | "success" | "chip" | "badge"
+    QPushButton, QToolButton   kind = "primary" | "quiet" | "danger" | "nav" | "segment" | "filter"
+    QLabel                     role = "title" | "heading" | "strong" | "muted" | "caption" | "error" | "success" | "chip"
+                               | "badge"
     QFrame                     role = "card" | "sidebar" | "status" | "notice" | "problem" | "line"
 """
 
@@ -24,6 +25,7 @@ QToolTip { background: $raised; color: $text; border: 1px solid $border; padding
 
 QLabel[role="title"] { font-size: ${title_pt}pt; font-weight: 600; }
 QLabel[role="heading"] { font-size: ${heading_pt}pt; font-weight: 600; }
+QLabel[role="strong"] { font-weight: 600; }
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="caption"] { color: $muted; font-size: ${caption_pt}pt; }
 QLabel[role="error"] { color: $error; }
@@ -75,6 +77,11 @@ QPushButton[kind="segment"][place="last"] {
   border-top-right-radius: ${radius_small}px; border-bottom-right-radius: ${radius_small}px; border-right-width: 1px;
 }
 QPushButton[kind="segment"]:checked { background: $accent_soft; color: $accent_hover; }
+QPushButton[kind="filter"] { border-radius: 12px; padding: 2px 11px; min-height: 18px; }
+QPushButton[kind="filter"]:checked, QPushButton[kind="filter"][chosen="true"] {
+  background: $accent_soft; color: $accent_hover; border: 1px solid $accent_soft;
+}
+QPushButton[kind="filter"]:focus { border: 1px solid $accent; }
 QPushButton::menu-indicator, QToolButton::menu-indicator { image: none; width: 0; }
 
 QLineEdit, QSpinBox, QPlainTextEdit, QTextEdit {
@@ -101,6 +108,7 @@ QHeaderView::section {
 
 QProgressBar { background: $hover; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
+QProgressBar::chunk:disabled { background: $faint; }
 
 QTabWidget::pane { border: none; }
 QTabBar::tab { background: transparent; color: $muted; border: none; border-bottom: 2px solid transparent; padding: 6px 12px; }

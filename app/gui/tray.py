@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
+from app.domain.models import DownloadProgress, DownloadState
 from app.gui.icons import TrayState, tray_icon
 from app.gui.status import Status
 
@@ -17,6 +20,7 @@ class Tray(QObject):
 
     show_asked = Signal()
     server_asked = Signal(bool)
+    downloads_asked = Signal()
     quit_asked = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -25,15 +29,19 @@ class Tray(QObject):
         self.show_action = self.menu.addAction(self.tr("Show window"))
         self.server_action = self.menu.addAction(self.tr("Server on"))
         self.server_action.setCheckable(True)
+        self.download_action = self.menu.addAction("")
+        self.download_action.setVisible(False)
         self.menu.addSeparator()
         self.quit_action = self.menu.addAction(self.tr("Quit"))
         self.show_action.triggered.connect(lambda: self.show_asked.emit())
         self.server_action.triggered.connect(self.server_asked)
+        self.download_action.triggered.connect(lambda: self.downloads_asked.emit())
         self.quit_action.triggered.connect(lambda: self.quit_asked.emit())
         # Some trays show nothing, and complain, if an icon is made visible before it has a picture.
         self.icon = QSystemTrayIcon(tray_icon(TrayState.STOPPED), self)
         self.icon.setContextMenu(self.menu)
         self.icon.activated.connect(self._activated)
+        self.icon.messageClicked.connect(self.downloads_asked)
         self._state = TrayState.STOPPED
 
     @property
@@ -64,8 +72,21 @@ class Tray(QObject):
         if status.tray is not self._state:
             self._state = status.tray
             self.icon.setIcon(tray_icon(status.tray))
-        self.icon.setToolTip(f"Hearth\n{status.server_text}\n{status.model_text}")
+        words = ("Hearth", status.server_text, status.model_text, status.downloads.text)
+        self.icon.setToolTip("\n".join(word for word in words if word))
+        self.download_action.setText(status.downloads.text)
+        self.download_action.setVisible(bool(status.downloads.text))
         self.server_action.setChecked(status.server.running)
+
+    def tell_of_end(self, progress: DownloadProgress) -> None:
+        """A notification of the desktop's, where it has them."""
+        done = progress.state is DownloadState.DONE
+        name = PurePosixPath(progress.label).stem
+        title = (self.tr("{0} is downloaded") if done else self.tr("{0} could not be downloaded")).format(name)
+        text = self.tr("It is in your list of models.") if done else progress.error or ""
+        kind = QSystemTrayIcon.MessageIcon.Information if done else QSystemTrayIcon.MessageIcon.Warning
+        if self.icon.isVisible():
+            self.icon.showMessage(title, text, kind)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason in (QSystemTrayIcon.ActivationReason.Trigger, QSystemTrayIcon.ActivationReason.DoubleClick):

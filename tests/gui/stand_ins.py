@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -208,8 +210,11 @@ class StandInHub:
 
 
 class StandInDownloads:
+    """Downloads that get on when told to."""
+
     def __init__(self) -> None:
         self.changed: Observable[DownloadProgress] = Observable()
+        self.listed: Observable[tuple[DownloadProgress, ...]] = Observable()
         self.states: dict[str, DownloadProgress] = {}
         self.started: list[tuple[str, str, str | None]] = []
 
@@ -221,17 +226,55 @@ class StandInDownloads:
         self.states[progress.id] = progress
         self.changed.notify(progress)
 
-    def start(self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None = None) -> str:
+    def start(
+        self,
+        repository: RemoteRepository,
+        file: RemoteFile,
+        projector: RemoteFile | None = None,
+        *,
+        also: Sequence[RemoteFile] = (),
+    ) -> str:
         self.started.append((repository.id, file.label, projector.label if projector else None))
         total = file.size_bytes + (projector.size_bytes if projector else 0)
         self.put(DownloadProgress("d1", repository.id, file.label, DownloadState.RUNNING, 0, total))
         return "d1"
 
+    def pause(self, download_id: str) -> None:
+        self._become(download_id, DownloadState.PAUSED)
+
+    def resume(self, download_id: str) -> None:
+        self._become(download_id, DownloadState.RUNNING)
+
+    def retry(self, download_id: str) -> None:
+        self._become(download_id, DownloadState.QUEUED)
+
     def cancel(self, download_id: str) -> None:
-        old = self.states[download_id]
-        self.put(
-            DownloadProgress(download_id, old.repository, old.label, DownloadState.CANCELLED, old.done_bytes, old.total_bytes)
-        )
+        self._become(download_id, DownloadState.CANCELLED)
+
+    async def wait(self, download_id: str) -> DownloadProgress:
+        return self.states[download_id]
+
+    def forget(self, download_id: str) -> None:
+        del self.states[download_id]
+        self.listed.notify(self.downloads)
+
+    def move(self, download_id: str, index: int) -> None:
+        moved = self.states.pop(download_id)
+        order = list(self.states.values())
+        order.insert(index, moved)
+        self.states = {one.id: one for one in order}
+        self.listed.notify(self.downloads)
+
+    def pause_all(self) -> None:
+        for download_id in self.states:
+            self.pause(download_id)
+
+    def resume_all(self) -> None:
+        for download_id in self.states:
+            self.resume(download_id)
+
+    def _become(self, download_id: str, state: DownloadState) -> None:
+        self.put(replace(self.states[download_id], state=state, bytes_per_s=0.0, eta_s=None))
 
 
 class StandInServer:

@@ -15,7 +15,7 @@ from app.gui.bridge import Bridge
 from app.gui.models.model_list import ModelRole
 from app.gui.models_page import ModelsPage
 from app.service.services import Services
-from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInLibrary, StandInModels, a_model, a_repository
+from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInLibrary, StandInModels, a_model
 
 OnLoop = Callable[[Callable[[], Any]], Any]
 
@@ -148,26 +148,16 @@ def test_the_file_can_be_shown_in_the_file_manager(page: ModelsPage, desktop: St
     assert desktop.revealed == [Path("/models/ember.gguf")]
 
 
-def test_a_chosen_file_is_downloaded_with_progress_and_listed_when_it_is_done(
+def test_a_downloaded_model_is_listed_and_shown(
     page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads, library: StandInLibrary, on_loop: OnLoop
 ) -> None:
-    repository = a_repository()
-    page.get.hub.download_asked.emit(repository, repository.models[0], repository.projectors[0])
-    qtbot.waitUntil(page.get.downloads.isVisible)
-    assert downloads.started == [("acme/Small-VL-GGUF", "Small-VL-Q8_0.gguf", "mmproj-Small-VL-F16.gguf")]
     before = library.refreshes
-    on_loop(lambda: downloads.put(DownloadProgress("d1", repository.id, "Small-VL-Q8_0.gguf", DownloadState.DONE, 5, 5)))
+    done = DownloadProgress("d1", "acme/Second", "second-model.gguf", DownloadState.DONE, 5, 5)
+    on_loop(lambda: downloads.put(done))
     qtbot.waitUntil(lambda: library.refreshes > before)
-
-
-def test_a_failed_download_can_be_tried_again(page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads) -> None:
-    repository = a_repository()
-    page.get.hub.download_asked.emit(repository, repository.models[0], None)
     qtbot.waitUntil(page.get.downloads.isVisible)
-    page.get.downloads.retry_asked.emit("d1")
-    qtbot.waitUntil(lambda: len(downloads.started) == 2)
-    page.get.downloads.cancel_asked.emit("d1")
-    qtbot.waitUntil(page.get.downloads.isHidden)
+    page.get.downloads.show_asked.emit(done)
+    qtbot.waitUntil(lambda: _shown(page) == "second-model")
 
 
 def test_with_no_model_the_page_says_how_to_get_one(

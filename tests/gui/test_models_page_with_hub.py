@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 from app.gui.bridge import Bridge
@@ -92,7 +92,7 @@ def test_a_download_under_way_shows_its_progress_and_cancel_leaves_nothing_behin
     page.get.hub.download_button.click()
     qtbot.waitUntil(hub.paused.is_set, timeout=20_000)
     qtbot.waitUntil(lambda: " of 12.8 MB" in _words(page), timeout=10_000)
-    next(made for made in page.get.downloads.findChildren(QPushButton) if made.text() == "Cancel").click()
+    next(made for made in page.get.downloads.findChildren(QToolButton) if "Cancel" in made.accessibleName()).click()
     hub.resume.set()
     qtbot.waitUntil(page.get.downloads.isHidden, timeout=20_000)
     qtbot.waitUntil(lambda: not [path for path in services.paths.models.rglob("*") if path.is_file()], timeout=10_000)

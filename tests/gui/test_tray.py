@@ -7,6 +7,8 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 from pytestqt.qtbot import QtBot
 
+from app.domain.models import DownloadProgress, DownloadState
+from app.gui.downloads_status import DownloadsStatus
 from app.gui.icons import TrayState
 from app.gui.status import Status
 from app.gui.tray import Tray
@@ -44,3 +46,15 @@ def test_the_icon_and_the_tooltip_tell_the_state(qtbot: QtBot, tray: Tray) -> No
 def test_a_click_on_the_icon_shows_the_window(qtbot: QtBot, tray: Tray) -> None:
     with qtbot.waitSignal(tray.show_asked):
         tray.icon.activated.emit(QSystemTrayIcon.ActivationReason.Trigger)
+
+
+def test_the_menu_and_the_tooltip_tell_of_downloads_while_there_are_any(qtbot: QtBot, tray: Tray) -> None:
+    running = DownloadProgress("d1", "acme/Small", "a.gguf", DownloadState.RUNNING, 250, 1000)
+    tray.show_status(Status(downloads=DownloadsStatus((running,))))
+    assert "25 %" in tray.icon.toolTip()
+    assert tray.download_action.isVisible()
+    with qtbot.waitSignal(tray.downloads_asked):
+        tray.download_action.trigger()
+    tray.show_status(Status())
+    assert not tray.download_action.isVisible()
+    assert "%" not in tray.icon.toolTip()

@@ -2,83 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.domain.models import DownloadProgress, DownloadState, RemoteFile, RemoteRepository
-from app.gui.bridge import Bridge, Task
+from app.gui.bridge import Bridge
+from app.gui.desktop import Desktop
+from app.gui.downloads_status import DownloadsWatch
+from app.gui.figures import size_text
 from app.gui.models.downloads_panel import DownloadsPanel
 from app.gui.models.hub_panel import HubPanel
 from app.service.services import Services
 
 __all__ = ["GetPage"]
 
+# More than this is not thrown away without asking.
+_DEAR_BYTES = 100_000_000
+
 
 class GetPage(QWidget):
     """Joins the hub and the downloads to the services. Whoever shows this page shows `downloads` too, where they can be seen.
 
-    `began` says that something new was asked for, `failed` carries an exception, `wanted` says that the page has to be looked
-    at, `installed` that a download is done.
+    `began` says that something new was asked for, `failed` carries an exception, `shown` the id of an installed model to look
+    at, `installed` says that a download is done.
     """
 
     began = Signal()
     failed = Signal(object)
-    wanted = Signal()
+    shown = Signal(str)
     installed = Signal()
 
-    def __init__(self, services: Services, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, services: Services, bridge: Bridge, parent: QWidget | None = None, *, desktop: Desktop | None = None
+    ) -> None:
         super().__init__(parent)
         self._services = services
         self._bridge = bridge
-        self._known: dict[str, tuple[RemoteRepository, RemoteFile, RemoteFile | None]] = {}
+        self._desktop = desktop or Desktop()
         self.hub = HubPanel(services, bridge)
         self.downloads = DownloadsPanel()
+        self._watch = DownloadsWatch(services, bridge, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.hub)
-        self.hub.download_asked.connect(self.download)
-        self.downloads.cancel_asked.connect(self._cancel)
-        self.downloads.retry_asked.connect(self._retry)
-        self._watch()
+        self._connect()
 
-    def _watch(self) -> None:
-        """Follow changes first, then look at what there is, so that nothing falls in between."""
-        downloads = self._services.downloads
-        self._bridge.watch(downloads.changed, self._show)
-        task = self._bridge.call(lambda: downloads.downloads, self)
-        task.succeeded.connect(self._show_all)
-        task.failed.connect(self.failed)
-        task.start()
+    def _connect(self) -> None:
+        manager = self._services.downloads
+        self.hub.download_asked.connect(self.download)
+        self._watch.changed.connect(self.downloads.show_downloads)
+        self._watch.ended.connect(self._ended)
+        panel = self.downloads
+        panel.pause_asked.connect(lambda one: self._do(lambda: manager.pause(one)))
+        panel.resume_asked.connect(lambda one: self._do(lambda: manager.resume(one)))
+        panel.retry_asked.connect(lambda one: self._do(lambda: manager.retry(one)))
+        panel.forget_asked.connect(lambda one: self._do(lambda: manager.forget(one)))
+        panel.move_asked.connect(lambda one, place: self._do(lambda: manager.move(one, place)))
+        panel.pause_all_asked.connect(lambda: self._do(manager.pause_all))
+        panel.resume_all_asked.connect(lambda: self._do(manager.resume_all))
+        panel.cancel_asked.connect(self._cancel)
+        panel.show_asked.connect(self._show)
 
     def download(self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None) -> None:
-        task = self._bridge.call(lambda: self._services.downloads.start(repository, file, projector), self)
-
-        def remember(download_id: str) -> None:
-            self._known[download_id] = (repository, file, projector)
-
-        task.succeeded.connect(remember)
-        self._run(task)
+        self._do(lambda: self._services.downloads.start(repository, file, projector))
 
     def _cancel(self, download_id: str) -> None:
-        self._run(self._bridge.call(lambda: self._services.downloads.cancel(download_id), self))
+        progress = next((one for one in self._watch.status.downloads if one.id == download_id), None)
+        if progress is None or not self._may_be_thrown_away(progress):
+            return
 
-    def _retry(self, download_id: str) -> None:
-        known = self._known.get(download_id)
-        if known is not None:
-            self.download(*known)
-        else:
-            self.wanted.emit()
+        async def cancel() -> None:
+            manager = self._services.downloads
+            manager.cancel(download_id)
+            await manager.wait(download_id)
+            manager.forget(download_id)
 
-    def _run(self, task: Task) -> None:
-        self.began.emit()
+        task = self._bridge.submit(cancel(), self)
         task.failed.connect(self.failed)
         task.start()
 
-    def _show_all(self, downloads: tuple[DownloadProgress, ...]) -> None:
-        for progress in downloads:
-            self.downloads.show_progress(progress)
+    def _may_be_thrown_away(self, progress: DownloadProgress) -> bool:
+        if progress.done_bytes < _DEAR_BYTES:
+            return True
+        return self._desktop.confirm(
+            self.downloads,
+            title=self.tr("Cancel a download"),
+            text=self.tr("Cancel the download of {0}?").format(PurePosixPath(progress.label).stem),
+            details=self.tr("What has arrived, {0}, is deleted. To go on later, pause it instead.").format(
+                size_text(progress.done_bytes)
+            ),
+            action=self.tr("Delete it"),
+        )
 
     def _show(self, progress: DownloadProgress) -> None:
-        self.downloads.show_progress(progress)
+        """Find the model that this download brought."""
+        name = PurePosixPath(progress.label).name
+        library = self._services.library
+
+        def find() -> str | None:
+            return next((model.id for model in library.models if any(file.name == name for file in model.files)), None)
+
+        task = self._bridge.call(find, self)
+        task.succeeded.connect(lambda model_id: self.shown.emit(model_id) if model_id else None)
+        task.start()
+
+    def _ended(self, progress: DownloadProgress) -> None:
         if progress.state is DownloadState.DONE:
             self.installed.emit()
+
+    def _do(self, act: Callable[[], object]) -> None:
+        self.began.emit()
+        task = self._bridge.call(act, self)
+        task.failed.connect(self.failed)
+        task.start()
