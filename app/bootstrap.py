@@ -38,6 +38,7 @@ from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.fit import FitService
+from app.service.imports import ImportService
 from app.service.loop import ServiceLoop
 from app.service.model_profiles import ModelProfiles
 from app.service.models import ModelManager
@@ -136,6 +137,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
             downloads=downloads,
             models=models,
             profiles=ModelProfiles(library, settings),
+            imports=ImportService(library, hub, downloads, settings),
             fit=fit,
             chat=chat,
             embeddings=embeddings,

@@ -17,11 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption, is_path, memory_size
-from app.cli.pull import choose, wanted_files
 from app.domain.errors import AppError, ModelNotFound
 from app.domain.fit import Fit, FitVerdict, shortage
 from app.domain.models import RemoteFile, RemoteRepository
 from app.engine.process import ProcessLauncher
+from app.library.choosing import choose, wanted_files
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
 from app.library.hub_tokens import HubTokens
@@ -110,17 +110,17 @@ async def _asked(name: str, n_ctx: int | None, paths: Paths) -> _One | _Many:
 
 
 async def _on_hub(tools: _Tools, name: str, n_ctx: int | None) -> _One | _Many:
-    wanted = wanted_files(tools.library.catalogue, name)
+    wanted = wanted_files(tools.library.catalogue, name, endpoint=tools.hub.endpoint)
     repository = await tools.hub.repository(wanted.repository)
 
     async def told_of(file: RemoteFile) -> Fit:
         return await tools.service.remote(repository, file, tools.hub.best_projector(repository, file), n_ctx=n_ctx)
 
-    if wanted.quantization is not None:
-        chosen = choose(repository, quantization=wanted.quantization, file=None)
+    if wanted.quantization or wanted.file:
+        chosen = choose(repository, wanted)
         return _One(f"{repository.id}:{chosen.quantization or chosen.label}", await told_of(chosen))
     # Raises for a repository without models.
-    choose(repository, quantization=None, file=None)
+    choose(repository, wanted)
     told = await asyncio.gather(*(_or_error(told_of, file) for file in repository.models))
     return _Many(repository, tuple(told), await tools.service.recommended(repository))
 

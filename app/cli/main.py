@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import aliases, catalogue, fit, formats, keys, memory, models, running, selftest, serve, window
+from app.cli import aliases, catalogue, fit, formats, imports, keys, memory, models, profiles, running, selftest, serve, window
 from app.cli import pull as pulling
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import (
@@ -53,6 +53,9 @@ cli.command("pull")(pulling.pull)
 cli.command("catalogue")(catalogue.show_catalogue)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
+cli.command("import")(imports.import_models)
+cli.command("show")(profiles.show_model)
+cli.command("set")(profiles.set_values)
 cli.command("alias")(aliases.alias)
 cli.command("ps")(running.running_models)
 cli.command("devices")(memory.list_devices)

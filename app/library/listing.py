@@ -16,7 +16,7 @@ from app.library.headers import GgufFile, HeaderCache
 from app.library.stores import Store, StoreFolder, StoreModel, StoreTrouble
 from app.library.stores.formats import foreign_format
 
-__all__ = ["BUILT_IN_ID", "Listing", "Places", "list_models"]
+__all__ = ["BUILT_IN_ID", "Listing", "Places", "list_models", "models_at"]
 
 BUILT_IN_ID: Final = "ember"
 # Who gets the short id. A file given by path comes first: whoever gave it uses its stem.
@@ -113,6 +113,17 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
     headers.save()
     troubles = tuple(store for store in stores if isinstance(store, StoreTrouble))
     return Listing(tuple(model for model, _ in listed), tuple(place for _, place in listed), troubles)
+
+
+def models_at(path: Path) -> tuple[InstalledModel, ...]:
+    """The model that a file is a part of, or all models below a folder, as they would be listed; none if there is none."""
+    # Nothing is to be remembered of files that are only looked at.
+    headers = HeaderCache(Path(os.devnull))
+    if path.is_dir():
+        found = tuple(_folder(path, headers, ModelSource.FOLDER))
+    else:
+        found = tuple(_single(path, (), headers, ModelSource.PATH))
+    return tuple(item.listed(item.stem) for item in found)
 
 
 def _own(places: Places, headers: HeaderCache) -> Iterator[_Found]:

@@ -15,6 +15,7 @@ from app.service.chat import ChatService
 from app.service.conversations import ConversationService
 from app.service.embeddings import EmbeddingService
 from app.service.fit import FitService
+from app.service.imports import ImportService
 from app.service.model_profiles import ModelProfiles
 from app.service.models import ModelManager
 from app.service.refusals import Refusals
@@ -36,6 +37,7 @@ class Services:
     downloads: DownloadManager
     models: ModelManager
     profiles: ModelProfiles
+    imports: ImportService
     fit: FitService
     chat: ChatService
     embeddings: EmbeddingService

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.pull import Wanted, choose, split, wanted_files
-from app.domain.errors import InvalidRequest, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
-from app.library.catalogue import Catalogue
-from app.paths import Paths, resource
+from app.paths import Paths
 from app.settings import SettingsStore
 from tests.cli.program import run_hearth
 from tests.fake_hub import FakeHub
@@ -72,27 +69,6 @@ def test_what_can_not_be_done_says_why(hub: FakeHub, arguments: tuple[str, ...],
     assert "Traceback" not in ended.stderr
 
 
-def test_a_good_size_is_chosen_where_none_is_named() -> None:
-    assert choose(repository("Q2_K", "F16", "Q4_K_M"), quantization=None, file=None).quantization == "Q4_K_M"
-    assert choose(repository("IQ3_XS", "F16"), quantization=None, file=None).quantization == "IQ3_XS"
-
-
-def test_a_file_or_a_quantization_can_be_named() -> None:
-    listing = repository("Q2_K", "F16")
-    assert choose(listing, quantization="f16", file=None).quantization == "F16"
-    assert choose(listing, quantization=None, file="model-Q2_K.gguf").quantization == "Q2_K"
-    with pytest.raises(InvalidRequest, match="Q5_K"):
-        choose(listing, quantization="Q5_K", file=None)
-    with pytest.raises(RepositoryNotFound, match="no GGUF"):
-        choose(repository(), quantization=None, file=None)
-
-
-def test_a_quantization_is_told_from_an_address() -> None:
-    assert split("org/name:Q4_K_M") == ("org/name", "Q4_K_M")
-    assert split("org/name") == ("org/name", None)
-    assert split("https://hub.example:8080/org/name") == ("https://hub.example:8080/org/name", None)
-
-
 def test_a_short_name_is_pulled_from_where_the_catalogue_says(profile: Path, ember_path: Path) -> None:
     with FakeHub() as hub:
         files = {f"all-MiniLM-L6-v2.{kind}.gguf": ember_path.read_bytes() for kind in ("F16", "Q8_0")}
@@ -104,13 +80,3 @@ def test_a_short_name_is_pulled_from_where_the_catalogue_says(profile: Path, emb
     assert listed["all-MiniLM-L6-v2.Q8_0"]["aliases"] == ["all-minilm", "all-minilm:22m"]
     assert "all-minilm:22m" in run_hearth("list").stdout
     assert run_hearth("rm", "all-minilm").stdout.startswith("Removed all-MiniLM-L6-v2.Q8_0; ")
-
-
-def test_a_short_name_means_a_repository_and_a_quantization() -> None:
-    catalogue = Catalogue.read(resource("catalogue.json"))
-    llama = "bartowski/Llama-3.2-3B-Instruct-GGUF"
-    assert wanted_files(catalogue, "llama3.2") == Wanted(llama, None, "Q4_K_M")
-    assert wanted_files(catalogue, "llama3.2:3b-instruct-q8_0") == Wanted(llama, "Q8_0", "Q4_K_M")
-    assert wanted_files(catalogue, "org/name:Q5_K_M") == Wanted("org/name", "Q5_K_M")
-    assert choose(repository("Q8_0", "Q4_K_M"), quantization=None, file=None, usual="Q8_0").quantization == "Q8_0"
-    assert choose(repository("Q4_K_M"), quantization=None, file=None, usual="MXFP4").quantization == "Q4_K_M"

@@ -357,6 +357,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
         profiles=ModelProfiles(cast(Any, library), settings),
+        imports=cast(Any, None),
         fit=cast(Any, StandInFit()),
         chat=cast(Any, None),
         embeddings=cast(Any, None),

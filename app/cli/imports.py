@@ -1,0 +1,62 @@
+"""`hearth import`: models that are on this computer already."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from app.cli.options import ProfileOption
+from app.domain.errors import InvalidRequest
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.hub_access import HubAccess
+from app.library.library import ModelLibrary
+from app.paths import Paths
+from app.service.imports import ImportFiles, ImportService, ImportWay
+from app.settings import SettingsStore
+
+__all__ = ["import_models"]
+
+
+def import_models(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="A GGUF file, or a folder with some.")],
+    way: Annotated[
+        ImportWay,
+        typer.Option("--how", help="Use it where it is, link it into the models folder, or copy it."),
+    ] = ImportWay.USE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Use models that are on this computer already, with their shards and projectors."""
+    ids = asyncio.run(_imported(path, way, Paths.of(profile or context.obj)))
+    if as_json:
+        print(json.dumps({"models": ids}))
+    else:
+        print("\n".join(f"{model_id} is installed." for model_id in ids))
+
+
+async def _imported(path: Path, way: ImportWay, paths: Paths) -> list[str]:
+    settings = SettingsStore(paths.settings_file)
+    library, hub = ModelLibrary(paths, settings), Hub(HubAccess(lambda: settings.current))
+    downloads = DownloadManager(hub, settings, lambda: library.folder)
+    service = ImportService(library, hub, downloads, settings)
+    # Made absolute, so that nothing is looked for on the hub.
+    plan = await service.plan(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 -- asks no disk
+    if not isinstance(plan, ImportFiles):
+        raise InvalidRequest(f"{path} is no file or folder. Get models from the hub with `hearth pull`.")
+    if way is not ImportWay.COPY:
+        return [model.id for model in (await service.run(plan, way)).models]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"Copying {decimal(plan.size_bytes)}", total=plan.size_bytes)
+        imported = await service.run(plan, way, on_bytes=lambda done: bar.update(task, completed=done))
+    return [model.id for model in imported.models]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.paths import Paths
+from app.settings import SettingsStore
+from tests.cli.program import environment, run_hearth
+from tests.library.gguf_maker import write_model
+
+
+def test_a_model_is_shown_with_its_settings_and_where_they_come_from(profile: Path) -> None:
+    SettingsStore(Paths.of(profile).settings_file).update(n_ctx=1024)
+    shown = json.loads(run_hearth("show", "Ember", "--json").stdout)
+    assert (shown["id"], shown["source"], shown["problem"]) == ("ember", "built-in", None)
+    assert len(shown["files"]) == 2
+    assert shown["settings"]["n_ctx"] == {"value": 1024, "source": "general"}
+    assert shown["settings"]["sampling.temperature"] == {"value": 0.0, "source": "file"}
+    told = run_hearth("show", "ember").stdout
+    assert "set for all models" in told
+    assert "recommended by its file" in told
+
+
+def test_values_are_set_exported_and_taken_over(profile: Path, tmp_path: Path) -> None:
+    done = run_hearth("set", "ember", "n_ctx=1024", "sampling.temperature=0.5", "note=my model", "gpu_layers=auto", "--export")
+    assert done.returncode == 0, done.stderr
+    exported = json.loads(done.stdout)
+    assert exported["settings"] == {
+        "n_ctx": 1024,
+        "gpu_layers": "auto",
+        "note": "my model",
+        "sampling": {"temperature": 0.5},
+    }
+    file = tmp_path / "export.json"
+    file.write_text(done.stdout)
+    assert run_hearth("set", "ember", "n_ctx=", "note=").returncode == 0
+    settings = SettingsStore(Paths.of(profile).settings_file)
+    assert (settings.current.models["ember"].n_ctx, settings.current.models["ember"].note) == (None, "")
+    assert run_hearth("set", "ember", "--from", str(file)).returncode == 0
+    settings.reread()
+    assert (settings.current.models["ember"].n_ctx, settings.current.models["ember"].note) == (1024, "my model")
+    piped = subprocess.run(
+        [sys.executable, "-m", "app", "set", "ember", "--from", "-"],
+        input=done.stdout,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert piped.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("show", "embr"), 3, "ember"),
+        (("set", "ember"), 1, "n_ctx=8192"),
+        (("set", "ember", "n_ctx"), 1, "NAME=VALUE"),
+        (("set", "ember", "heat=3"), 1, "sampling.temperature"),
+        (("set", "ember", "n_ctx=-5"), 1, "n_ctx"),
+        (("set", "ember", "--from", "nowhere.json"), 1, "nowhere.json"),
+        (("import", "nowhere.gguf"), 1, "nowhere.gguf"),
+        (("import", os.devnull), 1, "can't be used"),
+    ],
+)
+def test_what_can_not_be_done_says_why(arguments: tuple[str, ...], status: int, said: str) -> None:
+    ended = run_hearth(*arguments)
+    assert ended.returncode == status
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("how", "source"), [("use", "added"), ("link", "library"), ("copy", "library")])
+def test_a_file_is_imported(tmp_path: Path, how: str, source: str) -> None:
+    file = write_model(tmp_path / "from" / "Tiny-Q8_0.gguf")
+    done = run_hearth("import", str(file), "--how", how, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"models": ["Tiny-Q8_0"]}
+    listed = {model["id"]: model for model in json.loads(run_hearth("list", "--json").stdout)}
+    assert listed["Tiny-Q8_0"]["source"] == source

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.request import pathname2url
+
+import pytest
+
+from app.domain.errors import AppError, InvalidRequest, NotAModel, RepositoryNotFound
+from app.domain.models import ModelSource
+from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.hub_access import HubAccess
+from app.library.library import ModelLibrary
+from app.paths import Paths
+from app.service.imports import ImportDownload, ImportFiles, ImportPlan, ImportService, ImportWay
+from app.settings import SettingsStore
+from tests.fake_hub import FakeHub
+from tests.library.gguf_maker import write_model, write_projector
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def importing(
+    endpoint: str = "http://127.0.0.1:9",
+) -> AsyncGenerator[tuple[ImportService, ModelLibrary, DownloadManager], None]:
+    paths = Paths.of()
+    settings = SettingsStore(paths.settings_file)
+    settings.update(hub_endpoint=endpoint)
+    library = ModelLibrary(paths, settings)
+    hub = Hub(HubAccess(lambda: settings.current))
+    downloads = DownloadManager(hub, settings, lambda: library.folder)
+    try:
+        yield ImportService(library, hub, downloads, settings), library, downloads
+    finally:
+        await downloads.close()
+        await hub.close()
+
+
+def files(plan: ImportPlan) -> ImportFiles:
+    assert isinstance(plan, ImportFiles)
+    return plan
+
+
+@pytest.mark.parametrize("form", ["plain", "quoted", "address"])
+async def test_a_file_is_used_where_it_is_with_what_belongs_to_it(tmp_path: Path, form: str) -> None:
+    file = write_model(tmp_path / "a folder" / "Tiny Model-Q8_0.gguf")
+    write_projector(tmp_path / "a folder" / "mmproj-Tiny.gguf")
+    text = {"plain": str(file), "quoted": f'"{file}"', "address": f"file://{pathname2url(str(file))}"}[form]
+    async with importing() as (service, library, _):
+        plan = files(await service.plan(text))
+        assert (plan.is_folder, len(plan.models), plan.known) == (False, 1, ())
+        (model,) = (await service.run(plan)).models
+        assert (model.path, model.source) == (file, ModelSource.ADDED)
+        assert model.projector is not None
+        again = files(await service.plan(text))
+        assert [one.id for one in again.known] == [model.id]
+        assert library.resolve(model.id) == model
+
+
+@pytest.mark.parametrize("way", [ImportWay.LINK, ImportWay.COPY])
+async def test_a_file_comes_into_our_folder_with_what_belongs_to_it(tmp_path: Path, way: ImportWay) -> None:
+    file = write_model(tmp_path / "from" / "Tiny-Q8_0.gguf")
+    write_projector(tmp_path / "from" / "mmproj-Tiny.gguf")
+    told: list[int] = []
+    async with importing() as (service, library, _):
+        plan = files(await service.plan(str(file)))
+        (model,) = (await service.run(plan, way, on_bytes=told.append)).models
+        assert model.source is ModelSource.LIBRARY
+        assert model.path == library.folder / "imported" / "Tiny-Q8_0" / "Tiny-Q8_0.gguf"
+        assert model.projector == model.path.with_name("mmproj-Tiny.gguf")
+        assert model.path.samefile(file) is (way is ImportWay.LINK)
+        await asyncio.sleep(0)
+        assert told[-1:] == ([plan.size_bytes] if way is ImportWay.COPY else [])
+        with pytest.raises(InvalidRequest, match="already"):
+            await service.run(plan, way)
+
+
+async def test_a_folder_is_read_from_now_on(tmp_path: Path) -> None:
+    for number in range(2):
+        write_model(tmp_path / "mine" / f"m{number}" / f"m{number}.gguf", seed=number)
+    async with importing() as (service, library, _):
+        plan = files(await service.plan(str(tmp_path / "mine")))
+        assert plan.is_folder
+        assert len(plan.models) == 2
+        found = (await service.run(plan)).models
+        assert {model.id for model in found} == {"m0", "m1"}
+        assert all(model.source is ModelSource.FOLDER for model in found)
+        write_model(tmp_path / "mine" / "m2.gguf", seed=2)
+        await library.refresh()
+        assert library.resolve("m2")
+
+
+async def test_a_folder_is_copied_without_what_is_broken(tmp_path: Path) -> None:
+    write_model(tmp_path / "mine" / "whole.gguf")
+    cut = write_model(tmp_path / "mine" / "cut.gguf", seed=1)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    async with importing() as (service, _, _):
+        found = (await service.run(await service.plan(str(tmp_path / "mine")), ImportWay.COPY)).models
+        assert [model.id for model in found] == ["whole"]
+        with pytest.raises(NotAModel, match="incomplete"):
+            await service.run(await service.plan(str(cut)), ImportWay.COPY)
+
+
+async def test_a_name_or_an_address_becomes_a_download() -> None:
+    with FakeHub() as hub:
+        hub.add(
+            "org/tiny-GGUF", {"tiny-Q8_0.gguf": b"x" * 5000, "tiny-Q4_K_M.gguf": b"y" * 3000, "mmproj-F16.gguf": b"z" * 2000}
+        )
+        async with importing(hub.endpoint) as (service, _, downloads):
+            for text, label in (
+                ("org/tiny-GGUF", "tiny-Q4_K_M.gguf"),
+                ("org/tiny-GGUF:q8_0", "tiny-Q8_0.gguf"),
+                (f"{hub.endpoint}/org/tiny-GGUF/blob/main/tiny-Q8_0.gguf", "tiny-Q8_0.gguf"),
+            ):
+                plan = await service.plan(text)
+                assert isinstance(plan, ImportDownload)
+                assert plan.file.label == label
+                assert plan.projector is not None
+            done = await service.run(plan)
+            await downloads.wait(done.download_id)
+            assert downloads.downloads[0].total_bytes == 7000
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", InvalidRequest),
+        ("/nowhere/model.gguf", InvalidRequest),
+        ("model.gguf", InvalidRequest),
+        ("file:///nowhere/model.gguf", InvalidRequest),
+        ("a\0b", InvalidRequest),
+        ("https://example.com/model.gguf", InvalidRequest),
+        ("org/nothing", RepositoryNotFound),
+        ("lama3.2", InvalidRequest),
+    ],
+)
+async def test_what_is_nowhere_is_told(text: str, error: type[AppError]) -> None:
+    with FakeHub() as hub:
+        async with importing(hub.endpoint) as (service, _, _):
+            with pytest.raises(error):
+                await service.plan(text)
+
+
+async def test_a_file_or_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.gguf").write_text("no model")
+    async with importing() as (service, _, _):
+        with pytest.raises(NotAModel, match="no model in it"):
+            await service.plan(str(tmp_path / "empty"))
+        with pytest.raises(NotAModel):
+            await service.run(await service.plan(str(tmp_path / "text.gguf")))
