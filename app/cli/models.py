@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
-from app.domain.models import InstalledModel, ModelSource
+from app.domain.models import InstalledModel, MissingPart, ModelSource, PartKind
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.settings import SettingsStore
@@ -53,8 +54,13 @@ def list_models(
 
 
 def _facts(model: InstalledModel) -> tuple[str, ...]:
-    abilities = model.problem or ", ".join(sorted(model.capabilities))
+    lacks = tuple(_missing(part) for part in model.missing if part.kind is not PartKind.SHARD)
+    abilities = model.problem or "; ".join((", ".join(sorted(model.capabilities)), *lacks))
     return (model.id, decimal(model.size_bytes), model.quantization, str(model.n_ctx_train or "?"), model.source, abilities)
+
+
+def _missing(part: MissingPart) -> str:
+    return f"{part.kind} missing: {decimal(part.size_bytes)}" if part.size_bytes else f"{part.kind} missing"
 
 
 def remove(context: typer.Context, model: str, profile: ProfileOption = None) -> None:
@@ -82,6 +88,9 @@ def _as_json(model: InstalledModel, aliases: tuple[str, ...]) -> dict[str, Any]:
         "name": model.name,
         "path": str(model.path),
         "projector": str(model.projector) if model.projector else None,
+        "draft": str(model.draft) if model.draft else None,
+        "files": [str(file) for file in model.files],
+        "missing": [dataclasses.asdict(part) for part in model.missing],
         "size_bytes": model.size_bytes,
         "quantization": model.quantization,
         "architecture": model.architecture,

@@ -1,4 +1,4 @@
-"""Joining files into models: the shards of one model, and the projector that belongs to it."""
+"""Joining files into models: the shards of one model, and the projector and the draft model that belong to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from app.domain.models import Capability, InstalledModel, ModelSource
+from app.domain.models import Capability, InstalledModel, MissingPart, ModelSource
+from app.library.drafts import best_draft, is_draft_by_name
 from app.library.gguf import GgufHeader, GgufKind
 from app.library.headers import GgufFile
 from app.library.names import quantization_in, shard_of
@@ -17,21 +19,46 @@ from app.library.projectors import best_projector
 
 __all__ = ["Assembled", "assemble"]
 
+# A name may claim any number.
+_MOST_SHARDS: Final = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """One model: its shards in order, and its projector. `stem` is its name without a shard number."""
+    """One model: its shards in order, its projector and its draft model. `stem` is its name without a shard number."""
 
     stem: str
     shards: tuple[GgufFile, ...]
     projector: GgufFile | None
     problem: str | None
+    draft: GgufFile | None = None
 
     @property
     def files(self) -> tuple[GgufFile, ...]:
-        return (*self.shards, self.projector) if self.projector else self.shards
+        return (*self.shards, *(part for part in (self.projector, self.draft) if part is not None))
 
-    def model(self, model_id: str, source: ModelSource, *, repository: str = "", draft: Path | None = None) -> InstalledModel:
+    @property
+    def missing_shards(self) -> tuple[str, ...]:
+        """The names of those that are not there."""
+        shard = shard_of(self.shards[0].path.stem)
+        if shard is None:
+            return ()
+        numbers = _numbers(self.shards)
+        return tuple(
+            f"{shard.stem}-{number:05d}-of-{shard.count:05d}.gguf"
+            for number in range(1, min(shard.count, _MOST_SHARDS) + 1)
+            if number not in numbers
+        )
+
+    def model(
+        self,
+        model_id: str,
+        source: ModelSource,
+        *,
+        repository: str = "",
+        draft: Path | None = None,
+        missing: tuple[MissingPart, ...] = (),
+    ) -> InstalledModel:
         first = self.shards[0]
         header = first.header
         return InstalledModel(
@@ -51,7 +78,8 @@ class Assembled:
             license=header.license if header else "",
             description=header.description if header else "",
             problem=self.problem,
-            draft=draft,
+            draft=self.draft.path if self.draft else draft,
+            missing=missing,
             repository=repository,
         )
 
@@ -59,14 +87,19 @@ class Assembled:
 def assemble(
     files: Iterable[GgufFile], *, top: Path | None = None, more_projectors: Iterable[GgufFile] = ()
 ) -> list[Assembled]:
-    """Every model among `files`. A projector lies beside its model, or in a folder above it up to `top`, or is one of
-    `more_projectors`, which a person named, wherever those are."""
+    """Every model among `files`. A projector or a draft model lies beside its model, or in a folder above it up to `top`; a
+    projector may also be one of `more_projectors`, which a person named, wherever those are."""
     projectors: defaultdict[Path, list[GgufFile]] = defaultdict(list)
+    drafts: defaultdict[Path, list[GgufFile]] = defaultdict(list)
     groups: defaultdict[tuple[Path, str, int], list[GgufFile]] = defaultdict(list)
     for file in files:
         kind = file.header.kind if file.header else GgufKind.MODEL
         if kind is GgufKind.PROJECTOR and file.problem is None:
             projectors[file.path.parent].append(file)
+        elif kind is GgufKind.DRAFT or (kind is GgufKind.MODEL and is_draft_by_name(file.path)):
+            drafts[file.path.parent].append(file)
+            if kind is GgufKind.MODEL:
+                groups[_group(file)].append(file)
         elif kind not in (GgufKind.ADAPTER, GgufKind.OTHER):
             groups[_group(file)].append(file)
     elsewhere = [file for file in more_projectors if file.header and file.header.kind is GgufKind.PROJECTOR]
@@ -78,8 +111,11 @@ def assemble(
         named = [file for file in beside[0] if any(file.path == other.path for other in elsewhere)]
         choices = (named, *beside, elsewhere)
         projector = next((best for choice in choices if (best := best_projector(shards[0], choice))), None)
-        models.append(Assembled(stem, shards, projector, _problem(shards, count)))
-    return models
+        near = (drafts.get(place, ()) for place in _upwards(folder, top))
+        draft = next((best for choice in near if (best := best_draft(shards[0], choice))), None)
+        models.append(Assembled(stem, shards, projector, _problem(shards, count), draft))
+    taken = {model.draft.path for model in models if model.draft is not None}
+    return [model for model in models if model.shards[0].path not in taken]
 
 
 def _group(file: GgufFile) -> tuple[Path, str, int]:
@@ -111,8 +147,7 @@ def _problem(shards: Sequence[GgufFile], count: int) -> str | None:
 
 
 def _shard_problem(shards: Sequence[GgufFile], headers: Sequence[GgufHeader], count: int) -> str | None:
-    numbers = {shard.number for file in shards if (shard := shard_of(file.path.stem))}
-    missing = sorted(set(range(1, min(count, 10_000) + 1)) - numbers)
+    missing = sorted(set(range(1, min(count, _MOST_SHARDS) + 1)) - _numbers(shards))
     if missing:
         parts = ", ".join(str(number) for number in missing[:5]) + (" …" if len(missing) > 5 else "")
         return f"Of its {count} parts, {len(missing)} are missing ({parts}). Download or copy them into the same folder."
@@ -120,6 +155,10 @@ def _shard_problem(shards: Sequence[GgufFile], headers: Sequence[GgufHeader], co
     if any(header.split_count != count for header in headers) or (expected and expected != sum(h.n_tensors for h in headers)):
         return "Its parts do not belong together. Download it again."
     return _content_problem(headers[0])
+
+
+def _numbers(shards: Iterable[GgufFile]) -> frozenset[int]:
+    return frozenset(shard.number for file in shards if (shard := shard_of(file.path.stem)))
 
 
 def _content_problem(header: GgufHeader) -> str | None:

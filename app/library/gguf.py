@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ __all__ = ["GgufHeader", "GgufKind", "Pooling", "is_embedding_architecture", "re
 
 # Heads that turn an encoder into a classifier or a reranker.
 _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
+# Architectures that only guess ahead for another model, and the key that says how wide that one is.
+_DRAFTS: Final = {"eagle3": "target_hidden_size", "dflash": "embedding_length", "gemma4-assistant": "embedding_length_out"}
 # How tensors of picture and sound encoders, and of what leads from them into the model, are called.
 _ENCODERS: Final = ("v.", "mm.", "a.")
 # Encoders whose files do not always name a pooling.
@@ -25,6 +28,7 @@ _EMBEDDING_ARCHITECTURES: Final = ("bert", "gemma-embedding", "t5encoder")
 class GgufKind(enum.StrEnum):
     MODEL = "model"
     PROJECTOR = "projector"
+    DRAFT = "draft"
     ADAPTER = "adapter"
     VOCABULARY = "vocabulary"
     OTHER = "other"
@@ -46,7 +50,9 @@ class GgufHeader:
 
     `needed_bytes` is the smallest size the whole file can have, to tell a cut one. `widths` are the embedding lengths a
     projector may produce, the likeliest first. `split_count` is 0 for a file that is not a shard; `split_no` counts from 0.
-    `holds_encoder`: a model with the tensors of its projector in the same file, which llama.cpp does not load.
+    `draft_width` is the embedding length of the models that a draft is for; `n_vocab` and `tokenizer` tell whether two models
+    have one vocabulary. `holds_encoder`: a model with the tensors of its projector in the same file, which llama.cpp does not
+    load.
     """
 
     kind: GgufKind
@@ -75,6 +81,9 @@ class GgufHeader:
     description: str = ""
     size_label: str = ""
     holds_encoder: bool = False
+    draft_width: int = 0
+    n_vocab: int = 0
+    tokenizer: str = ""
 
 
 def is_embedding_architecture(architecture: str) -> bool:
@@ -126,6 +135,9 @@ class _Facts:
             license=self._text("general.license"),
             description=self._text("general.description"),
             size_label=self._text("general.size_label"),
+            draft_width=self._own_number(_DRAFTS.get(self._architecture, "embedding_length")) if kind is GgufKind.DRAFT else 0,
+            n_vocab=self._n_vocab(),
+            tokenizer=self._text("tokenizer.ggml.pre") or self._text("tokenizer.ggml.model"),
             holds_encoder=kind is GgufKind.MODEL and any(t.name.startswith(_ENCODERS) for t in container.tensors),
         )
 
@@ -140,7 +152,22 @@ class _Facts:
         # The first of several shards may hold metadata only.
         if not self._container.tensors and not self._number("split.count") > 1:
             return GgufKind.VOCABULARY
+        if self._architecture in _DRAFTS or self._is_prediction_head():
+            return GgufKind.DRAFT
         return GgufKind.MODEL
+
+    def _is_prediction_head(self) -> bool:
+        """Whether it is the part of a model that predicts several tokens (MTP), in a file of its own: the layers after the
+        model's own, without those."""
+        n_own = self._own_number("block_count") - self._own_number("nextn_predict_layers")
+        if not 0 < n_own < self._own_number("block_count") or self._number("split.count") > 1:
+            return False
+        layers = {int(found[1]) for t in self._container.tensors if (found := re.match(r"blk\.(\d{1,6})\.", t.name))}
+        return bool(layers) and min(layers) >= n_own
+
+    def _n_vocab(self) -> int:
+        embedding = next((t for t in self._container.tensors if t.name == "token_embd.weight"), None)
+        return embedding.shape[-1] if embedding is not None and embedding.shape else 0
 
     def _quantization(self) -> str:
         # Bit 10 marks a type that was guessed when the file was made.

@@ -10,11 +10,12 @@ from typing import Any, Final, TypeAlias
 
 from app.domain.errors import NotAModel
 from app.library.gguf import GgufHeader, GgufKind, Pooling, read_header
+from app.library.provenance import FolderNotes
 
 __all__ = ["GgufFile", "HeaderCache"]
 
 # Raise it when GgufHeader, or how it is read, changes.
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _Stamp: TypeAlias = tuple[int, int]
 
 
@@ -30,7 +31,8 @@ class GgufFile:
 
 
 class HeaderCache:
-    """Reads a file's header again only if its size or time changed; keeps what it knows in a file of its own.
+    """Reads a file's header again only if its size or time changed; keeps what it knows in a file of its own. What was noted of
+    the files in a folder it reads again only if the note changed.
 
     Used by one thread at a time. A cache that can't be read or written costs time, nothing else.
     """
@@ -39,6 +41,7 @@ class HeaderCache:
         self._file = file
         self._known: dict[Path, tuple[_Stamp, GgufHeader | str]] | None = None
         self._saved = True
+        self.notes = FolderNotes()
 
     def file(self, path: Path) -> GgufFile | None:
         """A file with its header, or what is wrong with it; None if it is gone."""

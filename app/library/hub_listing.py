@@ -14,7 +14,7 @@ from app.domain.models import RemoteFile, RemoteRepository
 from app.library.names import quantization_in, shard_of
 from app.library.projectors import PROJECTOR_PREFERENCE, core_name
 
-__all__ = ["ListedFile", "group_files", "projector_for"]
+__all__ = ["ListedFile", "group_files", "is_projector_name", "projector_for"]
 
 # Not models to choose from: importance matrices, and drafts that only speed up another model.
 _PARTS: Final = re.compile(r"imatrix|^mtp-|^eagle3-|^dflash-|^dspark-", re.IGNORECASE)
@@ -66,6 +66,12 @@ def projector_for(repository: RemoteRepository, file: RemoteFile) -> RemoteFile 
     return max(near, key=rank, default=None)
 
 
+def is_projector_name(name: str) -> bool:
+    """Whether a file of a repository is a projector, by its path there."""
+    path = PurePosixPath(name)
+    return bool(_PROJECTOR.search(path.name)) or path.parent.name.casefold() in _PROJECTOR_FOLDERS
+
+
 def _home(projector: PurePosixPath) -> PurePosixPath:
     """The folder whose models a projector is for: above a folder that holds projectors only."""
     return projector.parent.parent if projector.parent.name.casefold() in _PROJECTOR_FOLDERS else projector.parent
@@ -80,5 +86,5 @@ def _joined(path: PurePosixPath, group: list[ListedFile]) -> RemoteFile:
         or quantization_in(path.parent.name),
         sha256=tuple(file.sha256 for file in group),
         sizes=tuple(file.size_bytes for file in group),
-        is_projector=bool(_PROJECTOR.search(path.name)) or path.parent.name.casefold() in _PROJECTOR_FOLDERS,
+        is_projector=is_projector_name(str(path)),
     )

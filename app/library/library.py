@@ -16,8 +16,11 @@ from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
 from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
+from app.library.hub import Hub
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
 from app.library.model_names import ModelNames
+from app.library.provenance import provenance_of
+from app.library.repair import Repair, plan_repair, repository_for
 from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
 from app.library.undisturbed import undisturbed
@@ -203,6 +206,13 @@ class ModelLibrary:
             raise NotRestorable(f"{forgotten.removal.model.path} is gone.")
         return model
 
+    async def repair_of(self, model: InstalledModel, hub: Hub) -> Repair:
+        """What to download so that the model has everything. Raises DownloadError kinds, and InvalidRequest where nothing is
+        missing or nobody knows where to get it."""
+        listing = await hub.repository(repository_for(model))
+        note = await asyncio.to_thread(provenance_of, model.path)
+        return plan_repair(model, listing, self.folder, note.name if note is not None else "")
+
     async def close(self) -> None:
         """Delete for good what was removed."""
         self._removals.clear()
@@ -249,6 +259,7 @@ class ModelLibrary:
             added=tuple(_absolute(file) for file in settings.added_files),
             opened=self._opened,
             stores=self._stores if settings.other_stores else tuple,
+            catalogue=self.catalogue,
         )
 
     def _stores(self) -> Iterator[Store]:
@@ -339,6 +350,8 @@ def _check(path: Path, wanted: GgufKind) -> None:
     match kind:
         case GgufKind.PROJECTOR:
             reason = "it is a projector, the part of a model that sees. Choose the model itself; both are used together."
+        case GgufKind.DRAFT:
+            reason = "it is a draft model, which guesses ahead for another. Put it beside that model, and add that one."
         case GgufKind.ADAPTER:
             reason = "it is an adapter (LoRA), which changes a model but is none."
         case GgufKind.MODEL | GgufKind.VOCABULARY:

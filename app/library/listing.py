@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from app.domain.models import InstalledModel, ModelSource
+from app.domain.models import InstalledModel, MissingPart, ModelSource
 from app.library.assemble import Assembled, assemble
+from app.library.catalogue import Catalogue
+from app.library.gguf import GgufKind
 from app.library.headers import GgufFile, HeaderCache
+from app.library.missing import missing_parts
+from app.library.projectors import best_projector
+from app.library.provenance import FolderNotes
 from app.library.stores import Store, StoreFolder, StoreModel, StoreTrouble
 from app.library.stores.formats import foreign_format
 
@@ -37,7 +43,8 @@ class Places:
     """Where to look. `library` is our own folder, `folders` are others; `opened` and `added` are files, the rest of
     their folders is not listed. Paths are absolute.
 
-    `stores` gives what other programs have. It is asked anew each time, on the thread that reads.
+    `stores` gives what other programs have. It is asked anew each time, on the thread that reads. `catalogue` knows which
+    models have a projector.
     """
 
     built_in: Path
@@ -46,6 +53,7 @@ class Places:
     added: tuple[Path, ...]
     opened: tuple[Path, ...]
     stores: Callable[[], Iterable[Store]] = tuple
+    catalogue: Catalogue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,13 @@ class _Found:
         if self.sha256:
             yield self.sha256
 
-    def listed(self, model_id: str) -> InstalledModel:
-        return self.model.model(model_id, self.source, repository=self.repository, draft=self.draft)
+    def with_projector(self, fetched: Iterable[GgufFile]) -> _Found:
+        """With one of those that we have from its repository, where none lies beside it."""
+        best = best_projector(self.model.shards[0], fetched) if self.model.projector is None else None
+        return self if best is None else replace(self, model=replace(self.model, projector=best))
+
+    def listed(self, model_id: str, missing: tuple[MissingPart, ...]) -> InstalledModel:
+        return self.model.model(model_id, self.source, repository=self.repository, draft=self.draft, missing=missing)
 
 
 def list_models(places: Places, headers: HeaderCache) -> Listing:
@@ -100,7 +113,8 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
     items: list[_Found] = []
     known: dict[object, int] = {}
     stores = tuple(places.stores())
-    for item in itertools.chain(_own(places, headers), _of_others(stores, headers)):
+    ours = _files(places.library, headers)
+    for item in itertools.chain(_own(places, ours, headers), _of_others(stores, headers)):
         at = next((known[identity] for identity in item.identities if identity in known), len(items))
         if at == len(items):
             items.append(item)
@@ -108,7 +122,13 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
             # A file of a models folder that was also opened by path stays what it is, but gets the short id.
             items[at] = replace(items[at], rank=item.rank)
         known |= dict.fromkeys(item.identities, at)
-    listed = [(item.listed(model_id), item.place) for item, model_id in zip(items, _ids(items), strict=True)]
+    items = [replace(item, repository=_repository(item, headers.notes)) for item in items]
+    fetched = _fetched_projectors(ours, places.library, headers.notes)
+    items = [item.with_projector(fetched.get(item.repository, ())) if item.repository else item for item in items]
+    missing = [_missing(item, places, headers.notes) for item in items]
+    listed = [
+        (item.listed(model_id, parts), item.place) for item, model_id, parts in zip(items, _ids(items), missing, strict=True)
+    ]
     listed.sort(key=lambda pair: (pair[0].source is not ModelSource.BUILT_IN, pair[0].name.casefold(), pair[0].id.casefold()))
     headers.save()
     troubles = tuple(store for store in stores if isinstance(store, StoreTrouble))
@@ -120,22 +140,53 @@ def models_at(path: Path) -> tuple[InstalledModel, ...]:
     # Nothing is to be remembered of files that are only looked at.
     headers = HeaderCache(Path(os.devnull))
     if path.is_dir():
-        found = tuple(_folder(path, headers, ModelSource.FOLDER))
+        found = tuple(_folder(path, _files(path, headers), ModelSource.FOLDER))
     else:
         found = tuple(_single(path, (), headers, ModelSource.PATH))
     return tuple(item.listed(item.stem) for item in found)
 
 
-def _own(places: Places, headers: HeaderCache) -> Iterator[_Found]:
+def _own(places: Places, ours: Sequence[GgufFile], headers: HeaderCache) -> Iterator[_Found]:
     added = [file for path in places.added if (file := headers.file(path))]
     yield from _single(places.built_in, (), headers, ModelSource.BUILT_IN)
-    yield from _folder(places.library, headers, ModelSource.LIBRARY)
+    yield from _folder(places.library, ours, ModelSource.LIBRARY)
     for folder in places.folders:
-        yield from _folder(folder, headers, ModelSource.FOLDER)
+        yield from _folder(folder, _files(folder, headers), ModelSource.FOLDER)
     for path in places.added:
         yield from _single(path, added, headers, ModelSource.ADDED)
     for path in places.opened:
         yield from _single(path, added, headers, ModelSource.PATH)
+
+
+def _repository(item: _Found, notes: FolderNotes) -> str:
+    """Where it came from: as its store or our notes say, else by the two folders that our own keeps a repository in."""
+    note = notes.of(item.path.parent).get(item.path.name)
+    if note is not None:
+        return note.repository
+    above = item.place.split("/")[:-1]
+    return "/".join(above[:2]) if item.source is ModelSource.LIBRARY and len(above) >= 2 else item.repository
+
+
+def _fetched_projectors(ours: Iterable[GgufFile], library: Path, notes: FolderNotes) -> Mapping[str, list[GgufFile]]:
+    """The projectors in our own folder, by repository: they also serve models that another program keeps."""
+    fetched: defaultdict[str, list[GgufFile]] = defaultdict(list)
+    for file in ours:
+        if file.header is not None and file.header.kind is GgufKind.PROJECTOR:
+            note = notes.of(file.path.parent).get(file.path.name)
+            above = file.path.parent.relative_to(library).parts[:2]
+            fetched[note.repository if note is not None else "/".join(above)].append(file)
+    return fetched
+
+
+def _missing(item: _Found, places: Places, notes: FolderNotes) -> tuple[MissingPart, ...]:
+    if item.source is ModelSource.BUILT_IN or (item.model.problem and not item.model.missing_shards):
+        return ()
+    folder = item.path.parent
+    above = folder.parents if item.source is ModelSource.LIBRARY else ()
+    near = {place: notes.of(place) for place in (folder, *above) if place == folder or places.library in place.parents}
+    path, _, stem = item.place.rpartition("/")
+    entry = places.catalogue.model_of(stem, path.rpartition("/")[2]) if places.catalogue is not None else None
+    return missing_parts(item.model, near, entry, item.repository)
 
 
 def _of_others(stores: Iterable[Store], headers: HeaderCache) -> Iterator[_Found]:
@@ -149,15 +200,18 @@ def _of_others(stores: Iterable[Store], headers: HeaderCache) -> Iterator[_Found
                 pass
 
 
-def _folder(folder: Path, headers: HeaderCache, source: ModelSource) -> Iterator[_Found]:
-    files = [file for path in _walk(folder) if (file := headers.file(path))]
+def _files(folder: Path, headers: HeaderCache) -> list[GgufFile]:
+    return [file for path in _walk(folder) if (file := headers.file(path))]
+
+
+def _folder(folder: Path, files: Iterable[GgufFile], source: ModelSource) -> Iterator[_Found]:
     for model in assemble(files, top=folder):
         place = (model.shards[0].path.parent / model.stem).relative_to(folder)
         yield _Found(model, place.as_posix(), source, _RANKS[source])
 
 
 def _store_folder(store: StoreFolder, headers: HeaderCache) -> Iterator[_Found]:
-    for found in _folder(store.folder, headers, store.source):
+    for found in _folder(store.folder, _files(store.folder, headers), store.source):
         above = found.place.split("/")[:-1]
         repository = "/".join(above[:2]) if store.holds_repositories and len(above) >= 2 else store.repository
         place = f"{store.place}/{found.place}" if store.place else found.place

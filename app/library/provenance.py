@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Provenance", "forget_provenance", "provenance_of", "record_provenance"]
+__all__ = ["FolderNotes", "Provenance", "forget_provenance", "provenance_of", "record_provenance"]
 
 _NAME: Final = ".hearth.json"
 _FORMAT: Final = 1
@@ -27,11 +28,28 @@ class Provenance:
 
 def provenance_of(file: Path) -> Provenance | None:
     """What was noted when `file` was installed; None where nothing was, or the note can't be read."""
-    entry = _entries(file.parent).get(file.name)
-    try:
-        return Provenance(**entry) if isinstance(entry, dict) else None
-    except TypeError:
-        return None
+    return _valid(_entries(file.parent).get(file.name))
+
+
+class FolderNotes:
+    """What was noted in folders, read again only where a note changed. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int], dict[str, Provenance]]] = {}
+
+    def of(self, folder: Path) -> Mapping[str, Provenance]:
+        """By the file's name, also of files that are gone."""
+        try:
+            status = (folder / _NAME).stat()
+        except OSError:
+            self._known.pop(folder, None)
+            return {}
+        stamp = (status.st_mtime_ns, status.st_size)
+        known = self._known.get(folder)
+        if known is None or known[0] != stamp:
+            notes = {name: note for name, entry in _entries(folder).items() if (note := _valid(entry))}
+            known = self._known[folder] = (stamp, notes)
+        return known[1]
 
 
 def record_provenance(file: Path, provenance: Provenance) -> None:
@@ -46,6 +64,17 @@ def forget_provenance(file: Path) -> None:
         _write(file.parent, entries)
     else:
         (file.parent / _NAME).unlink(missing_ok=True)
+
+
+def _valid(entry: object) -> Provenance | None:
+    """A person may have been at the note with an editor."""
+    try:
+        note = Provenance(**entry) if isinstance(entry, dict) else None
+    except TypeError:
+        return None
+    if note is None or not all(isinstance(value, str) for value in (note.repository, note.revision, note.name, note.sha256)):
+        return None
+    return note if isinstance(note.size_bytes, int) else None
 
 
 def _entries(folder: Path) -> dict[str, Any]:

@@ -26,8 +26,10 @@ def write_model(
     tensors: dict[str, Any] | None = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    numbers: dict[str, int] | None = None,
+    tokenizer: str = "",
 ) -> Path:
-    """`split` is (number from 0, count, tensors in all)."""
+    """`split` is (number from 0, count, tensors in all); `numbers` are more keys of the architecture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = GGUFWriter(path, architecture)
     writer.add_name(name)
@@ -39,6 +41,10 @@ def write_model(
         writer.add_chat_template(template)
     if pooling is not None:
         writer.add_uint32(f"{architecture}.pooling_type", pooling)
+    for key, number in (numbers or {}).items():
+        writer.add_uint32(f"{architecture}.{key}", number)
+    if tokenizer:
+        writer.add_tokenizer_pre(tokenizer)
     if labels:
         writer.add_classifier_output_labels(labels)
     if split is not None:

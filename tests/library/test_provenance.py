@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from app.library.provenance import Provenance, forget_provenance, provenance_of, record_provenance
+from app.library.provenance import FolderNotes, Provenance, forget_provenance, provenance_of, record_provenance
 
 ONE = Provenance("org/repo", "abc", "sub/one.gguf", 3, "00ff")
 TWO = Provenance("org/repo", "abc", "sub/two.gguf", 4, "")
@@ -33,3 +34,16 @@ def test_notes_that_make_no_sense_are_none(tmp_path: Path) -> None:
     for text in ("", "[]", '{"format": 1, "files": []}', '{"format": 1, "files": {"one.gguf": {"size": 1}}}', '{"format": 9}'):
         (tmp_path / ".hearth.json").write_text(text)
         assert provenance_of(tmp_path / "one.gguf") is None
+
+
+def test_notes_of_a_folder_follow_changes_and_leave_out_what_makes_no_sense(tmp_path: Path) -> None:
+    notes = FolderNotes()
+    assert notes.of(tmp_path) == {}
+    record_provenance(tmp_path / "one.gguf", ONE)
+    assert notes.of(tmp_path) == {"one.gguf": ONE}
+
+    record_provenance(tmp_path / "two.gguf", replace(TWO, repository=5))  # type: ignore[arg-type]
+    assert notes.of(tmp_path) == {"one.gguf": ONE}
+
+    (tmp_path / ".hearth.json").unlink()
+    assert notes.of(tmp_path) == {}
