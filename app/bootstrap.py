@@ -22,12 +22,10 @@ from app.library.download_records import DownloadRecords
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
-from app.library.hub_tokens import HubTokens
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
 from app.library.retry_policy import RetryPolicy
-from app.library.system_keyring import SystemKeyring
 from app.options import EngineMode, Options
 from app.paths import Paths
 from app.server.host import ApiServer
@@ -83,8 +81,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         library = ModelLibrary(paths, settings)
         stack.push_async_callback(library.close)
         await library.refresh()
-        # The entry is called by its profile: each has tokens of its own.
-        access = HubAccess(lambda: settings.current, HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}")))
+        access = HubAccess.of(paths, settings)
         stack.callback(settings.changed.subscribe(access.settings_changed))
         hub = Hub(access)
         stack.push_async_callback(hub.close)

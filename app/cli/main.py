@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from app.cli import aliases, catalogue, fit, formats, imports, keys, memory, models, profiles, running, selftest, serve, window
+from app.cli import (
+    aliases,
+    catalogue,
+    fit,
+    formats,
+    hub,
+    imports,
+    keys,
+    memory,
+    models,
+    profiles,
+    running,
+    search,
+    selftest,
+    serve,
+    window,
+)
 from app.cli import pull as pulling
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
 from app.domain.errors import (
@@ -50,6 +66,8 @@ def hearth(
 cli.command("serve")(serve.serve)
 cli.add_typer(keys.keys, name="keys")
 cli.command("pull")(pulling.pull)
+cli.command("search")(search.search)
+cli.add_typer(hub.hub, name="hub")
 cli.command("catalogue")(catalogue.show_catalogue)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)

@@ -18,6 +18,7 @@ from app.library.catalogue import Catalogue
 from app.library.choosing import choose, wanted_files
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
+from app.library.hub_access import HubAccess
 from app.paths import Paths, resource
 from app.settings import SettingsStore
 
@@ -40,7 +41,7 @@ def pull(
     settings = SettingsStore(paths.settings_file)
 
     async def run() -> None:
-        hub = Hub(endpoint=settings.current.hub_endpoint)
+        hub = Hub(HubAccess.of(paths, settings))
         wanted = wanted_files(Catalogue.read(resource("catalogue.json")), repository, endpoint=hub.endpoint)
         listing = await hub.repository(wanted.repository)
         chosen = choose(listing, replace(wanted, file=file or wanted.file))
@@ -51,6 +52,7 @@ def pull(
                 await downloads.wait(downloads.start(listing, chosen, hub.best_projector(listing, chosen)))
         finally:
             await downloads.close()
+            await hub.close()
         print(f"{chosen.label} is installed.")
 
     asyncio.run(run())

@@ -44,7 +44,7 @@ class Fetcher:
         self._hub = hub
         self._policy = policy
         timeout = httpx2.Timeout(policy.stall_s, connect=policy.connect_s)
-        self._client = httpx2.AsyncClient(timeout=timeout, follow_redirects=True)
+        self._client = hub.access.client(timeout=timeout)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -14,7 +14,9 @@ from app.domain.errors import HubOffline, SettingsError
 from app.domain.hub import HubToken, TokenSource
 from app.domain.observable import Observable
 from app.library.hub_tokens import HubTokens
-from app.settings import Settings
+from app.library.system_keyring import SystemKeyring
+from app.paths import Paths
+from app.settings import Settings, SettingsStore
 
 if TYPE_CHECKING:
     import httpx2
@@ -49,6 +51,12 @@ class HubAccess:
         self._known: dict[str, tuple[float, HubToken | None]] = {}
         self._asking = asyncio.Lock()
         self._under_way: set[Stoppable] = set()
+
+    @classmethod
+    def of(cls, paths: Paths, settings: SettingsStore) -> HubAccess:
+        """That of a profile. Its entries in the keyring are called by the profile: each has tokens of its own."""
+        tokens = HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}"))
+        return cls(lambda: settings.current, tokens)
 
     @property
     def endpoint(self) -> str:

@@ -84,7 +84,9 @@ class _Body(httpx2.AsyncByteStream):
         self._access = access
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = self._response.aiter_raw()
+        stream = self._response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)
+        chunks = aiter(stream)
         while (chunk := await self._exchange.step(lambda: anext(chunks, None))) is not None:
             yield chunk
 

@@ -1,0 +1,110 @@
+"""`hearth search`: models on the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.hub import opened_hub
+from app.cli.options import ProfileOption
+from app.domain.errors import InvalidRequest
+from app.domain.hub import HubModel, HubQuery, HubSort
+from app.domain.models import Capability
+
+__all__ = ["search"]
+
+_SIZES: Final = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kmbt]?)", re.IGNORECASE)
+
+
+def search(
+    context: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(help="What the name must hold; without words: what trends.")] = None,
+    sort: Annotated[HubSort, typer.Option(help="Which come first.")] = HubSort.TRENDING,
+    can: Annotated[list[Capability] | None, typer.Option(help="Only models that can do this; may be given again.")] = None,
+    licenses: Annotated[
+        list[str] | None, typer.Option("--license", help="Only under this licence, such as apache-2.0; may be given again.")
+    ] = None,
+    author: Annotated[str, typer.Option(help="Only of this organisation or person.")] = "",
+    min_size: Annotated[str, typer.Option(metavar="PARAMETERS", help="No smaller ones, such as 3B.")] = "0",
+    max_size: Annotated[str, typer.Option(metavar="PARAMETERS", help="No larger ones, such as 8B.")] = "0",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Search the hub for models in GGUF."""
+    query = HubQuery(
+        text=" ".join(words or ()),
+        sort=sort,
+        capabilities=frozenset(can or ()),
+        licenses=frozenset(licenses or ()),
+        author=author,
+        least_parameters=_parameters(min_size, "--min-size"),
+        most_parameters=_parameters(max_size, "--max-size"),
+    )
+    models = asyncio.run(_found(profile or context.obj, query, limit))
+    if as_json:
+        print(json.dumps([_as_json(model) for model in models], indent=2))
+    elif models:
+        Console().print(_table(models))
+    else:
+        print("Nothing on the hub fits.", file=sys.stderr)
+
+
+async def _found(profile: Path | None, query: HubQuery, limit: int) -> list[HubModel]:
+    """As many as are wanted, page by page, if there are so many."""
+    async with opened_hub(profile) as opened:
+        page = await opened.search(query)
+        models = list(page.models)
+        while page.next and len(models) < limit:
+            page = await opened.search(dataclasses.replace(query, cursor=page.next))
+            models += page.models
+        return models[:limit]
+
+
+def _parameters(text: str, option: str) -> int:
+    """`8B`, `1.5b`, `270M` as a count."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise InvalidRequest(f"{option} must be a count of parameters such as 8B or 270M, not '{text[:40]}'.", param=option)
+    return round(float(found[1]) * _SIZES[found[2].lower()])
+
+
+def _table(models: list[HubModel]) -> Table:
+    table = Table("Repository", "Parameters", "Downloads", "Likes", "Updated", "Licence", "Can", box=None, pad_edge=False)
+    for model in models:
+        row = (
+            model.id,
+            _short(model.parameters),
+            _short(model.downloads),
+            _short(model.likes),
+            model.updated.date().isoformat() if model.updated else "?",
+            f"{model.license or '?'}{' (gated)' if model.gated else ''}",
+            ", ".join(sorted(model.capabilities - {Capability.COMPLETION})),
+        )
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _short(count: int) -> str:
+    """1234567 as 1.2M; 0 is not known."""
+    for letter in "TBMK":
+        size = _SIZES[letter.lower()]
+        if count >= size:
+            return f"{count / size:.{0 if count >= 100 * size else 1}f}{letter}"
+    return str(count) if count else "?"
+
+
+def _as_json(model: HubModel) -> dict[str, Any]:
+    updated = model.updated.isoformat() if model.updated else None
+    return {**dataclasses.asdict(model), "updated": updated, "capabilities": sorted(model.capabilities)}
