@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +39,7 @@ def _searched(model: CatalogueModel) -> str:
 
 
 def _as_json(model: CatalogueModel) -> dict[str, Any]:
+    seen = model.verified
     return {
         "name": model.name,
         "about": model.about,
@@ -47,4 +49,5 @@ def _as_json(model: CatalogueModel) -> dict[str, Any]:
         "parameters": model.parameters,
         "size_bytes": model.size_bytes,
         "capabilities": sorted(model.capabilities),
+        "verified": None if seen is None else {**asdict(seen), "on": seen.on.isoformat()},
     }

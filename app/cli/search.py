@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.cli.hub import opened_hub
 from app.cli.options import ProfileOption
@@ -81,11 +81,12 @@ def _parameters(text: str, option: str) -> int:
 
 
 def _table(models: list[HubModel]) -> Table:
-    table = Table("Repository", "Parameters", "Downloads", "Likes", "Updated", "Licence", "Can", box=None, pad_edge=False)
+    columns = ("Parameters", "Downloads", "Likes", "Updated", "Licence", "Can")
+    table = Table(Column("Repository", no_wrap=True), *columns, box=None, pad_edge=False)
     for model in models:
         row = (
             model.id,
-            _short(model.parameters),
+            _short(model.parameters) if model.parameters else "?",
             _short(model.downloads),
             _short(model.likes),
             model.updated.date().isoformat() if model.updated else "?",
@@ -97,12 +98,12 @@ def _table(models: list[HubModel]) -> Table:
 
 
 def _short(count: int) -> str:
-    """1234567 as 1.2M; 0 is not known."""
+    """1234567 as 1.2M."""
     for letter in "TBMK":
         size = _SIZES[letter.lower()]
         if count >= size:
             return f"{count / size:.{0 if count >= 100 * size else 1}f}{letter}"
-    return str(count) if count else "?"
+    return str(count)
 
 
 def _as_json(model: HubModel) -> dict[str, Any]:

@@ -4,47 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from app.domain.models import Capability
+from app.library.catalogue_model import REPOSITORY_SUFFIX, CatalogueModel, catalogue_model, form_of
 from app.library.names import base_name, quantization_in
 
 __all__ = ["Catalogue", "CatalogueModel", "Meaning"]
 
-_GB: Final = 1_000_000_000
 _NEAR: Final = 3
-_REPOSITORY_SUFFIX: Final = re.compile(r"[-_.]gguf$", re.IGNORECASE)
-# What those who quantize add to the name of the model.
-_ADDED: Final = re.compile(r"[-._](?:i1|imat|qat)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueModel:
-    """One size of a family. `repository` holds it as GGUF, `original` as it was published.
-
-    `quantization` is the usual one, and `size_bytes` about its size without a projector. `stems` are what is left of its files'
-    names, whoever made them, once quantizations, hyphens and the like are taken out.
-    """
-
-    family: str
-    tag: str
-    about: str
-    repository: str
-    original: str
-    quantization: str
-    parameters: str
-    size_bytes: int
-    capabilities: frozenset[Capability]
-    stems: frozenset[str]
-
-    @property
-    def name(self) -> str:
-        return f"{self.family}:{self.tag}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +45,7 @@ class Catalogue:
     @classmethod
     def read(cls, file: Path) -> Catalogue:
         families = json.loads(file.read_text("utf-8"))["families"]
-        return cls(_model(family, model) for family in families for model in family["models"])
+        return cls(catalogue_model(family, model) for family in families for model in family["models"])
 
     @property
     def models(self) -> tuple[CatalogueModel, ...]:
@@ -88,7 +59,7 @@ class Catalogue:
         family = self._families.get(head)
         if family is not None:
             return _tagged(wanted, family, tag) if tag else Meaning(head, tuple(family))
-        model = self._whole.get(head) or self._whole.get(_form(head))
+        model = self._whole.get(head) or self._whole.get(form_of(head))
         if model is None or base_name(tag):
             return None
         return Meaning(f"{model.name}-{tag}" if tag else model.name, (model,), quantization_in(tag))
@@ -101,12 +72,7 @@ class Catalogue:
 
     def model_of(self, stem: str, folder: str) -> CatalogueModel | None:
         """Which one a file with this stem holds; else the one that its folder is named after."""
-        return self._whole.get(_form(stem)) or self._whole.get(_form(_REPOSITORY_SUFFIX.sub("", folder)))
-
-
-def _form(stem: str) -> str:
-    """A file's name without quantization, hyphens and the like: nobody agrees on them."""
-    return re.sub(r"[-_\s]+", "", _ADDED.sub("", base_name(stem)).casefold())
+        return self._whole.get(form_of(stem)) or self._whole.get(form_of(REPOSITORY_SUFFIX.sub("", folder)))
 
 
 def _tagged(name: str, family: list[CatalogueModel], tag: str) -> Meaning | None:
@@ -121,23 +87,3 @@ def _tagged(name: str, family: list[CatalogueModel], tag: str) -> Meaning | None
 
 def _all_in(text: str, words: str) -> bool:
     return all(word in text for word in words.split("-"))
-
-
-def _model(family: dict[str, Any], model: dict[str, Any]) -> CatalogueModel:
-    repository, original = model["repository"], model["original"]
-    publisher, _, name = original.partition("/")
-    own = _REPOSITORY_SUFFIX.sub("", repository.rpartition("/")[2])
-    names = (name, own, *model.get("files", ()))
-    return CatalogueModel(
-        family=family["name"],
-        tag=model["tag"],
-        about=family["about"],
-        repository=repository,
-        original=original,
-        quantization=model["quantization"],
-        parameters=model["parameters"],
-        size_bytes=round(model["size_gb"] * _GB),
-        capabilities=frozenset(map(Capability, model.get("can", family["can"]))),
-        # Some put the publisher in front of the name.
-        stems=frozenset(form for stem in names for form in (_form(stem), _form(f"{publisher}_{stem}"))),
-    )
