@@ -153,9 +153,12 @@ async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
 # ---------------------------------------------------------------------------------------------------------- for people
 def _show_one(told: _One) -> None:
     plan = told.fit.plan
-    table = Table("Device", "Weights", "Context", "Computing", "Pictures", "Sum", "Free", box=None, pad_edge=False)
+    drafts = any(need.draft_bytes for need in plan.needs)
+    columns = ("Device", "Weights", "Context", "Computing", "Pictures", *(("Draft",) if drafts else ()), "Sum", "Free")
+    table = Table(*columns, box=None, pad_edge=False)
     for need in plan.needs:
-        sizes = (need.weights_bytes, need.kv_bytes, need.compute_bytes, need.projector_bytes, need.total_bytes, need.free_bytes)
+        parts = (need.weights_bytes, need.kv_bytes, need.compute_bytes, need.projector_bytes)
+        sizes = (*parts, *((need.draft_bytes,) if drafts else ()), need.total_bytes, need.free_bytes)
         table.add_row(escape(need.device), *map(memory_size, sizes))
     Console().print(table)
     if told.fits:

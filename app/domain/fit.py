@@ -64,6 +64,8 @@ def _shortage_on(need: DeviceNeed, plan: MemoryPlan) -> str:
     ]
     if need.projector_bytes:
         parts.append(f"{_size(need.projector_bytes)} for pictures")
+    if need.draft_bytes:
+        parts.append(f"{_size(need.draft_bytes)} for the draft model")
     if need.shared_bytes:
         parts.append(f"{_size(need.shared_bytes)} for the graphics card's share")
     where = "memory" if need.device == HOST else f"memory on {need.device}"

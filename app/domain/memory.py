@@ -40,7 +40,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceNeed:
-    """What a model takes of one device, and what there is. `shared_bytes` is what other devices take of the same memory."""
+    """What a model takes of one device, and what there is. `shared_bytes` is what other devices take of the same memory.
+
+    `draft_bytes` is all that a draft model takes, its context included.
+    """
 
     device: str
     weights_bytes: int
@@ -50,10 +53,11 @@ class DeviceNeed:
     shared_bytes: int = 0
     free_bytes: int = 0
     margin_bytes: int = 0
+    draft_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.projector_bytes
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.projector_bytes + self.draft_bytes
 
     @property
     def room_bytes(self) -> int:

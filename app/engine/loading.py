@@ -15,6 +15,7 @@ from app.engine.config_check import problem_of
 from app.engine.constraint import ConstraintCompiler
 from app.engine.decoder import MemoryKind
 from app.engine.draft_model import DraftModel
+from app.engine.draft_need import draft_options, draft_size
 from app.engine.drafts import Drafter, NgramDrafter
 from app.engine.embedder import Embedder, RerankFormat
 from app.engine.embedding import EmbeddingScheduler, LazyEncoder
@@ -23,7 +24,7 @@ from app.engine.host_memory import resident_bytes
 from app.engine.llama.adapters import LlamaAdapters
 from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import LogTail, binding_version, clean_reason, devices, physical_cores, start_backend
-from app.engine.llama.context import ContextSize, LlamaDecoder
+from app.engine.llama.context import LlamaDecoder
 from app.engine.llama.encoder import EncoderSize, LlamaEncoder
 from app.engine.llama.grammar import make_tokenizer
 from app.engine.llama.model import LlamaModel
@@ -235,18 +236,15 @@ class _Loader:
         if path is None:
             return NgramDrafter()
         _check_file(path, self._failure)
-        draft = LlamaModel.load(path, n_gpu_layers=model.n_gpu_layers, on_progress=lambda _fraction: True)
+        options = draft_options(self._config)
+        draft = LlamaModel.load(path, n_gpu_layers=model.n_gpu_layers, on_progress=lambda _fraction: True, options=options)
         if draft is None:
             raise self._failure(self._native_reason(f"the draft model {path.name} can't be read."))
         self._resources.callback(draft.close)
         if not draft.vocabulary.begins_like(model.vocabulary):
             hint = "Choose one of the same family, or set it for the models alone that it fits."
             raise self._failure(f"the draft model {path.name} has another vocabulary. {hint}")
-        n_parallel = self._config.n_parallel + 1
-        n_batch = max(self._config.n_batch, n_parallel)
-        n_ctx = min(draft.n_ctx_train or _AUTO_CELLS, _AUTO_CELLS) * min(n_parallel, 2)
-        size = ContextSize(n_ctx, n_batch, min(self._config.n_ubatch, n_batch), n_parallel, self._n_threads, n_parallel)
-        decoder = LlamaDecoder.open(draft, size)
+        decoder = LlamaDecoder.open(draft, draft_size(self._config, draft, n_threads=self._n_threads))
         if decoder is None:
             raise self._failure(self._native_reason("there is not enough memory for the draft model."))
         self._resources.callback(decoder.close)

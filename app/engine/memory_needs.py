@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from app.domain.memory import HOST, Device, DeviceNeed
 from app.engine.llama.allocations import Allocations
@@ -15,6 +16,7 @@ __all__ = ["ModelParts", "needs_of"]
 
 # Types whose matrices a processor may keep in an order of its own (ggml's q2_K, q4_0, q4_K, q5_K, q6_K, q8_0, iq4_nl, mxfp4).
 _REPACKABLE = frozenset({10, 2, 12, 13, 14, 8, 20, 39})
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,23 @@ class ModelParts:
     has_output: bool = True
 
 
-def needs_of(parts: ModelParts, model: Allocations, context: Allocations, devices: Sequence[Device]) -> tuple[DeviceNeed, ...]:
-    """One need for each of `devices` that is used, and for the host."""
+def needs_of(
+    parts: ModelParts,
+    model: Allocations,
+    context: Allocations,
+    devices: Sequence[Device],
+    *,
+    beside: Mapping[str, int] = _NOTHING,
+) -> tuple[DeviceNeed, ...]:
+    """One need for each of `devices` that is used, and for the host. `beside` is what a draft model takes of each."""
     weights = _weights_by_device(parts, model)
     kv = context.caches + _by_device(context.of("RS"), devices)
     compute = _by_device(context.of("compute", "output"), devices)
     seeing = next((name for name in model.layers if name != HOST), HOST)
     projector = {seeing: _projector_bytes(parts.projector)} if parts.projector is not None else {}
     sizes = {name: (weights[name], kv[name], compute[name], projector.get(name, 0)) for name in (d.name for d in devices)}
-    shared = sum(sum(sizes[device.name]) for device in devices if device.shares_host_memory)
+    taken = {name: sum(parts) + beside.get(name, 0) for name, parts in sizes.items()}
+    shared = sum(taken[device.name] for device in devices if device.shares_host_memory)
     return tuple(
         DeviceNeed(
             device.name,
@@ -43,9 +53,10 @@ def needs_of(parts: ModelParts, model: Allocations, context: Allocations, device
             shared_bytes=shared if device.name == HOST else 0,
             free_bytes=device.free_bytes,
             margin_bytes=margin_of(device),
+            draft_bytes=beside.get(device.name, 0),
         )
         for device in devices
-        if device.name == HOST or any(sizes[device.name])
+        if device.name == HOST or taken[device.name]
     )
 
 

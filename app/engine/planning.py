@@ -7,13 +7,14 @@ tokens, 0.4 s for 128 thousand; another context on it costs 15 ms. Tried on llam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from app.domain.generation import Pooling
 from app.domain.memory import HOST, Device, MemoryPlan
+from app.engine.draft_need import draft_bytes
 from app.engine.llama.allocations import Allocations, listening, parse
 from app.engine.llama.backend import clean_reason, devices
 from app.engine.llama.context import ContextSize, LlamaDecoder
@@ -66,6 +67,7 @@ class MemoryPlanner:
         self._weights = _tensors([*files_of(config.model_path)])
         self._adapters = _tensors([adapter.path for adapter in config.adapters])
         self._measured: dict[tuple[int, int], MemoryPlan] = {}
+        self._drafts: dict[int, Mapping[str, int]] = {}
 
     def plan(self) -> MemoryPlan | None:
         """The best that fits, or the smallest; None if llama.cpp can't read the file. Raises ContextRefused."""
@@ -115,9 +117,16 @@ class MemoryPlanner:
             opened = self._try(dry.model, n_ctx)
         if not opened:
             raise ContextRefused(clean_reason(heard.errors[0]) if heard.errors else "")
-        needs = needs_of(self._parts(dry.model), dry.found, parse(heard.lines), self._devices)
+        beside = self._draft_bytes(n_gpu_layers) if not serves_embeddings(self._config, dry.model) else {}
+        needs = needs_of(self._parts(dry.model), dry.found, parse(heard.lines), self._devices, beside=beside)
         n_gpu = sum(device != HOST for device in dry.found.layers)
         return MemoryPlan(n_ctx, n_gpu, len(dry.found.layers), needs, self._config.memory_limit_bytes)
+
+    def _draft_bytes(self, n_gpu_layers: int) -> Mapping[str, int]:
+        if n_gpu_layers not in self._drafts:
+            told = draft_bytes(self._config, n_gpu_layers, self._devices, n_threads=self._n_threads)
+            self._drafts[n_gpu_layers] = told
+        return self._drafts[n_gpu_layers]
 
     def _parts(self, model: LlamaModel) -> ModelParts:
         return ModelParts(self._weights, self._adapters, self._projector, has_output=model.is_causal)

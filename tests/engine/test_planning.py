@@ -67,6 +67,17 @@ def test_adapters_count_as_weights(tmp_path: Path, ember_path: Path) -> None:
     assert adapted.need.weights_bytes - plain.need.weights_bytes == 8 * 64 * 64 * 4
 
 
+def test_a_draft_model_counts_with_its_context(tmp_path: Path, ember_path: Path) -> None:
+    config = EngineConfig(write_llama(tmp_path / "llama.gguf", ember_path), n_ctx=1024)
+    drafted = load(replace(config, draft_path=write_llama(tmp_path / "small.gguf", ember_path)))
+    # It is loaded last.
+    taken = drafted.bytes_of("model", "KV", "compute", "output")
+    assert drafted.need.draft_bytes == pytest.approx(taken, rel=0.05)
+    assert drafted.plan.total_bytes == load(config).plan.total_bytes + drafted.need.draft_bytes
+    with closing(_planner(config.model_path, draft_path=tmp_path / "none.gguf")) as planner:
+        assert planner.measure(0, 1024).needs[0].draft_bytes == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.Q4_0], ids=lambda kind: kind.name)
 def test_a_plan_of_a_model_of_real_size_agrees_with_what_is_allocated(
