@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from app.domain.errors import NotAModel
 from app.library.gguf_container import Container, Tensor, read_container
 from app.library.gguf_types import TENSOR_TYPES
 from app.library.sparse_file import extend_sparsely
@@ -26,6 +27,8 @@ _ALIGNMENT: Final = "general.alignment"
 _VOCABULARY: Final = "tokenizer."
 _VOCABULARY_SIZE: Final = ".vocab_size"
 _EMBEDDING: Final = "token_embd.weight"
+# llama.cpp makes room for as many, whatever the file holds.
+_MAX_TOKENS: Final = 4_000_000
 # Chat templates have up to 40 kB.
 _MAX_ENTRY_BYTES: Final = 1 << 16
 # A tensor's type and where it lies.
@@ -68,6 +71,8 @@ def outline_of(parts: Sequence[Path]) -> Outline:
     entries = _entries(parts[0], first)
     architecture = first.metadata.get("general.architecture")
     rows = next((tensor.shape[-1] for tensor in tensors if tensor.name == _EMBEDDING and tensor.shape), 0)
+    if rows > _MAX_TOKENS:
+        raise NotAModel(parts[0], f"its header is damaged: it claims {rows} tokens.")
     if rows:
         # Told in place of the vocabulary itself.
         size = f"{architecture}{_VOCABULARY_SIZE}"

@@ -184,7 +184,8 @@ class RemoteHeaders:
             have += await self._bytes(repository, name, size, len(have), end)
             await asyncio.to_thread(part.write_bytes, have)
             try:
-                await asyncio.to_thread(read_container, part)
+                if (await asyncio.to_thread(read_container, part)).end > size:
+                    raise NotAModel(part, "its header tells of more than the file holds.")
             except HeaderCut as error:
                 if end == min(size, _MAX_BYTES):
                     raise NotAModel(Path(name), "its header does not end.") from error

@@ -10,10 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.domain.errors import AppError, EngineStopped, ModelLoadFailed
+from app.domain.errors import AppError, EngineStopped, ModelLoadFailed, NotAModel
 from app.domain.memory import Device, MemoryPlan
 from app.engine.client import EngineLauncher
-from app.engine.protocol import EngineConfig
+from app.engine.protocol import EngineConfig, Surveyed
 from app.library.outline import fill_with_zeros
 from app.library.undisturbed import undisturbed
 
@@ -83,32 +83,42 @@ class DryRuns:
         while self._waiting:
             questions, self._waiting = self._waiting, []
             try:
-                await self._ask_all(questions)
+                with tempfile.TemporaryDirectory(prefix="hearth-fit-", ignore_cleanup_errors=True) as folder:
+                    await self._ask_all(await undisturbed(self._prepared, questions, Path(folder)))
             except OSError as error:
-                reason = f"what it would take can't be told without room in the temporary folder ({error.strerror or error})."
+                reason = f"what it would take can't be told: the temporary folder can't be used ({error.strerror or error})."
                 for question in questions:
                     self._fail([question], ModelLoadFailed(question.name, reason))
             finally:
                 self._fail(questions, EngineStopped("The program is closing."))
 
-    async def _ask_all(self, questions: Sequence[_Question]) -> None:
-        """Raises OSError if the files can't be made."""
-        with tempfile.TemporaryDirectory(prefix="hearth-fit-", ignore_cleanup_errors=True) as folder:
-            configs = await undisturbed(_prepared, questions, Path(folder))
-            async with aclosing(self._launcher.surveys(configs)) as answers:
-                at = 0
-                async for answer in answers:
-                    question = questions[at]
-                    at += 1
-                    if isinstance(answer, ModelLoadFailed):
-                        self._fail([question], answer.of(question.name))
-                        continue
-                    self._on_devices(answer.devices)
-                    if answer.plan is None:
-                        reason = "llama.cpp does not say what it would take."
-                        self._fail([question], ModelLoadFailed(question.name, reason))
-                    else:
-                        question.answer.set_result(answer.plan)
+    async def _ask_all(self, prepared: Sequence[tuple[_Question, EngineConfig | ModelLoadFailed]]) -> None:
+        asked: list[tuple[_Question, EngineConfig]] = []
+        for question, config in prepared:
+            if isinstance(config, ModelLoadFailed):
+                self._fail([question], config)
+            else:
+                asked.append((question, config))
+        async with aclosing(self._launcher.surveys(config for _, config in asked)) as answers:
+            at = 0
+            async for answer in answers:
+                self._take(asked[at][0], answer)
+                at += 1
+
+    def _take(self, question: _Question, answer: Surveyed | ModelLoadFailed) -> None:
+        if isinstance(answer, ModelLoadFailed):
+            self._fail([question], answer.of(question.name))
+            return
+        self._on_devices(answer.devices)
+        if answer.plan is None:
+            self._fail([question], ModelLoadFailed(question.name, "llama.cpp does not say what it would take."))
+        else:
+            question.answer.set_result(answer.plan)
+
+    @staticmethod
+    def _prepared(questions: Sequence[_Question], folder: Path) -> list[tuple[_Question, EngineConfig | ModelLoadFailed]]:
+        """The same for files as large as the models."""
+        return [(question, _config(question, folder / f"{number}.gguf")) for number, question in enumerate(questions)]
 
     @staticmethod
     def _fail(questions: Sequence[_Question], error: AppError) -> None:
@@ -117,11 +127,12 @@ class DryRuns:
                 question.answer.set_exception(error)
 
 
-def _prepared(questions: Sequence[_Question], folder: Path) -> list[EngineConfig]:
-    """The same for files as large as the models."""
-    configs = []
-    for number, question in enumerate(questions):
-        target = folder / f"{number}.gguf"
+def _config(question: _Question, target: Path) -> EngineConfig | ModelLoadFailed:
+    try:
         fill_with_zeros(question.outline, target)
-        configs.append(replace(question.config, model_path=target))
-    return configs
+    except NotAModel as error:
+        return ModelLoadFailed(question.name, error.reason)
+    except OSError as error:
+        reason = f"what it would take can't be told: {error.filename or target} can't be made ({error.strerror or error})."
+        return ModelLoadFailed(question.name, reason)
+    return replace(question.config, model_path=target)

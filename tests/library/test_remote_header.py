@@ -211,6 +211,12 @@ async def test_what_is_no_model_is_told_but_not_read_again(bench: Bench) -> None
     assert not list(bench.folder.glob("outlines/*"))
 
 
+async def test_a_header_that_tells_of_more_than_there_is_is_none(bench: Bench, tmp_path: Path) -> None:
+    repository = await bench.publish(m=_model(tmp_path)[:-5000])
+    with pytest.raises(NotAModel, match="more than the file holds"):
+        await bench.outline(repository)
+
+
 async def test_a_header_that_never_ends_is_given_up(bench: Bench, tmp_path: Path) -> None:
     cut = _model(tmp_path)[:900_000]
     repository = await bench.publish(m=cut)
