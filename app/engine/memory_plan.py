@@ -6,7 +6,7 @@ about another number of layers up to half a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -176,16 +176,15 @@ def refusal(plan: MemoryPlan, wish: Wish, measure: Measure) -> str:
     return f"{shortage(plan)}. {_advice(plan, wish, measure, short)}"
 
 
-def _advice(plan: MemoryPlan, wish: Wish, measure: Measure, short: Iterable[DeviceNeed]) -> str:
+def _advice(plan: MemoryPlan, wish: Wish, measure: Measure, short: Sequence[DeviceNeed]) -> str:
     advice = []
     longest = _longest_that_fits(plan, wish, measure)
     if longest:
         advice.append(f"A context of {longest} tokens would fit.")
     if any(need.device != HOST for need in short) and wish.n_gpu_layers is not None:
         advice.append(f"Put fewer than {plan.n_gpu_layers} layers on the GPU, or let Hearth choose.")
-    if plan.over_limit_bytes:
-        advice.append("Raise the memory limit, or unload other models.")
-    advice.append("Close other programs, unload other models, or choose a smaller quantization.")
+    ways = [*(["raise the memory limit"] if plan.over_limit_bytes else []), *(["close other programs"] if short else [])]
+    advice.append(f"{', '.join((*ways, 'unload other models'))}, or choose a smaller quantization.".capitalize())
     advice.append("To try it all the same, switch memory_check off in settings.json, or serve with --no-memory-check.")
     return " ".join(advice)
 
