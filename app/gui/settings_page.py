@@ -16,21 +16,26 @@ from app.gui.errors import sentence
 from app.gui.server.control import change_server
 from app.gui.settings.fields import (
     ChoiceField,
+    SwitchField,
     TextField,
     automatic_number,
     gpu_layers,
     hub_address,
     minutes,
+    proxy,
+    speed_limit,
     whole_number,
 )
 from app.gui.settings.folders import FoldersField
+from app.gui.settings.hub_test import HubTestRow
+from app.gui.settings.hub_token import TokenField
 from app.gui.theme import Theme
 from app.service.services import Services
 from app.settings import Settings
 
 __all__ = ["SettingsPage"]
 
-_Field: TypeAlias = TextField | ChoiceField | FoldersField
+_Field: TypeAlias = TextField | ChoiceField | SwitchField | FoldersField
 _TYPING_MS = 800
 
 
@@ -75,7 +80,7 @@ class SettingsPage(QScrollArea):
         column.setSpacing(Theme.PAD)
         column.addWidget(label(self.tr("Settings"), "title"))
         column.addWidget(self.banner)
-        for card in (self._window_card(), self._models_card(), self._engine_card(), self._server_card()):
+        for card in (self._window_card(), self._models_card(), self._hub_card(), self._engine_card(), self._server_card()):
             column.addWidget(card)
         column.addStretch()
         page.setMaximumWidth(Theme.PAGE)
@@ -103,13 +108,72 @@ class SettingsPage(QScrollArea):
     def _models_card(self) -> Card:
         card = self._card(self.tr("Models"))
         self._add(card, "models_folders", FoldersField(self._services.paths.models, self._desktop))
-        hub = TextField(
-            self.tr("Address of the hub"),
-            parse=hub_address,
-            hint=self.tr("Where models are downloaded from; a mirror will do. Takes effect when Hearth is started again."),
-            wide=True,
+        return card
+
+    def _hub_card(self) -> Card:
+        card = self._card(self.tr("Hub"))
+        self._add(
+            card,
+            "hub_offline",
+            SwitchField(
+                self.tr("Stay offline"),
+                self.tr("The hub is asked for nothing, and downloads wait, until this is switched off again."),
+            ),
         )
-        self._add(card, "hub_endpoint", hub)
+        self._add(
+            card,
+            "hub_endpoint",
+            TextField(
+                self.tr("Address of the hub"),
+                parse=hub_address,
+                hint=self.tr("Where models are looked for and downloaded from; a mirror will do."),
+                wide=True,
+            ),
+        )
+        self._add(
+            card,
+            "hub_proxy",
+            TextField(
+                self.tr("Proxy"),
+                parse=proxy,
+                placeholder=self.tr("the system's"),
+                hint=self.tr("On the way to the hub: an http, https or socks5 address."),
+                wide=True,
+            ),
+        )
+        self.token = TokenField(self._services, self._bridge)
+        self.test = HubTestRow(self._services, self._bridge)
+        card.body.addWidget(self.token)
+        card.body.addWidget(self.test)
+        self._add(
+            card,
+            "simultaneous_downloads",
+            TextField(
+                self.tr("Downloads at once"),
+                parse=whole_number(1, 16),
+                hint=self.tr("Others wait for their turn."),
+            ),
+        )
+        self._add(
+            card,
+            "download_connections",
+            TextField(
+                self.tr("Connections for one large file"),
+                parse=whole_number(1, 16),
+                hint=self.tr("More can be faster over a long way. Some networks allow only one."),
+            ),
+        )
+        self._add(
+            card,
+            "download_limit_mb_s",
+            TextField(
+                self.tr("Speed limit, in megabytes a second"),
+                parse=speed_limit,
+                show=lambda limit: f"{limit:g}" if limit else "",
+                placeholder=self.tr("none"),
+                hint=self.tr("For all downloads together."),
+            ),
+        )
         return card
 
     def _engine_card(self) -> Card:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from app.domain.errors import AddressInUse, AppError, ModelNotFound
+from app.domain.errors import AddressInUse, AppError, ModelNotFound, SettingsError
 from app.domain.fit import Fit, FitVerdict
+from app.domain.hub import HubModel, HubPage, HubQuery, HubState, HubTest, HubToken, TokenSource
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import (
     Capability,
@@ -26,7 +27,6 @@ from app.domain.models import (
 from app.domain.observable import Observable
 from app.gui.desktop import Desktop
 from app.library.catalogue import Catalogue
-from app.library.hub_access import HubAccess
 from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
@@ -41,6 +41,7 @@ __all__ = [
     "StandInDownloads",
     "StandInFit",
     "StandInHub",
+    "StandInHubAccess",
     "StandInLibrary",
     "StandInModels",
     "StandInServer",
@@ -193,9 +194,25 @@ class StandInFit:
 
 
 class StandInHub:
+    """`pages` are what searches find, by the query's text; `queries` what was asked."""
+
     def __init__(self, *repositories: RemoteRepository) -> None:
         self.repositories = {repository.id: repository for repository in repositories}
+        self.cards: dict[str, str] = {}
+        self.pages: dict[str, tuple[HubModel, ...]] = {}
+        self.queries: list[HubQuery] = []
+        self.page_size = 30
         self.fails: AppError | None = None
+        self.tested = HubTest("https://huggingface.co", HubState.OK, latency_s=0.2)
+
+    async def search(self, query: HubQuery) -> HubPage:
+        self.queries.append(query)
+        if self.fails is not None:
+            raise self.fails
+        found = self.pages.get(query.text, ())
+        start = int(query.cursor or 0)
+        end = start + self.page_size
+        return HubPage(found[start:end], str(end) if end < len(found) else "")
 
     async def repository(self, repository: str) -> RemoteRepository:
         if self.fails is not None:
@@ -204,9 +221,40 @@ class StandInHub:
             raise ModelNotFound(repository)
         return self.repositories[repository]
 
+    async def card(self, repository: RemoteRepository) -> str:
+        if self.fails is not None:
+            raise self.fails
+        return self.cards.get(repository.id, "")
+
+    async def test(self) -> HubTest:
+        return self.tested
+
     @staticmethod
     def best_projector(repository: RemoteRepository, file: RemoteFile) -> RemoteFile | None:
         return next(iter(repository.projectors), None)
+
+
+class StandInHubAccess:
+    """Keeps a token in memory, except the word `refused`."""
+
+    def __init__(self) -> None:
+        self.token_changed: Observable[None] = Observable()
+        self.endpoint = "https://huggingface.co"
+        self.kept: HubToken | None = None
+
+    async def token(self) -> HubToken | None:
+        return self.kept
+
+    async def set_token(self, value: str) -> TokenSource:
+        if value == "refused":
+            raise SettingsError("This is no access token.")
+        self.kept = HubToken(value, TokenSource.KEYRING)
+        self.token_changed.notify(None)
+        return TokenSource.KEYRING
+
+    async def forget_token(self) -> None:
+        self.kept = None
+        self.token_changed.notify(None)
 
 
 class StandInDownloads:
@@ -353,7 +401,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         settings=settings,
         library=cast(Any, library),
         hub=cast(Any, StandInHub(a_repository())),
-        hub_access=HubAccess(lambda: settings.current),
+        hub_access=cast(Any, StandInHubAccess()),
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
         profiles=ModelProfiles(cast(Any, library), settings),

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from app.gui.bridge import Bridge
-from app.gui.settings.fields import ChoiceField, TextField
+from app.gui.settings.fields import ChoiceField, SwitchField, TextField
 from app.gui.settings.folders import FoldersField
 from app.gui.settings_page import SettingsPage
 from app.service.loop import ServiceLoop
@@ -49,6 +49,10 @@ def _type(page: SettingsPage, name: str, text: str) -> None:
         ("keep_alive_s", "30", 1800.0),
         ("keep_alive_s", "", -1.0),
         ("hub_endpoint", "https://mirror.example", "https://mirror.example"),
+        ("hub_proxy", "socks5://proxy.example:1080", "socks5://proxy.example:1080"),
+        ("simultaneous_downloads", "5", 5),
+        ("download_connections", "1", 1),
+        ("download_limit_mb_s", "2,5", 2.5),
     ],
 )
 def test_what_is_typed_is_kept_in_the_settings_file(
@@ -63,6 +67,25 @@ def test_a_wrong_value_is_shown_at_its_field_and_not_saved(page: SettingsPage, s
     _type(page, "port", "99999")
     assert "65535" in _text_field(page, "port").error
     assert services.settings.current.port == 8642
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("hub_endpoint", "mirror", "begins with https://"),
+        ("hub_proxy", "ftp://proxy.example", "socks5://"),
+        ("download_limit_mb_s", "fast", "megabytes a second"),
+        ("download_limit_mb_s", "-1", "megabytes a second"),
+    ],
+)
+def test_a_wrong_address_or_limit_says_what_would_be_right(page: SettingsPage, name: str, text: str, told: str) -> None:
+    _type(page, name, text)
+    assert told in _text_field(page, name).error
+
+
+def test_the_hub_is_switched_off_with_a_click(page: SettingsPage, qtbot: QtBot, services: Services) -> None:
+    cast(SwitchField, page.fields["hub_offline"]).switch.click()
+    qtbot.waitUntil(lambda: services.settings.current.hub_offline)
 
 
 def test_a_running_server_moves_to_the_new_port(

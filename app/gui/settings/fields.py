@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import QCoreApplication, Signal
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit, QSizePolicy, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from app.gui.controls import button, label
+from app.domain.endpoints import hub_endpoint, proxy_address
+from app.gui.controls import Switch, button, label
 from app.gui.theme import Theme
 
-__all__ = ["ChoiceField", "TextField", "automatic_number", "gpu_layers", "hub_address", "minutes", "whole_number"]
+__all__ = [
+    "ChoiceField",
+    "SwitchField",
+    "TextField",
+    "automatic_number",
+    "gpu_layers",
+    "hub_address",
+    "minutes",
+    "proxy",
+    "speed_limit",
+    "whole_number",
+]
 
 _FIELD_WIDTH = 220
+_MOST_MB_S = 100_000
 
 
 class TextField(QWidget):
@@ -131,6 +143,30 @@ class ChoiceField(QWidget):
         self._group.button(self._values.index(value)).setChecked(True)
 
 
+class SwitchField(QWidget):
+    """On or off. `changed` carries which, once a person has moved it."""
+
+    changed = Signal(object)
+
+    def __init__(self, name: str, hint: str = "") -> None:
+        super().__init__()
+        self.switch = Switch(name)
+        self.switch.setAccessibleDescription(hint)
+        row = QHBoxLayout()
+        row.addWidget(label(name), 1)
+        row.addWidget(self.switch)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        if hint:
+            column.addWidget(label(hint, "caption", wrap=True))
+        self.switch.clicked.connect(lambda on: self.changed.emit(on))
+
+    def set_value(self, value: bool) -> None:
+        self.switch.setChecked(value)
+
+
 def whole_number(least: int, most: int) -> Callable[[str], int]:
     """A parser for a number within limits."""
 
@@ -175,10 +211,29 @@ def gpu_layers(text: str) -> str | int:
 
 def hub_address(text: str) -> str:
     """A parser for the address of a hub."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text:
-        raise ValueError(_tr("Enter an address that begins with https://, such as https://huggingface.co."))
-    return text.rstrip("/")
+    try:
+        return hub_endpoint(text)
+    except ValueError as error:
+        raise ValueError(_tr("Enter an address that begins with https://, such as https://huggingface.co.")) from error
+
+
+def proxy(text: str) -> str:
+    """A parser for the address of a proxy; nothing means the system's."""
+    try:
+        return proxy_address(text)
+    except ValueError as error:
+        raise ValueError(_tr("Enter an address such as http://proxy.example.org:8080 or socks5://…, or nothing.")) from error
+
+
+def speed_limit(text: str) -> float:
+    """A parser for megabytes a second; nothing means no limit, which is kept as 0."""
+    try:
+        limit = float(text.replace(",", ".")) if text else 0.0
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit <= _MOST_MB_S:
+        raise ValueError(_tr("Enter megabytes a second, such as 2.5, or nothing."))
+    return limit
 
 
 def _tr(text: str) -> str:

@@ -7,7 +7,17 @@ import pytest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.gui.settings.fields import ChoiceField, TextField, automatic_number, gpu_layers, hub_address, whole_number
+from app.gui.settings.fields import (
+    ChoiceField,
+    SwitchField,
+    TextField,
+    automatic_number,
+    gpu_layers,
+    hub_address,
+    proxy,
+    speed_limit,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +31,11 @@ from app.gui.settings.fields import ChoiceField, TextField, automatic_number, gp
         (gpu_layers, "Auto", "auto"),
         (gpu_layers, "0", 0),
         (hub_address, "https://mirror.example/", "https://mirror.example"),
+        (hub_address, "huggingface.co", "https://huggingface.co"),
+        (proxy, "", ""),
+        (proxy, "http://proxy.example:8080", "http://proxy.example:8080"),
+        (speed_limit, "", 0.0),
+        (speed_limit, "2.5", 2.5),
     ],
 )
 def test_what_is_right_is_understood(parse: Callable[[str], Any], text: str, value: object) -> None:
@@ -36,7 +51,7 @@ def test_what_is_right_is_understood(parse: Callable[[str], Any], text: str, val
         (whole_number(1, 64), "٣"),
         (automatic_number(256, 9999), "12"),
         (gpu_layers, "many"),
-        (hub_address, "huggingface.co"),
+        (hub_address, "mirror"),
         (hub_address, "ftp://example.org"),
     ],
 )
@@ -80,3 +95,14 @@ def test_one_of_the_choices_is_taken(qtbot: QtBot) -> None:
     with qtbot.waitSignal(field.changed) as changed:
         field.findChildren(QPushButton)[1].click()
     assert changed.args == ["dark"]
+
+
+def test_a_switch_shows_a_setting_without_a_word_and_tells_what_a_person_chose(qtbot: QtBot) -> None:
+    field = SwitchField("Stay offline", "Nothing is asked.")
+    qtbot.addWidget(field)
+    with qtbot.assertNotEmitted(field.changed):
+        field.set_value(True)
+    with qtbot.waitSignal(field.changed) as changed:
+        field.switch.click()
+    assert changed.args == [False]
+    assert field.switch.accessibleName() == "Stay offline"
