@@ -50,6 +50,8 @@ class Faults:
 
     `pause_after`: after so many bytes of a transfer, wait for `FakeHub.resume` (`FakeHub.paused` tells when it is reached).
     `changes_after`: from that many transfers on, the storage has other bytes (and another ETag) at the same address.
+    `statuses_from`: the number of the first transfer that `statuses` are for.
+    `link_uses`: so often a link to the storage can be used before it is over; `drip_s`: so long between two bytes.
     `lie_about_sha256`: the listing promises another hash than the one of what is sent.
     `refuse_tokens`: whoever sends a token is told that it is none. `pause_api`: the API waits likewise before it answers.
     `links_to`: the endpoint that links to a search's next page lead to, as a mirror passes them on.
@@ -57,10 +59,13 @@ class Faults:
 
     drop_after: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    statuses_from: int = 0
     pause_after: int | None = None
     corrupt: bool = False
     ignore_ranges: bool = False
     changes_after: int | None = None
+    link_uses: int | None = None
+    drip_s: float | None = None
     lie_about_sha256: bool = False
     refuse_tokens: bool = False
     links_to: str = ""
@@ -88,6 +93,7 @@ class FakeHub:
         self.users = {"hf_secret": "ada"}
         self.paused = threading.Event()
         self.resume = threading.Event()
+        self._link_uses: list[int] = []
         self._repositories: dict[str, _Repository] = {}
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="fake-hub")
@@ -138,6 +144,16 @@ class FakeHub:
             ),
             None,
         )
+
+    def new_link(self) -> int:
+        """The number of a link to the storage that nobody has used yet."""
+        self._link_uses.append(0)
+        return len(self._link_uses) - 1
+
+    def use_link(self, number: int) -> bool:
+        """Whether it is still good."""
+        self._link_uses[number] += 1
+        return self.faults.link_uses is None or self._link_uses[number] <= self.faults.link_uses
 
     def __enter__(self) -> FakeHub:
         self._thread.start()
@@ -278,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
             sha256 = hashlib.sha256(data).hexdigest()
             headers = {
                 **commit,
-                "Location": f"http://localhost:{self.hub.port}/cdn/{sha256}?Signature=x",
+                "Location": f"http://localhost:{self.hub.port}/cdn/{sha256}?Signature={self.hub.new_link()}",
                 "X-Linked-Etag": f'"{self._promised(data)}"',
                 "X-Linked-Size": str(len(data)),
                 "Accept-Ranges": "bytes",
@@ -290,8 +306,10 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.hub.data(sha256)
         if data is not None and faults.changes_after is not None and len(self.hub.transfers) > faults.changes_after:
             data = data[::-1]
-        if faults.statuses:
+        if faults.statuses and len(self.hub.transfers) > faults.statuses_from:
             self._json({"error": "Something went wrong"}, faults.statuses.pop(0))
+        elif not self.hub.use_link(int(urlsplit(self.path).query.partition("=")[2])):
+            self._json({"error": "Request has expired"}, 403)
         elif data is None:
             self._json({"error": "Not found"}, 404)
         else:
@@ -321,11 +339,13 @@ class _Handler(BaseHTTPRequestHandler):
         sent = 0
         try:
             while sent < min(limit, len(data)):
-                end = min(sent + _CHUNK_BYTES, limit, len(data))
+                end = min(sent + (1 if faults.drip_s else _CHUNK_BYTES), limit, len(data))
                 if pause_at is not None and sent <= pause_at:
                     end = min(end, pause_at) if sent < pause_at else end
                 self.wfile.write(data[sent:end])
                 sent = end
+                if faults.drip_s:
+                    self.hub.resume.wait(faults.drip_s)
                 if sent == pause_at:
                     self.wfile.flush()
                     self.hub.paused.set()

@@ -16,6 +16,7 @@ from app.domain.models import RemoteFile, RemoteRepository
 from app.library.disk_share import DiskShare
 from app.library.local_names import local_path
 from app.library.part_file import Expected, PartFile, already_there
+from app.library.provenance import Provenance, record_provenance
 from app.library.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -122,9 +123,6 @@ class DownloadJob:
 
     async def _arrive(self, fetcher: Fetcher, part: PartFile, url: str, pause: Pause) -> None:
         await undisturbed(part.open)
-        self._verify(part.taken_up)
-        while await undisturbed(part.rehash_step):
-            pass
         self._verify(False)
         await fetcher.fill(self._repository, part, self._on_change, pause, url=url)
         self._verify(True)
@@ -134,7 +132,24 @@ class DownloadJob:
         """All in one go, so that nobody cancels in between; the model's first file last: once it is there, all of it is."""
         for part in reversed(self._parts):
             part.install()
+            self._note(part)
         self.installed = True
+
+    def _note(self, part: PartFile) -> None:
+        """Where the file came from. A model without the note is a model all the same."""
+        expected = part.expected
+        url = next((item.url for item in self._items if item.expected is expected), "")
+        with contextlib.suppress(OSError):
+            record_provenance(
+                part.target,
+                Provenance(
+                    repository="" if url else self._repository.id,
+                    revision=expected.revision,
+                    name=url or expected.name,
+                    size_bytes=expected.size_bytes,
+                    sha256=expected.sha256 or part.sha256,
+                ),
+            )
 
     def _let_go(self, part: PartFile) -> None:
         """Keep what has arrived, but no empty files of a download that never began."""

@@ -67,7 +67,7 @@ class DownloadManager:
         self._unsaved = False
         self._closing = False
         self._unsubscribe = settings.changed.subscribe(self._settings_changed)
-        self._offline = settings.current.hub_offline
+        self._offline = settings.current.hub_offline or hub.access.offline
 
     @property
     def downloads(self) -> tuple[DownloadProgress, ...]:
@@ -310,7 +310,7 @@ class DownloadManager:
 
     async def _shared_fetcher(self) -> Fetcher:
         if self._fetcher is None:
-            self._fetcher = asyncio.ensure_future(asyncio.to_thread(_new_fetcher, self._hub, self._policy))
+            self._fetcher = asyncio.ensure_future(asyncio.to_thread(_new_fetcher, self._hub, self._policy, self._settings))
         return await asyncio.shield(self._fetcher)
 
     def _finished(self, entry: DownloadEntry, task: asyncio.Task[None]) -> None:
@@ -358,8 +358,9 @@ class DownloadManager:
         return 0 if self._offline else self._settings.current.simultaneous_downloads
 
     def _settings_changed(self, settings: Settings) -> None:
-        if settings.hub_offline != self._offline:
-            self._offline = settings.hub_offline
+        offline = settings.hub_offline or self._hub.access.offline
+        if offline != self._offline:
+            self._offline = offline
             for entry in tuple(self._entries.values()):
                 if entry.working and entry.stop is None and not entry.settled.is_set():
                     self._interrupt(entry, Stop.AGAIN)
@@ -394,8 +395,8 @@ def _in(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def _new_fetcher(hub: Hub, policy: RetryPolicy) -> Fetcher:
+def _new_fetcher(hub: Hub, policy: RetryPolicy, settings: SettingsStore) -> Fetcher:
     # 0.2 s to import: not before somebody downloads something.
     from app.library.fetch import Fetcher
 
-    return Fetcher(hub, policy)
+    return Fetcher(hub, policy, settings)

@@ -13,6 +13,8 @@ class RetryPolicy:
 
     `tries` counts failures in a row: any byte that arrives starts it anew; None never gives up. `space_s` lies between two
     looks whether a full disk has room again, `busy_s` between two whether another program is done with a file.
+    Of a file that is larger than `span_bytes`, connections ask for that much at a time. What has
+    arrived is brought to the disk for good every `sync_s`.
     """
 
     tries: int | None = 6
@@ -22,6 +24,8 @@ class RetryPolicy:
     stall_s: float = 30.0
     space_s: float = 10.0
     busy_s: float = 5.0
+    span_bytes: int = 32 << 20
+    sync_s: float = 1.0
 
     def gives_up(self, failures: int) -> bool:
         """Whether so many failures in a row are enough."""

@@ -74,7 +74,7 @@ def test_a_model_is_found_downloaded_with_its_projector_listed_and_removed(
     page.get.hub.download_button.click()
     qtbot.waitUntil(lambda: page.models.rowCount() == 2, timeout=30_000)
     folder = services.paths.models / "acme" / "Ember-GGUF"
-    assert {path.name for path in folder.iterdir()} == {_FILE, _PROJECTOR}
+    assert {path.name for path in folder.glob("*.gguf")} == {_FILE, _PROJECTOR}
     qtbot.waitUntil(lambda: "The model is in your list" in _words(page))
     page.select("Ember-F16")
     assert page.detail.model is not None

@@ -53,7 +53,9 @@ def the(repository: RemoteRepository, label: str) -> RemoteFile:
 
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """But for the notes about where they came from."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".hearth.json")
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def exists(path: Path) -> bool:

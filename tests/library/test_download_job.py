@@ -21,6 +21,7 @@ from app.library.fetch import Fetcher
 from app.library.hub import Hub
 from app.library.part_file import PartFile
 from app.library.retry_policy import RetryPolicy
+from app.paths import Paths
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
 
@@ -42,7 +43,9 @@ def fake() -> Iterator[FakeHub]:
 
 @pytest.fixture
 async def fetcher(fake: FakeHub) -> AsyncIterator[Fetcher]:
-    fetcher = Fetcher(Hub(endpoint=fake.endpoint), RetryPolicy(tries=1, first_pause_s=0.0))
+    fetcher = Fetcher(
+        Hub(endpoint=fake.endpoint), RetryPolicy(tries=1, first_pause_s=0.0), SettingsStore(Paths.of().settings_file)
+    )
     yield fetcher
     await fetcher.close()
 
@@ -62,14 +65,14 @@ def job(folder: Path, disk: DiskShare, *names: str, on_change: Callable[[], None
 
 
 def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*.*"))
+    return sorted(path.name for path in folder.rglob("*.*") if path.name != ".hearth.json")
 
 
 async def test_nothing_is_installed_until_every_file_is_right(
     fake: FakeHub, fetcher: Fetcher, disk: DiskShare, tmp_path: Path
 ) -> None:
     failing = job(tmp_path, disk, "a.gguf", "shared.gguf")
-    fake.faults.drop_after = [10**9, 100]
+    fake.faults.drop_after = [10**9, 100, 0]
     with pytest.raises(HubUnreachable):
         await failing.run(fetcher, at_once)
     assert names_in(tmp_path / "org") == ["a.gguf.part", "a.gguf.part.json", "shared.gguf.part", "shared.gguf.part.json"]
@@ -79,7 +82,7 @@ async def test_nothing_is_installed_until_every_file_is_right(
 
     assert names_in(tmp_path / "org") == ["a.gguf", "shared.gguf"]
     assert again.done_bytes == again.total_bytes == 400_000
-    assert len(fake.transfers) == 3
+    assert len(fake.transfers) == 4
 
 
 async def test_a_cancel_during_the_installation_comes_too_late(
@@ -110,7 +113,7 @@ async def test_a_cancel_during_the_installation_comes_too_late(
 async def test_discarding_deletes_what_an_earlier_run_left_too(
     fake: FakeHub, fetcher: Fetcher, disk: DiskShare, tmp_path: Path
 ) -> None:
-    fake.faults.drop_after = [10**9, 100]
+    fake.faults.drop_after = [10**9, 100, 0]
     with pytest.raises(HubUnreachable):
         await job(tmp_path, disk, "a.gguf", "b.gguf").run(fetcher, at_once)
 

@@ -24,23 +24,29 @@ def target(tmp_path: Path) -> Path:
 def opened(target: Path, expected: Expected = EXPECTED) -> PartFile:
     part = PartFile(target, expected)
     part.open()
-    while part.rehash_step():
-        pass
     return part
+
+
+def write(part: PartFile, data: bytes, offset: int | None = None) -> None:
+    """At an offset, or after what is there."""
+    start = part.have.prefix if offset is None else offset
+    with part.writer(start) as writer:
+        writer.write(data)
+        part.have.add(start, writer.position)
 
 
 def left_behind(target: Path, n_bytes: int, *, expected: Expected = EXPECTED, etag: str = '"e"') -> None:
     part = opened(target, expected)
-    part.begin_transfer(etag, start_over=False)
-    part.write(DATA[:n_bytes])
+    part.etag = etag
+    write(part, DATA[:n_bytes])
     part.close()
 
 
 def test_a_whole_file_is_installed_and_nothing_else_is_left(target: Path) -> None:
     part = opened(target)
-    part.write(DATA[:1000])
+    write(part, DATA[:1000])
     assert not target.exists()
-    part.write(DATA[1000:])
+    write(part, DATA[1000:])
     part.verify()
     part.install()
 
@@ -57,7 +63,7 @@ def test_what_an_earlier_run_left_is_taken_up_and_hashed(target: Path) -> None:
     assert part.on_disk_bytes() == part.have_bytes == 60_000
     assert part.taken_up
     assert part.etag == '"e"'
-    part.write(DATA[60_000:])
+    write(part, DATA[60_000:])
     part.verify()
     part.close()
 
@@ -110,22 +116,58 @@ def test_a_damaged_state_file_means_beginning_anew(target: Path, state: bytes) -
     part.close()
 
 
-def test_a_part_that_is_longer_than_the_file_is_cut_to_it(target: Path) -> None:
+def test_what_was_not_noted_is_not_taken_up(target: Path) -> None:
     left_behind(target, 60_000)
     with target.with_name("m.gguf.part").open("r+b") as file:
         file.truncate(len(DATA) * 2)
 
     part = opened(target)
 
-    assert part.have_bytes == len(DATA)
-    with pytest.raises(ChecksumMismatch):
-        part.verify()
+    assert part.have_bytes == 60_000
+    write(part, DATA[60_000:])
+    part.verify()
+    part.install()
+    assert target.read_bytes() == DATA
+
+
+def test_what_was_noted_but_is_gone_is_not_taken_up(target: Path) -> None:
+    left_behind(target, 60_000)
+    with target.with_name("m.gguf.part").open("r+b") as file:
+        file.truncate(10_000)
+
+    part = opened(target)
+
+    assert part.have.spans == ((0, 10_000),)
+    part.close()
+
+
+def test_pieces_that_arrive_out_of_order_are_hashed_in_order(target: Path) -> None:
+    part = opened(target)
+    write(part, DATA[50_000:], 50_000)
+    assert not part.hash_step()
+    part.close()
+
+    part = opened(target)
+    assert part.have.spans == ((50_000, len(DATA)),)
+    write(part, DATA[:50_000])
+    part.verify()
+    assert part.sha256 == EXPECTED.sha256
+    part.close()
+
+
+def test_after_a_kill_what_was_synced_is_there(target: Path) -> None:
+    part = opened(target)
+    write(part, DATA[:30_000])
+    part.sync(part.have.spans)
+    write(part, DATA[30_000:60_000])
+
+    assert PartFile(target, EXPECTED).on_disk_bytes() == 30_000
     part.close()
 
 
 def test_one_wrong_byte_is_found(target: Path) -> None:
     part = opened(target)
-    part.write(DATA[:-1] + bytes([DATA[-1] ^ 1]))
+    write(part, DATA[:-1] + bytes([DATA[-1] ^ 1]))
 
     with pytest.raises(ChecksumMismatch, match="damaged"):
         part.verify()
@@ -135,7 +177,7 @@ def test_one_wrong_byte_is_found(target: Path) -> None:
 
 def test_a_short_file_without_a_hash_is_found(target: Path) -> None:
     part = opened(target, replace(EXPECTED, sha256=None))
-    part.write(DATA[:-1])
+    write(part, DATA[:-1])
 
     with pytest.raises(ChecksumMismatch, match="99999 of 100000"):
         part.verify()
@@ -144,21 +186,21 @@ def test_a_short_file_without_a_hash_is_found(target: Path) -> None:
 
 def test_starting_over_forgets_bytes_and_hash(target: Path) -> None:
     part = opened(target)
-    part.write(b"x" * 500)
-    part.begin_transfer('"new"', start_over=True)
-    part.write(DATA)
+    write(part, b"x" * 500)
+    part.start_over()
+    write(part, DATA)
 
     part.verify()
-    assert part.etag == '"new"'
+    assert part.etag == ""
     part.close()
 
 
 def test_a_discarded_part_can_be_opened_again(target: Path) -> None:
     part = opened(target)
-    part.write(b"x" * 500)
+    write(part, b"x" * 500)
     part.discard()
     part.open()
-    part.write(DATA)
+    write(part, DATA)
 
     part.verify()
     part.install()
@@ -167,14 +209,14 @@ def test_a_discarded_part_can_be_opened_again(target: Path) -> None:
 
 def test_a_part_that_another_program_writes_is_neither_opened_nor_deleted(target: Path) -> None:
     theirs = opened(target)
-    theirs.write(DATA[:500])
+    write(theirs, DATA[:500])
     ours = PartFile(target, EXPECTED)
 
     with pytest.raises(DownloadError, match="another Hearth"):
         ours.open()
     ours.discard()
 
-    theirs.write(DATA[500:])
+    write(theirs, DATA[500:])
     theirs.verify()
     theirs.install()
     assert target.read_bytes() == DATA
