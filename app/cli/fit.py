@@ -24,11 +24,9 @@ from app.engine.process import ProcessLauncher
 from app.library.choosing import choose, wanted_files
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
-from app.library.hub_tokens import HubTokens
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
-from app.library.system_keyring import SystemKeyring
 from app.paths import Paths
 from app.service.fit import FitService
 from app.service.models import ModelManager
@@ -137,9 +135,7 @@ async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
     async with AsyncExitStack() as stack:
         settings = SettingsStore(paths.settings_file)
         library, launcher = ModelLibrary(paths, settings), ProcessLauncher()
-        # The entry is called by its profile: each has tokens of its own.
-        tokens = HubTokens(paths.hub_tokens, SystemKeyring(f"Hearth {paths.config}"))
-        hub, outlines = Hub(HubAccess(lambda: settings.current, tokens)), Outlines(paths.outlines)
+        hub, outlines = Hub(HubAccess.of(paths, settings)), Outlines(paths.outlines)
         stack.push_async_callback(hub.close)
         models = ModelManager(library, launcher, settings)
         stack.push_async_callback(models.close)

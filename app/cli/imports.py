@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +36,8 @@ def import_models(
     profile: ProfileOption = None,
 ) -> None:
     """Use models that are on this computer already, with their shards and projectors."""
-    ids = asyncio.run(_imported(path, way, Paths.of(profile or context.obj)))
+    # Absolute, so that nothing is looked for on the hub.
+    ids = asyncio.run(_imported(path.expanduser().absolute(), way, Paths.of(profile or context.obj)))
     if as_json:
         print(json.dumps({"models": ids}))
     else:
@@ -46,11 +46,10 @@ def import_models(
 
 async def _imported(path: Path, way: ImportWay, paths: Paths) -> list[str]:
     settings = SettingsStore(paths.settings_file)
-    library, hub = ModelLibrary(paths, settings), Hub(HubAccess(lambda: settings.current))
+    library, hub = ModelLibrary(paths, settings), Hub(HubAccess.of(paths, settings))
     downloads = DownloadManager(hub, settings, lambda: library.folder)
     service = ImportService(library, hub, downloads, settings)
-    # Made absolute, so that nothing is looked for on the hub.
-    plan = await service.plan(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 -- asks no disk
+    plan = await service.plan(str(path))
     if not isinstance(plan, ImportFiles):
         raise InvalidRequest(f"{path} is no file or folder. Get models from the hub with `hearth pull`.")
     if way is not ImportWay.COPY:

@@ -143,7 +143,7 @@ def models_at(path: Path) -> tuple[InstalledModel, ...]:
         found = tuple(_folder(path, _files(path, headers), ModelSource.FOLDER))
     else:
         found = tuple(_single(path, (), headers, ModelSource.PATH))
-    return tuple(item.listed(item.stem) for item in found)
+    return tuple(item.listed(item.stem, ()) for item in found)
 
 
 def _own(places: Places, ours: Sequence[GgufFile], headers: HeaderCache) -> Iterator[_Found]:
