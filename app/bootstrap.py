@@ -81,6 +81,7 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         library = ModelLibrary(paths, settings)
         stack.push_async_callback(library.close)
         await library.refresh()
+        library.watch()
         access = HubAccess.of(paths, settings)
         stack.callback(settings.changed.subscribe(access.settings_changed))
         hub = Hub(access)

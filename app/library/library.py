@@ -14,6 +14,7 @@ from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestora
 from app.domain.models import InstalledModel, ModelSource, Removal
 from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
+from app.library.folder_watch import FolderWatch
 from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
 from app.library.hub import Hub
@@ -31,6 +32,7 @@ __all__ = ["ModelLibrary"]
 
 # The folders are not read again for a name that no model had this short a time ago.
 _MISS_S = 1.0
+_LOOK_S = 2.0
 
 
 class ModelLibrary:
@@ -60,6 +62,7 @@ class ModelLibrary:
         self._scanning = asyncio.Lock()
         self._next_scan: asyncio.Task[None] | None = None
         self._missed: dict[str, float] = {}
+        self._watch = FolderWatch(self._places_now, self.refresh, clock)
         self._trash = Trash()
         self._swept: set[Path] = set()
         self._removals: dict[str, _Forgotten] = {}
@@ -213,8 +216,13 @@ class ModelLibrary:
         note = await asyncio.to_thread(provenance_of, model.path)
         return plan_repair(model, listing, self.folder, note.name if note is not None else "")
 
+    def watch(self, *, every_s: float = _LOOK_S) -> None:
+        """From now on files that appear or vanish, and changed settings, show up by themselves, until `close`."""
+        self._watch.start(every_s)
+
     async def close(self) -> None:
-        """Delete for good what was removed."""
+        """Delete for good what was removed, and watch no longer."""
+        await self._watch.close()
         self._removals.clear()
         await undisturbed(self._trash.empty)
 
@@ -225,7 +233,9 @@ class ModelLibrary:
             if places.library not in self._swept:
                 self._swept.add(places.library)
                 await undisturbed(Trash.sweep, places.library)
+            begun = self._clock()
             listing = await undisturbed(list_models, places, self._headers)
+            self._watch.note(places, listing.seen, self._clock() - begun)
         self._take(listing)
 
     async def _look_for(self, name: str) -> None:
@@ -249,6 +259,10 @@ class ModelLibrary:
 
     def _fitting(self, name: str) -> Sequence[InstalledModel]:
         return self._names.fitting(name, self._settings.current.aliases)
+
+    def _places_now(self) -> Places:
+        self._settings.reread()
+        return self._places()
 
     def _places(self) -> Places:
         settings = self._settings.current

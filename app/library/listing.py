@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from app.library.assemble import Assembled, assemble
 from app.library.catalogue import Catalogue
 from app.library.gguf import GgufKind
 from app.library.headers import GgufFile, HeaderCache
+from app.library.look import Look, Seen
 from app.library.missing import missing_parts
 from app.library.projectors import best_projector
 from app.library.provenance import FolderNotes
@@ -31,11 +32,7 @@ _RANKS: Final = {
     source: rank for rank, source in enumerate((*_ORDER, *(other for other in ModelSource if other not in _ORDER)))
 }
 _GONE: Final = "The file is gone. Put it back, or remove it from the list."
-_MAX_DEPTH: Final = 8
-_MAX_FILES: Final = 20_000
 _SHA256_DIGITS: Final = 64
-# Somebody will choose their whole disk as a models folder.
-_MAX_FOLDERS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +57,13 @@ class Places:
 class Listing:
     """Models, the built-in one first, then by name; `places` are their names with folders, in the same order.
 
-    `troubles` are stores of other programs that can't be read.
+    `troubles` are stores of other programs that can't be read. `seen` tells whether it is still right.
     """
 
     models: tuple[InstalledModel, ...]
     places: tuple[str, ...]
     troubles: tuple[StoreTrouble, ...] = ()
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +111,9 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
     items: list[_Found] = []
     known: dict[object, int] = {}
     stores = tuple(places.stores())
-    ours = _files(places.library, headers)
-    for item in itertools.chain(_own(places, ours, headers), _of_others(stores, headers)):
+    look = Look(headers)
+    ours = look.files(places.library)
+    for item in itertools.chain(_own(places, ours, look), _of_others(stores, look)):
         at = next((known[identity] for identity in item.identities if identity in known), len(items))
         if at == len(items):
             items.append(item)
@@ -122,40 +121,40 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
             # A file of a models folder that was also opened by path stays what it is, but gets the short id.
             items[at] = replace(items[at], rank=item.rank)
         known |= dict.fromkeys(item.identities, at)
-    items = [replace(item, repository=_repository(item, headers.notes)) for item in items]
-    fetched = _fetched_projectors(ours, places.library, headers.notes)
+    items = [replace(item, repository=_repository(item, look.notes)) for item in items]
+    fetched = _fetched_projectors(ours, places.library, look.notes)
     items = [item.with_projector(fetched.get(item.repository, ())) if item.repository else item for item in items]
-    missing = [_missing(item, places, headers.notes) for item in items]
+    missing = [_missing(item, places, look.notes) for item in items]
     listed = [
         (item.listed(model_id, parts), item.place) for item, model_id, parts in zip(items, _ids(items), missing, strict=True)
     ]
     listed.sort(key=lambda pair: (pair[0].source is not ModelSource.BUILT_IN, pair[0].name.casefold(), pair[0].id.casefold()))
     headers.save()
     troubles = tuple(store for store in stores if isinstance(store, StoreTrouble))
-    return Listing(tuple(model for model, _ in listed), tuple(place for _, place in listed), troubles)
+    return Listing(tuple(model for model, _ in listed), tuple(place for _, place in listed), troubles, look.seen)
 
 
 def models_at(path: Path) -> tuple[InstalledModel, ...]:
     """The model that a file is a part of, or all models below a folder, as they would be listed; none if there is none."""
     # Nothing is to be remembered of files that are only looked at.
-    headers = HeaderCache(Path(os.devnull))
+    look = Look(HeaderCache(Path(os.devnull)))
     if path.is_dir():
-        found = tuple(_folder(path, _files(path, headers), ModelSource.FOLDER))
+        found = tuple(_folder(path, look.files(path), ModelSource.FOLDER))
     else:
-        found = tuple(_single(path, (), headers, ModelSource.PATH))
+        found = tuple(_single(path, (), look, ModelSource.PATH))
     return tuple(item.listed(item.stem, ()) for item in found)
 
 
-def _own(places: Places, ours: Sequence[GgufFile], headers: HeaderCache) -> Iterator[_Found]:
-    added = [file for path in places.added if (file := headers.file(path))]
-    yield from _single(places.built_in, (), headers, ModelSource.BUILT_IN)
+def _own(places: Places, ours: Sequence[GgufFile], look: Look) -> Iterator[_Found]:
+    added = [file for path in places.added if (file := look.file(path))]
+    yield from _single(places.built_in, (), look, ModelSource.BUILT_IN)
     yield from _folder(places.library, ours, ModelSource.LIBRARY)
     for folder in places.folders:
-        yield from _folder(folder, _files(folder, headers), ModelSource.FOLDER)
+        yield from _folder(folder, look.files(folder), ModelSource.FOLDER)
     for path in places.added:
-        yield from _single(path, added, headers, ModelSource.ADDED)
+        yield from _single(path, added, look, ModelSource.ADDED)
     for path in places.opened:
-        yield from _single(path, added, headers, ModelSource.PATH)
+        yield from _single(path, added, look, ModelSource.PATH)
 
 
 def _repository(item: _Found, notes: FolderNotes) -> str:
@@ -189,19 +188,15 @@ def _missing(item: _Found, places: Places, notes: FolderNotes) -> tuple[MissingP
     return missing_parts(item.model, near, entry, item.repository)
 
 
-def _of_others(stores: Iterable[Store], headers: HeaderCache) -> Iterator[_Found]:
+def _of_others(stores: Iterable[Store], look: Look) -> Iterator[_Found]:
     for store in stores:
         match store:
             case StoreFolder():
-                yield from _store_folder(store, headers)
+                yield from _store_folder(store, look)
             case StoreModel():
-                yield from _store_model(store, headers)
+                yield from _store_model(store, look)
             case StoreTrouble():
                 pass
-
-
-def _files(folder: Path, headers: HeaderCache) -> list[GgufFile]:
-    return [file for path in _walk(folder) if (file := headers.file(path))]
 
 
 def _folder(folder: Path, files: Iterable[GgufFile], source: ModelSource) -> Iterator[_Found]:
@@ -210,16 +205,16 @@ def _folder(folder: Path, files: Iterable[GgufFile], source: ModelSource) -> Ite
         yield _Found(model, place.as_posix(), source, _RANKS[source])
 
 
-def _store_folder(store: StoreFolder, headers: HeaderCache) -> Iterator[_Found]:
-    for found in _folder(store.folder, _files(store.folder, headers), store.source):
+def _store_folder(store: StoreFolder, look: Look) -> Iterator[_Found]:
+    for found in _folder(store.folder, look.files(store.folder), store.source):
         above = found.place.split("/")[:-1]
         repository = "/".join(above[:2]) if store.holds_repositories and len(above) >= 2 else store.repository
         place = f"{store.place}/{found.place}" if store.place else found.place
         yield replace(found, place=place, repository=repository, sha256=_blob_hash(found.path))
 
 
-def _store_model(store: StoreModel, headers: HeaderCache) -> Iterator[_Found]:
-    files = [file for path in (store.path, *store.projectors) if (file := headers.file(path))]
+def _store_model(store: StoreModel, look: Look) -> Iterator[_Found]:
+    files = [file for path in (store.path, *store.projectors) if (file := look.file(path))]
     for model in assemble(files):
         if model.shards[0].path == store.path:
             problem = model.problem or foreign_format(model.shards[0].header, store)
@@ -244,47 +239,14 @@ def _blob_hash(path: Path) -> str:
     return ""
 
 
-def _single(path: Path, added: Iterable[GgufFile], headers: HeaderCache, source: ModelSource) -> Iterator[_Found]:
+def _single(path: Path, added: Iterable[GgufFile], look: Look, source: ModelSource) -> Iterator[_Found]:
     """The model that `path` is, or is a part of. Its shards and projector lie beside it; a projector also among `added`."""
-    files = [file for sibling in {path, *_beside(path)} if (file := headers.file(sibling))]
+    files = [file for sibling in {path, *look.beside(path)} if (file := look.file(sibling))]
     if all(file.path != path for file in files):
         files.append(GgufFile(path, 0, 0.0, None, _GONE))
     for model in assemble(files, more_projectors=added):
         if any(file.path == path for file in model.shards):
             yield _Found(model, f"{path.parent.name}/{model.stem}".lstrip("/"), source, _RANKS[source])
-
-
-def _beside(path: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in path.parent.iterdir() if _is_candidate(entry))
-    except OSError:
-        return []
-
-
-def _is_candidate(path: Path) -> bool:
-    return path.suffix.casefold() == ".gguf" and not path.name.startswith(".")
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """GGUF files below a folder; linked folders too, each once, and none that are hidden."""
-    seen: set[Path] = set()
-    n_files = 0
-    for root, folders, names in os.walk(folder, followlinks=True):
-        place = Path(root)
-        real = place.resolve()
-        if len(seen) >= _MAX_FOLDERS:
-            return
-        if real in seen or len(place.relative_to(folder).parts) > _MAX_DEPTH:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if _is_candidate(place / name):
-                n_files += 1
-                if n_files > _MAX_FILES:
-                    return
-                yield place / name
 
 
 def _ids(items: Sequence[_Found]) -> list[str]:

@@ -15,6 +15,7 @@ from app.domain.models import Capability, InstalledModel, ModelSource
 from app.library.headers import HeaderCache
 from app.library.library import ModelLibrary
 from app.library.listing import Listing, Places, list_models
+from app.library.look import Seen
 from app.library.provenance import Provenance, provenance_of, record_provenance
 from app.library.stores import Surroundings
 from app.paths import Paths
@@ -542,3 +543,55 @@ async def test_models_of_other_programs_are_listed_unless_switched_off_and_never
     assert theirs.exists()
     settings.update(other_stores=False)
     assert [model.id for model in await library.refresh()] == ["ember"]
+
+
+async def test_files_and_settings_that_change_show_up_by_themselves(
+    library: ModelLibrary, paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    heard: asyncio.Queue[list[str]] = asyncio.Queue()
+    library.changed.subscribe(lambda models: heard.put_nowait([model.id for model in models]))
+    await library.refresh()
+    assert await heard.get() == ["ember"]
+    library.watch(every_s=0.01)
+    try:
+        path = write_model(tmp_path / "zebra.gguf", name="Zebra")
+        paths.models.mkdir(parents=True)
+        path.rename(paths.models / "zebra.gguf")
+        assert await asyncio.wait_for(heard.get(), 10) == ["ember", "zebra"]
+
+        (paths.models / "zebra.gguf").unlink()
+        assert await asyncio.wait_for(heard.get(), 10) == ["ember"]
+
+        write_model(tmp_path / "more" / "lion.gguf", name="Lion")
+        SettingsStore(paths.settings_file).update(models_folders=(tmp_path / "more",))
+        assert await asyncio.wait_for(heard.get(), 10) == ["ember", "lion"]
+    finally:
+        await library.close()
+
+
+async def test_a_folder_where_nothing_happens_is_not_read_again(
+    library: ModelLibrary, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(paths.models / "m.gguf")
+    for path in (paths.models / "m.gguf", paths.models):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    scans = count_scans(monkeypatch)
+    await library.refresh()
+    looks = 0
+    looked = asyncio.Event()
+    has_changed = Seen.has_changed
+
+    def counted(seen: Seen) -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 5:
+            loop.call_soon_threadsafe(looked.set)
+        return has_changed(seen)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(Seen, "has_changed", counted)
+    library.watch(every_s=0.02)
+    await asyncio.wait_for(looked.wait(), 10)
+    await library.close()
+
+    assert len(scans) == 1

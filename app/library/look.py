@@ -1,0 +1,116 @@
+"""Reading folders and files, in a way that tells later whether they have changed since."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from app.library.headers import GgufFile, HeaderCache
+
+__all__ = ["Look", "Seen"]
+
+_Stamp: TypeAlias = tuple[int, int, int]
+
+_MAX_DEPTH: Final = 8
+_MAX_FILES: Final = 20_000
+# Somebody will choose their whole disk as a models folder.
+_MAX_FOLDERS: Final = 50_000
+# The coarsest clock of a file system (FAT's): two changes within it look like one.
+_CLOCK_NS: Final = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What folders and files looked like. A file that is written into keeps its folder's time, so both are here."""
+
+    stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
+    at_ns: int = 0
+
+    def has_changed(self) -> bool:
+        """Whether anything looks otherwise now, or was so new that more may have happened unseen. Blocks on the disk."""
+        for path, stamp in self.stamps.items():
+            if stamp is not None and abs(self.at_ns - stamp[0]) < _CLOCK_NS:
+                return True
+            if _stamp(path) != stamp:
+                return True
+        return False
+
+
+class Look:
+    """One reading of the disk, through a cache of headers. Used by one thread."""
+
+    def __init__(self, headers: HeaderCache) -> None:
+        self._headers = headers
+        self._stamps: dict[Path, _Stamp | None] = {}
+        self._at_ns = time.time_ns()
+        self.notes = headers.notes
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self._stamps, self._at_ns)
+
+    def file(self, path: Path) -> GgufFile | None:
+        """A file with its header; None if it is gone."""
+        self._stamps.setdefault(path, _stamp(path))
+        return self._headers.file(path)
+
+    def files(self, folder: Path) -> list[GgufFile]:
+        """Every GGUF file below a folder."""
+        return [file for path in self._walk(folder) if (file := self.file(path))]
+
+    def beside(self, path: Path) -> list[Path]:
+        """The GGUF files in the folder of one."""
+        folder = path.parent
+        self._stamps.setdefault(folder, _stamp(folder))
+        try:
+            return sorted(entry for entry in folder.iterdir() if _is_candidate(entry.name))
+        except OSError:
+            return []
+
+    def _walk(self, top: Path) -> Iterator[Path]:
+        """Linked folders too, each folder once, and none that are hidden."""
+        folders: list[tuple[Path, int]] = [(top, 0)]
+        seen: set[tuple[int, int]] = set()
+        n_files = 0
+        while folders and len(seen) < _MAX_FOLDERS:
+            folder, depth = folders.pop()
+            try:
+                status = folder.stat()
+                self._stamps[folder] = _stamp_of(status)
+                identity = (status.st_dev, status.st_ino)
+                if identity in seen:
+                    continue
+                seen.add(identity)
+                with os.scandir(folder) as found:
+                    entries = sorted((entry.name, entry.is_dir()) for entry in found)
+            except OSError:
+                self._stamps.setdefault(folder, None)
+                continue
+            for name, is_folder in entries:
+                if not is_folder and _is_candidate(name):
+                    n_files += 1
+                    if n_files > _MAX_FILES:
+                        return
+                    yield folder / name
+            if depth < _MAX_DEPTH:
+                below = [name for name, is_folder in entries if is_folder and not name.startswith(".")]
+                folders += [(folder / name, depth + 1) for name in reversed(below)]
+
+
+def _is_candidate(name: str) -> bool:
+    return name[-5:].casefold() == ".gguf" and not name.startswith(".")
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        return _stamp_of(path.stat())
+    except OSError:
+        return None
+
+
+def _stamp_of(status: os.stat_result) -> _Stamp:
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
