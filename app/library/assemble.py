@@ -106,13 +106,13 @@ def assemble(
     models = []
     for (folder, stem, count), group in groups.items():
         shards = tuple(sorted(group, key=lambda file: file.path.name))
-        beside = [projectors.get(place, []) for place in _upwards(folder, top)]
+        near = tuple(_upwards(folder, top)) if projectors or drafts else (folder,)
+        beside = [projectors.get(place, []) for place in near]
         # One that a person named goes before its neighbours.
         named = [file for file in beside[0] if any(file.path == other.path for other in elsewhere)]
         choices = (named, *beside, elsewhere)
         projector = next((best for choice in choices if (best := best_projector(shards[0], choice))), None)
-        near = (drafts.get(place, ()) for place in _upwards(folder, top))
-        draft = next((best for choice in near if (best := best_draft(shards[0], choice))), None)
+        draft = next((best for place in near if (best := best_draft(shards[0], drafts.get(place, ())))), None)
         models.append(Assembled(stem, shards, projector, _problem(shards, count), draft))
     taken = {model.draft.path for model in models if model.draft is not None}
     return [model for model in models if model.shards[0].path not in taken]

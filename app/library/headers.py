@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -43,10 +44,10 @@ class HeaderCache:
         self._saved = True
         self.notes = FolderNotes()
 
-    def file(self, path: Path) -> GgufFile | None:
-        """A file with its header, or what is wrong with it; None if it is gone."""
+    def file(self, path: Path, status: os.stat_result | None = None) -> GgufFile | None:
+        """A file with its header, or what is wrong with it; None if it is gone. `status` if it was looked up just now."""
         try:
-            status = path.stat()
+            status = status or path.stat()
         except OSError:
             return None
         stamp = (status.st_size, status.st_mtime_ns)

@@ -19,7 +19,6 @@ from app.library.headers import GgufFile, HeaderCache
 from app.library.look import Look, Seen
 from app.library.missing import missing_parts
 from app.library.projectors import best_projector
-from app.library.provenance import FolderNotes
 from app.library.stores import Store, StoreFolder, StoreModel, StoreTrouble
 from app.library.stores.formats import foreign_format
 
@@ -86,14 +85,15 @@ class _Found:
     def stem(self) -> str:
         return BUILT_IN_ID if self.source is ModelSource.BUILT_IN else self.name or self.model.stem
 
-    @property
     def identities(self) -> Iterator[object]:
         """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""
-        yield self.path.resolve()
-        with suppress(OSError):
+        try:
             status = self.path.stat()
-            if status.st_ino:
-                yield (status.st_dev, status.st_ino)
+        except OSError:
+            yield self.path
+        else:
+            # Some file systems number nothing.
+            yield (status.st_dev, status.st_ino) if status.st_ino else self.path.resolve()
         if self.sha256:
             yield self.sha256
 
@@ -114,17 +114,18 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
     look = Look(headers)
     ours = look.files(places.library)
     for item in itertools.chain(_own(places, ours, look), _of_others(stores, look)):
-        at = next((known[identity] for identity in item.identities if identity in known), len(items))
+        identities = tuple(item.identities())
+        at = next((known[identity] for identity in identities if identity in known), len(items))
         if at == len(items):
             items.append(item)
         elif item.rank < items[at].rank:
             # A file of a models folder that was also opened by path stays what it is, but gets the short id.
             items[at] = replace(items[at], rank=item.rank)
-        known |= dict.fromkeys(item.identities, at)
-    items = [replace(item, repository=_repository(item, look.notes)) for item in items]
-    fetched = _fetched_projectors(ours, places.library, look.notes)
+        known |= dict.fromkeys(identities, at)
+    items = [replace(item, repository=_repository(item, look)) for item in items]
+    fetched = _fetched_projectors(ours, places.library, look)
     items = [item.with_projector(fetched.get(item.repository, ())) if item.repository else item for item in items]
-    missing = [_missing(item, places, look.notes) for item in items]
+    missing = [_missing(item, places, look) for item in items]
     listed = [
         (item.listed(model_id, parts), item.place) for item, model_id, parts in zip(items, _ids(items), missing, strict=True)
     ]
@@ -157,35 +158,35 @@ def _own(places: Places, ours: Sequence[GgufFile], look: Look) -> Iterator[_Foun
         yield from _single(path, added, look, ModelSource.PATH)
 
 
-def _repository(item: _Found, notes: FolderNotes) -> str:
+def _repository(item: _Found, look: Look) -> str:
     """Where it came from: as its store or our notes say, else by the two folders that our own keeps a repository in."""
-    note = notes.of(item.path.parent).get(item.path.name)
+    note = look.notes(item.path.parent).get(item.path.name)
     if note is not None:
         return note.repository
     above = item.place.split("/")[:-1]
     return "/".join(above[:2]) if item.source is ModelSource.LIBRARY and len(above) >= 2 else item.repository
 
 
-def _fetched_projectors(ours: Iterable[GgufFile], library: Path, notes: FolderNotes) -> Mapping[str, list[GgufFile]]:
+def _fetched_projectors(ours: Iterable[GgufFile], library: Path, look: Look) -> Mapping[str, list[GgufFile]]:
     """The projectors in our own folder, by repository: they also serve models that another program keeps."""
     fetched: defaultdict[str, list[GgufFile]] = defaultdict(list)
     for file in ours:
         if file.header is not None and file.header.kind is GgufKind.PROJECTOR:
-            note = notes.of(file.path.parent).get(file.path.name)
+            note = look.notes(file.path.parent).get(file.path.name)
             above = file.path.parent.relative_to(library).parts[:2]
             fetched[note.repository if note is not None else "/".join(above)].append(file)
     return fetched
 
 
-def _missing(item: _Found, places: Places, notes: FolderNotes) -> tuple[MissingPart, ...]:
+def _missing(item: _Found, places: Places, look: Look) -> tuple[MissingPart, ...]:
     if item.source is ModelSource.BUILT_IN or (item.model.problem and not item.model.missing_shards):
         return ()
-    folder = item.path.parent
-    above = folder.parents if item.source is ModelSource.LIBRARY else ()
-    near = {place: notes.of(place) for place in (folder, *above) if place == folder or places.library in place.parents}
-    path, _, stem = item.place.rpartition("/")
-    entry = places.catalogue.model_of(stem, path.rpartition("/")[2]) if places.catalogue is not None else None
-    return missing_parts(item.model, near, entry, item.repository)
+    folder, above = item.path.parent, item.place.split("/")[:-1]
+    # In our own folder a projector may lie in any of the folders within it that lead to the model.
+    near = (folder, *(folder.parents[up] for up in range(len(above) - 1))) if item.source is ModelSource.LIBRARY else (folder,)
+    stem = item.place.rpartition("/")[2]
+    entry = places.catalogue.model_of(stem, above[-1] if above else "") if places.catalogue is not None else None
+    return missing_parts(item.model, {place: look.notes(place) for place in near}, entry, item.repository)
 
 
 def _of_others(stores: Iterable[Store], look: Look) -> Iterator[_Found]:

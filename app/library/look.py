@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from app.library.headers import GgufFile, HeaderCache
+from app.library.provenance import Provenance
 
 __all__ = ["Look", "Seen"]
 
@@ -46,8 +47,8 @@ class Look:
     def __init__(self, headers: HeaderCache) -> None:
         self._headers = headers
         self._stamps: dict[Path, _Stamp | None] = {}
+        self._notes: dict[Path, Mapping[str, Provenance]] = {}
         self._at_ns = time.time_ns()
-        self.notes = headers.notes
 
     @property
     def seen(self) -> Seen:
@@ -55,8 +56,20 @@ class Look:
 
     def file(self, path: Path) -> GgufFile | None:
         """A file with its header; None if it is gone."""
-        self._stamps.setdefault(path, _stamp(path))
-        return self._headers.file(path)
+        try:
+            status = path.stat()
+        except OSError:
+            self._stamps[path] = None
+            return None
+        self._stamps[path] = _stamp_of(status)
+        return self._headers.file(path, status)
+
+    def notes(self, folder: Path) -> Mapping[str, Provenance]:
+        """What was noted of the files in a folder, by their names."""
+        known = self._notes.get(folder)
+        if known is None:
+            known = self._notes[folder] = self._headers.notes.of(folder)
+        return known
 
     def files(self, folder: Path) -> list[GgufFile]:
         """Every GGUF file below a folder."""
