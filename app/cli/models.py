@@ -1,4 +1,4 @@
-"""`hearth list` and `rm`: the installed models, from the command line."""
+"""`hearth list`, `rm` and `verify`: the installed models, from the command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,17 +15,26 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from app.cli.options import ProfileOption
-from app.domain.models import InstalledModel, MissingPart, ModelSource, PartKind
+from app.domain.errors import ChecksumMismatch
+from app.domain.models import FileState, InstalledModel, MissingPart, ModelSource, PartKind, Removal, Verification
 from app.library.library import ModelLibrary
 from app.paths import Paths
 from app.settings import SettingsStore
 
-__all__ = ["list_models", "remove"]
+__all__ = ["list_models", "remove", "verify"]
 
 _USUAL = (ModelSource.BUILT_IN, ModelSource.LIBRARY)
+_VERDICTS = {
+    FileState.INTACT: "is intact.",
+    FileState.DAMAGED: "is damaged.",
+    FileState.MISSING: "is missing.",
+    FileState.UNREADABLE: "can't be read.",
+    FileState.UNKNOWN: "may be intact: nobody noted its checksum.",
+}
 
 
 def list_models(
@@ -63,23 +74,79 @@ def _missing(part: MissingPart) -> str:
     return f"{part.kind} missing: {decimal(part.size_bytes)}" if part.size_bytes else f"{part.kind} missing"
 
 
-def remove(context: typer.Context, model: str, profile: ProfileOption = None) -> None:
+def remove(
+    context: typer.Context,
+    model: str,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = None,
+) -> None:
     """Delete an installed model."""
 
-    async def run() -> tuple[str, int]:
+    async def run() -> Removal:
         library = _library(profile or context.obj)
         await library.refresh()
-        removal = await library.remove(library.resolve(model).id)
-        await library.close()
-        return removal.model.id, removal.freed_bytes
+        try:
+            return await library.remove(library.resolve(model).id)
+        finally:
+            await library.close()
 
-    model_id, freed = asyncio.run(run())
-    print(f"Removed {model_id}; {decimal(freed)} freed.")
+    removal = asyncio.run(run())
+    if as_json:
+        files = [str(file) for file in removal.model.files if not file.exists()]
+        print(json.dumps({"id": removal.model.id, "freed_bytes": removal.freed_bytes, "files": files}, indent=2))
+        return
+    print(f"Removed {removal.model.id}; {decimal(removal.freed_bytes)} freed.")
+
+
+def verify(
+    context: typer.Context,
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="All if none is named.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    profile: ProfileOption = None,
+) -> None:
+    """Compare the files of installed models with the checksums they came with."""
+
+    async def run() -> list[Verification]:
+        library = _library(profile or context.obj)
+        installed = await library.refresh()
+        chosen = (
+            [library.resolve(name) for name in models]
+            if models
+            else [model for model in installed if model.source is not ModelSource.BUILT_IN]
+        )
+        found = []
+        for model_id in dict.fromkeys(model.id for model in chosen):
+            with _progress_bar(model_id) as show:
+                found.append(await library.verify(model_id, show))
+        return found
+
+    found = asyncio.run(run())
+    if as_json:
+        print(json.dumps([_verification(item) for item in found], indent=2))
+    for item in found if not as_json else ():
+        for file in item.files:
+            print(f"{item.model.id}: {file.path.name} {_VERDICTS[file.state]}")
+    if not all(item.sound for item in found):
+        spoilt = ", ".join(item.model.id for item in found if not item.sound)
+        raise ChecksumMismatch(f"Not as it came: {spoilt}. Get it again with `hearth pull`.")
 
 
 def _library(profile: Path | None) -> ModelLibrary:
     paths = Paths.of(profile)
     return ModelLibrary(paths, SettingsStore(paths.settings_file))
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _verification(found: Verification) -> dict[str, Any]:
+    files = [dataclasses.asdict(file) | {"path": str(file.path)} for file in found.files]
+    return {"id": found.model.id, "sound": found.sound, "files": files}
 
 
 def _as_json(model: InstalledModel, aliases: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ __all__ = [
     "Capability",
     "DownloadProgress",
     "DownloadState",
+    "FileCheck",
+    "FileState",
     "InstalledModel",
     "LoadedModel",
     "MissingPart",
@@ -22,6 +24,7 @@ __all__ = [
     "RemoteFile",
     "RemoteRepository",
     "Removal",
+    "Verification",
 ]
 
 
@@ -115,6 +118,39 @@ class Removal:
     id: str
     model: InstalledModel
     freed_bytes: int
+
+
+class FileState(enum.StrEnum):
+    """UNKNOWN: nobody told what it should be, and its header says nothing against it."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """A file that was compared with what it was when it came. `sha256` is what was found, "" if that was not needed."""
+
+    path: Path
+    state: FileState
+    sha256: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of a model's files found."""
+
+    model: InstalledModel
+    files: tuple[FileCheck, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong, as far as can be told."""
+        return all(file.state in (FileState.INTACT, FileState.UNKNOWN) for file in self.files)
 
 
 class ModelState(enum.StrEnum):

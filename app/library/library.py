@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestorable, SettingsError
-from app.domain.models import InstalledModel, ModelSource, Removal
+from app.domain.models import InstalledModel, ModelSource, Removal, Verification
 from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
 from app.library.folder_watch import FolderWatch
@@ -25,6 +26,7 @@ from app.library.repair import Repair, plan_repair, repository_for
 from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
 from app.library.undisturbed import undisturbed
+from app.library.verify import check_files
 from app.paths import Paths, resource
 from app.settings import SettingsStore
 
@@ -33,6 +35,7 @@ __all__ = ["ModelLibrary"]
 # The folders are not read again for a name that no model had this short a time ago.
 _MISS_S = 1.0
 _LOOK_S = 2.0
+_TELL_S = 0.2
 
 
 class ModelLibrary:
@@ -215,6 +218,27 @@ class ModelLibrary:
         listing = await hub.repository(repository_for(model))
         note = await asyncio.to_thread(provenance_of, model.path)
         return plan_repair(model, listing, self.folder, note.name if note is not None else "")
+
+    async def verify(self, model_id: str, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verification:
+        """Compare a model's files with the hashes noted when they came, or that their store calls them by.
+
+        `on_progress` gets bytes done and in all, here on the loop, some times a second. Raises ModelNotFound.
+        """
+        model = self.resolve(model_id)
+        loop, stop, told_at = asyncio.get_running_loop(), threading.Event(), -math.inf
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told_at
+            if done == total or time.monotonic() - told_at >= _TELL_S:
+                told_at = time.monotonic()
+                loop.call_soon_threadsafe(on_progress, done, total)
+
+        checking = asyncio.create_task(undisturbed(check_files, model.files, tell, stop))
+        try:
+            return Verification(model, await asyncio.shield(checking))
+        finally:
+            stop.set()
+            await asyncio.wait({checking})
 
     def watch(self, *, every_s: float = _LOOK_S) -> None:
         """From now on files that appear or vanish, and changed settings, show up by themselves, until `close`."""

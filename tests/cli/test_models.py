@@ -51,12 +51,34 @@ def test_a_model_is_pulled_with_its_projector_listed_and_removed(hub: FakeHub) -
     assert len(json.loads(run_hearth("list", "--json").stdout)) == 1
 
 
+def test_what_was_pulled_is_verified_until_something_spoils_it(hub: FakeHub, profile: Path) -> None:
+    assert run_hearth("pull", "org/tiny-GGUF:Q8_0").returncode == 0
+    whole = run_hearth("verify")
+    assert whole.returncode == 0, whole.stderr
+    assert "tiny-Q8_0: mmproj-tiny-F16.gguf is intact." in whole.stdout
+    file = Paths.of(profile).models / "org" / "tiny-GGUF" / "tiny-Q8_0.gguf"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+    spoilt = run_hearth("verify", "tiny", "--json")
+
+    assert spoilt.returncode == 7
+    (found,) = json.loads(spoilt.stdout)
+    assert [Path(file["path"]).name for file in found["files"] if file["state"] == "damaged"] == ["tiny-Q8_0.gguf"]
+    removed = json.loads(run_hearth("rm", "tiny", "--json").stdout)
+    assert removed["id"] == "tiny-Q8_0"
+    assert len(removed["files"]) == 2
+    assert not file.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
         (("pull", "org/nothing-here"), 3, "org/nothing-here"),
         (("pull", "org/tiny-GGUF:Q2_K"), 1, "It has: tiny-Q8_0.gguf"),
         (("rm", "ember"), 1, "part of Hearth"),
+        (("verify", "embr"), 3, "Did you mean ember?"),
         (("rm", "embr"), 3, "Did you mean ember?"),
         (("pull", "lama3.2"), 1, "Did you mean llama3.2"),
         (("ps",), 1, "not running"),
