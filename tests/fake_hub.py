@@ -54,6 +54,7 @@ class Faults:
     `link_uses`: so often a link to the storage can be used before it is over; `drip_s`: so long between two bytes.
     `lie_about_sha256`: the listing promises another hash than the one of what is sent.
     `refuse_tokens`: whoever sends a token is told that it is none. `pause_api`: the API waits likewise before it answers.
+    `redirects_to`: the API sends whoever asks here to another endpoint.
     `links_to`: the endpoint that links to a search's next page lead to, as a mirror passes them on.
     """
 
@@ -69,6 +70,7 @@ class Faults:
     lie_about_sha256: bool = False
     refuse_tokens: bool = False
     links_to: str = ""
+    redirects_to: str = ""
     api_status: int | None = None
     pause_api: bool = False
     retry_after_s: int | None = None
@@ -216,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.resume.wait()
         if faults.api_status is not None:
             self._json({"error": "Something went wrong"}, faults.api_status)
+        elif faults.redirects_to and urlsplit(faults.redirects_to).netloc != self.headers["host"]:
+            self._head(307, 0, {"Location": f"{faults.redirects_to}{self.path}"})
         elif faults.refuse_tokens and self.headers.get("authorization"):
             refused = {"X-Error-Message": "Invalid credentials in Authorization header"}
             self._json({"error": "Invalid credentials in Authorization header"}, 401, headers=refused)

@@ -75,6 +75,14 @@ def _library(error: errors.LibraryError) -> str:
     match error:
         case errors.NotAModel():
             return _tr("{0} can't be used as a model. {1}").format(error.path.name, _as_sentence(error.reason))
+        case errors.HubOffline() if not error.variable:
+            return _tr("Hearth is set to work offline. Switch that off in Settings to reach the hub.")
+        case errors.HubOffline() | errors.HubBusy():
+            return _ended(error)
+        case errors.AccessDenied() if error.license_url:
+            return _tr(
+                "{0} is gated or private. Accept its licence at {1}, then enter an access token of yours in Settings."
+            ).format(error.repository, error.license_url)
         case errors.HubUnreachable():
             return _tr("{0} The address of the hub is in Settings.").format(_ended(error))
         case errors.RepositoryNotFound():

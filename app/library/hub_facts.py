@@ -30,8 +30,8 @@ def hit_of(info: ModelInfo) -> HubModel:
     facts = _Facts(info)
     return HubModel(
         id=info.id,
-        downloads=info.downloads or 0,
-        likes=info.likes or 0,
+        downloads=_count(info.downloads),
+        likes=_count(info.likes),
         updated=facts.updated,
         gated=bool(info.gated),
         license=facts.license,
@@ -53,8 +53,8 @@ def repository_of(name: str, info: ModelInfo) -> RemoteRepository:
         files=files,
         gated=bool(info.gated),
         license=facts.license,
-        downloads=info.downloads or 0,
-        likes=info.likes or 0,
+        downloads=_count(info.downloads),
+        likes=_count(info.likes),
         updated=facts.updated,
         architecture=facts.architecture,
         parameters=facts.parameters,
@@ -80,7 +80,10 @@ class _Facts:
 
     @property
     def license(self) -> str:
-        return next((tag.partition(":")[2] for tag in self._tags if tag.startswith("license:")), "")
+        """As the hub's list of licences calls it; one that is not on it by the name in the card, where that was sent."""
+        listed = next((tag.partition(":")[2] for tag in self._tags if tag.startswith("license:")), "")
+        named = self._info.card_data.get("license_name") if listed == "other" and self._info.card_data else None
+        return named if isinstance(named, str) and named else listed
 
     @property
     def base_model(self) -> str:
@@ -125,5 +128,8 @@ class _Facts:
         return frozenset(capability for capability, has in able.items() if has)
 
     def _number(self, name: str) -> int:
-        value = self._gguf.get(name)
-        return value if isinstance(value, int) and value > 0 else 0
+        return _count(self._gguf.get(name))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0

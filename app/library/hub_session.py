@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from contextvars import ContextVar
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from typing import Final, TypeVar
 
 import httpx2
@@ -24,6 +25,7 @@ _WHOLE_S: Final = 60.0
 _MAX_BYTES: Final = 32 << 20
 _TRIES: Final = 2
 _PAUSE_S: Final = 0.5
+_AT_ONCE: Final = 4
 _PASSING: Final = frozenset({502, 503, 504})
 
 
@@ -37,6 +39,9 @@ class HubSession:
     def __init__(self, access: HubAccess, *, keeps_connections: bool) -> None:
         self._access = access
         self._client = access.client(timeout=_TIMEOUT, keeps_connections=keeps_connections)
+        # Of its own: a hub that does not answer must not hold up what is written to the disk.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="hub")
+        self._calls: set[_Call] = set()
         _use_bridge()
 
     async def ask(self, work: Callable[[HfApi], T]) -> T:
@@ -45,11 +50,15 @@ class HubSession:
         token = await self._access.token()
         api = HfApi(endpoint=self._access.endpoint, token=token.value if token else False, library_name="hearth")
         call = _Call(self._client, self._access)
+        self._calls.add(call)
         try:
-            return await asyncio.to_thread(call.run, work, api)
+            run = functools.partial(copy_context().run, call.run, work, api)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except asyncio.CancelledError:
             call.cancel()
             raise
+        finally:
+            self._calls.discard(call)
 
     async def text(self, url: str, *, max_bytes: int) -> tuple[int, str]:
         """Status and beginning of what is at an address of the hub."""
@@ -59,6 +68,9 @@ class HubSession:
         return status, body.decode("utf-8", errors="replace")
 
     async def close(self) -> None:
+        for call in self._calls:
+            call.cancel()
+        await asyncio.to_thread(self._threads.shutdown)
         await self._client.aclose()
 
 
@@ -73,7 +85,7 @@ class _Call:
         self._cancelled = False
 
     def run(self, work: Callable[[HfApi], T], api: HfApi) -> T:
-        """On a thread of its own context."""
+        """On a thread, in a context of its own."""
         _current.set(self)
         return work(api)
 

@@ -22,7 +22,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.NotRemovable("Ember is built in."),
     errors.HubUnreachable("huggingface.co can't be reached."),
     errors.RepositoryNotFound("There is no repository a/b."),
-    errors.AccessDenied("a/b is gated."),
+    errors.AccessDenied("a/b is gated.", repository="a/b", license_url="https://huggingface.co/a/b"),
     errors.NotEnoughSpace(needed_bytes=9_000_000_000, free_bytes=1_000_000_000, folder=Path("/models")),
     errors.ChecksumMismatch("sha256 differs"),
     errors.StoreError("disk I/O error"),
@@ -33,6 +33,13 @@ _EXAMPLES: list[errors.AppError] = [
     errors.ModelNotFound("llama3.2", pull="llama3.2"),
     errors.PreviousResponseNotFound("resp_1"),
     errors.AnswerOverflow(),
+    errors.NotRestorable("What was removed is deleted for good."),
+    errors.AlreadyDownloading("Another Hearth downloads it."),
+    errors.HubOffline(),
+    errors.HubOffline(variable="HF_HUB_OFFLINE"),
+    errors.HubBusy("huggingface.co", retry_after_s=55.0),
+    errors.NotAHub("huggingface.co"),
+    errors.AccessDenied("huggingface.co refuses the access token."),
 ]
 
 

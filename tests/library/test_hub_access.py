@@ -131,6 +131,18 @@ async def test_the_storage_behind_the_hub_gets_no_token(access: HubAccess, fake:
     await hub.close()
 
 
+async def test_an_answer_from_elsewhere_is_fetched_without_the_token(access: HubAccess, fake: FakeHub, hub: Hub) -> None:
+    await access.set_token("hf_secret")
+    fake.faults.redirects_to = f"http://localhost:{fake.port}"
+
+    assert (await hub.repository("org/repo")).models
+
+    first, second = fake.requests
+    assert first.headers["authorization"] == "Bearer hf_secret"
+    assert second.headers["host"] == f"localhost:{fake.port}"
+    assert "authorization" not in second.headers
+
+
 async def test_requests_go_through_the_proxy_that_is_set(settings: SettingsStore, fake: FakeHub, hub: Hub) -> None:
     settings.update(hub_endpoint="http://hub.invalid", hub_proxy=fake.endpoint)
 
@@ -219,7 +231,19 @@ async def test_a_cancelled_question_leaves_no_thread_waiting(fake: FakeHub, hub:
         await task
 
     # It would wait for as long as the hub does, which here is for ever.
-    await asyncio.get_running_loop().shutdown_default_executor()
+    await asyncio.wait_for(hub.close(), 5)
+
+
+async def test_closing_ends_what_is_asked(fake: FakeHub, access: HubAccess) -> None:
+    fake.faults.pause_api = True
+    hub = Hub(access)
+    task = asyncio.create_task(hub.search(HubQuery()))
+    await asyncio.to_thread(fake.paused.wait)
+
+    await asyncio.wait_for(hub.close(), 5)
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_stalled_transfer_still_runs_into_its_own_time_limit(fake: FakeHub, access: HubAccess) -> None:
