@@ -32,7 +32,7 @@ from app.service.fit import FitService
 from app.service.models import ModelManager
 from app.settings import SettingsStore
 
-__all__ = ["fit"]
+__all__ = ["FitTools", "fit", "fit_tools"]
 
 # As for a load that fails of it.
 _TOO_LARGE_STATUS = 6
@@ -86,14 +86,16 @@ class _Many:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tools:
+class FitTools:
+    """What says whether models fit, and what it asks."""
+
     library: ModelLibrary
     hub: Hub
     service: FitService
 
 
 async def _asked(name: str, n_ctx: int | None, paths: Paths) -> _One | _Many:
-    async with _tools(paths) as tools:
+    async with fit_tools(paths) as tools:
         if is_path(name):
             opened = await tools.library.open_path(Path(name))
             return _One(opened.id, await tools.service.installed(opened.id, n_ctx=n_ctx))
@@ -107,7 +109,7 @@ async def _asked(name: str, n_ctx: int | None, paths: Paths) -> _One | _Many:
         return _One(installed.id, await tools.service.installed(installed.id, n_ctx=n_ctx))
 
 
-async def _on_hub(tools: _Tools, name: str, n_ctx: int | None) -> _One | _Many:
+async def _on_hub(tools: FitTools, name: str, n_ctx: int | None) -> _One | _Many:
     wanted = wanted_files(tools.library.catalogue, name, endpoint=tools.hub.endpoint)
     repository = await tools.hub.repository(wanted.repository)
 
@@ -131,7 +133,7 @@ async def _or_error(told_of: Callable[[RemoteFile], Awaitable[Fit]], file: Remot
 
 
 @asynccontextmanager
-async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
+async def fit_tools(paths: Paths) -> AsyncGenerator[FitTools, None]:
     async with AsyncExitStack() as stack:
         settings = SettingsStore(paths.settings_file)
         library, launcher = ModelLibrary(paths, settings), ProcessLauncher()
@@ -143,7 +145,7 @@ async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
         stack.push_async_callback(headers.close)
         service = FitService(library, models, launcher, settings, headers, outlines)
         stack.push_async_callback(service.close)
-        yield _Tools(library, hub, service)
+        yield FitTools(library, hub, service)
 
 
 # ---------------------------------------------------------------------------------------------------------- for people

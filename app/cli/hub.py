@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,9 +28,8 @@ hub = typer.Typer(
 
 
 @asynccontextmanager
-async def opened_hub(profile: Path | None) -> AsyncGenerator[Hub, None]:
+async def opened_hub(paths: Paths) -> AsyncGenerator[Hub, None]:
     """The hub as the profile's settings have it."""
-    paths = Paths.of(profile)
     opened = Hub(HubAccess.of(paths, SettingsStore(paths.settings_file)))
     try:
         yield opened
@@ -48,7 +46,7 @@ def try_connection(
     """Try the connection, and tell whose token is used."""
 
     async def run() -> HubTest:
-        async with opened_hub(profile or context.obj) as opened:
+        async with opened_hub(Paths.of(profile or context.obj)) as opened:
             return await opened.test()
 
     found = asyncio.run(run())

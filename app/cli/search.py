@@ -7,7 +7,7 @@ import dataclasses
 import json
 import re
 import sys
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,15 +15,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from app.cli.fit import fit_tools
 from app.cli.hub import opened_hub
 from app.cli.options import ProfileOption
 from app.domain.errors import InvalidRequest
+from app.domain.fit import FitVerdict
 from app.domain.hub import HubModel, HubQuery, HubSort
 from app.domain.models import Capability
+from app.paths import Paths
+from app.service.fit import FitService
 
 __all__ = ["search"]
 
 _SIZES: Final = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+# Few hits of many may fit.
+_PAGES: Final = 10
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)([kmbt]?)", re.IGNORECASE)
 
 
@@ -38,6 +44,9 @@ def search(
     author: Annotated[str, typer.Option(help="Only of this organisation or person.")] = "",
     min_size: Annotated[str, typer.Option(metavar="PARAMETERS", help="No smaller ones, such as 3B.")] = "0",
     max_size: Annotated[str, typer.Option(metavar="PARAMETERS", help="No larger ones, such as 8B.")] = "0",
+    fits: Annotated[
+        bool, typer.Option("--fits", help="Only what fits this computer now, as Q4_K_M and as far as its size tells.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     profile: ProfileOption = None,
@@ -52,7 +61,7 @@ def search(
         least_parameters=_parameters(min_size, "--min-size"),
         most_parameters=_parameters(max_size, "--max-size"),
     )
-    models = asyncio.run(_found(profile or context.obj, query, limit))
+    models = asyncio.run(_found(Paths.of(profile or context.obj), query, limit, fits=fits))
     if as_json:
         print(json.dumps([_as_json(model) for model in models], indent=2))
     elif models:
@@ -61,15 +70,24 @@ def search(
         print("Nothing on the hub fits.", file=sys.stderr)
 
 
-async def _found(profile: Path | None, query: HubQuery, limit: int) -> list[HubModel]:
-    """As many as are wanted, page by page, if there are so many."""
-    async with opened_hub(profile) as opened:
-        page = await opened.search(query)
-        models = list(page.models)
-        while page.next and len(models) < limit:
-            page = await opened.search(dataclasses.replace(query, cursor=page.next))
-            models += page.models
+async def _found(paths: Paths, query: HubQuery, limit: int, *, fits: bool) -> list[HubModel]:
+    """As many as are wanted, from some pages at most."""
+    async with AsyncExitStack() as stack:
+        tools = await stack.enter_async_context(fit_tools(paths)) if fits else None
+        hub = tools.hub if tools is not None else await stack.enter_async_context(opened_hub(paths))
+        models: list[HubModel] = []
+        for _ in range(_PAGES):
+            page = await hub.search(query)
+            models += [model for model in page.models if tools is None or await _fits(tools.service, model)]
+            query = dataclasses.replace(query, cursor=page.next)
+            if not page.next or len(models) >= limit:
+                break
         return models[:limit]
+
+
+async def _fits(service: FitService, model: HubModel) -> bool:
+    size = model.usual_size_bytes
+    return bool(size) and await service.rough(size, model.n_ctx_train) is not FitVerdict.TOO_LARGE
 
 
 def _parameters(text: str, option: str) -> int:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from app.domain.models import Capability
 
 __all__ = ["HubModel", "HubPage", "HubQuery", "HubSort", "HubState", "HubTest", "HubToken", "TokenSource"]
+
+# Of Q4_K_M, for each parameter.
+_USUAL_BYTES: Final = 0.6
 
 
 class HubSort(enum.StrEnum):
@@ -51,6 +55,11 @@ class HubModel:
     parameters: int = 0
     n_ctx_train: int = 0
     capabilities: frozenset[Capability] = frozenset()
+
+    @property
+    def usual_size_bytes(self) -> int:
+        """About what a file of the most usual quantization, Q4_K_M, takes; 0 where it can't be told."""
+        return round(self.parameters * _USUAL_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,17 @@ def test_filters_and_order_are_passed_on(hub: FakeHub) -> None:
     assert [model["id"] for model in json.loads(chatting.stdout)] == ["acme/Small-8B-GGUF"]
 
 
+def test_what_is_too_large_for_this_computer_can_be_left_out(hub: FakeHub) -> None:
+    hub.add("acme/Huge-9000B-GGUF", GGUF, facts=HubFacts(gguf={"total": 9 * 10**12}))
+    hub.add("acme/Tiny-1M-GGUF", GGUF, facts=HubFacts(gguf={"total": 10**6}))
+    hub.add("acme/Unknown-GGUF", GGUF)
+
+    found = [model["id"] for model in json.loads(run_hearth("search", "--fits", "--json").stdout)]
+
+    assert "acme/Tiny-1M-GGUF" in found
+    assert not {"acme/Huge-9000B-GGUF", "acme/Unknown-GGUF"} & {*found}
+
+
 def test_as_many_pages_are_read_as_are_wanted(hub: FakeHub) -> None:
     for number in range(70):
         hub.add(f"many/m{number:02}", GGUF)
