@@ -132,6 +132,7 @@ class Hub:
         """What `work` returns; `repository` is what it is about, "" if none."""
         session = await self._shared_session()
 
+        import httpx2
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
         from huggingface_hub.errors import RepositoryNotFoundError as HubRepositoryNotFound
 
@@ -149,7 +150,8 @@ class Hub:
             if not repository:
                 raise NotAHub(access.host) from error
             raise refusal(access, repository, status) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, KeyError, TypeError, AttributeError) as error:
+            # Redirects that lead nowhere, or an answer in another shape.
             raise NotAHub(access.host) from error
 
     async def _shared_session(self) -> HubSession:

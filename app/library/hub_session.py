@@ -24,6 +24,7 @@ _TIMEOUT: Final = httpx2.Timeout(20.0, connect=10.0)
 _WHOLE_S: Final = 60.0
 _MAX_BYTES: Final = 32 << 20
 _TRIES: Final = 2
+_REDIRECTS: Final = 5
 _PAUSE_S: Final = 0.5
 _AT_ONCE: Final = 4
 _PASSING: Final = frozenset({502, 503, 504})
@@ -170,4 +171,6 @@ def _use_bridge() -> None:
     """Once in a process: huggingface_hub has one client for all."""
     # Otherwise 2.4 asks huggingface.co which agents there are before the first call, even where a mirror is used.
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    set_client_factory(lambda: httpx2.Client(transport=_Bridge(), follow_redirects=True, timeout=None))
+    set_client_factory(
+        lambda: httpx2.Client(transport=_Bridge(), follow_redirects=True, max_redirects=_REDIRECTS, timeout=None)
+    )
