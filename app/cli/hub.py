@@ -71,6 +71,8 @@ def keep_token(
         asyncio.run(access.forget_token())
         print(f"The access token for {access.host} is deleted.")
         return
+    if access.in_the_clear:
+        print(f"Mind that {access.endpoint} is not encrypted: who listens on the way can read the token.", file=sys.stderr)
     asked = sys.stdin.isatty()
     value = typer.prompt(f"Access token for {access.host}", hide_input=True) if asked else sys.stdin.readline()
     kept_in_keyring = asyncio.run(access.set_token(value)) is TokenSource.KEYRING

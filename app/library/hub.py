@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from app.domain.endpoints import OFFICIAL_HUB, without_password
-from app.domain.errors import AccessDenied, AppError, HubBusy, HubOffline, HubUnreachable, NotAHub, RepositoryNotFound
+from app.domain.errors import (
+    AccessDenied,
+    AppError,
+    HubBusy,
+    HubOffline,
+    HubUnreachable,
+    InvalidRequest,
+    NotAHub,
+    RepositoryNotFound,
+)
 from app.domain.hub import HubPage, HubQuery, HubState, HubTest
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.hub_access import HubAccess
@@ -108,6 +117,8 @@ class Hub:
             await self._ask("", _one_model)
             found = replace(found, latency_s=time.monotonic() - began)
             return replace(found, user=await self._ask("", _user)) if token is not None else found
+        except InvalidRequest as error:
+            return replace(found, state=HubState.NOT_A_HUB, reason=str(error))
         except (HubUnreachable, AccessDenied) as error:
             return replace(found, state=_state_of(error), reason=str(error))
 
@@ -133,7 +144,13 @@ class Hub:
         session = await self._shared_session()
 
         import httpx2
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
+        from huggingface_hub.errors import (
+            BadRequestError,
+            DisabledRepoError,
+            GatedRepoError,
+            HfHubHTTPError,
+            RevisionNotFoundError,
+        )
         from huggingface_hub.errors import RepositoryNotFoundError as HubRepositoryNotFound
 
         access = self._access
@@ -141,8 +158,16 @@ class Hub:
             return await session.ask(work)
         except GatedRepoError as error:
             raise denied(access, repository) from error
-        except (HubRepositoryNotFound, RevisionNotFoundError) as error:
+        except HubRepositoryNotFound as error:
             raise RepositoryNotFound(f"There is no repository {repository} on {access.host}, or it is private.") from error
+        except RevisionNotFoundError as error:
+            raise RepositoryNotFound(f"{repository} on {access.host} has no such branch, tag or commit.") from error
+        except DisabledRepoError as error:
+            raise RepositoryNotFound(f"{repository} has been disabled by {access.host}.") from error
+        except BadRequestError as error:
+            raise InvalidRequest(
+                f"{access.host} does not understand what is asked for. Change it, or leave filters out."
+            ) from error
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status == 401 and await access.token() is not None:

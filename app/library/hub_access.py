@@ -68,6 +68,12 @@ class HubAccess:
         return urlsplit(self.endpoint).netloc
 
     @property
+    def in_the_clear(self) -> bool:
+        """Whether what is sent, a token too, can be read on its way through a network."""
+        parts = urlsplit(self.endpoint)
+        return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost")
+
+    @property
     def proxy(self) -> str:
         """ "" takes the system's."""
         return self._settings().hub_proxy

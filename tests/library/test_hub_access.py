@@ -117,6 +117,23 @@ async def test_without_a_profile_none_can_be_kept(settings: SettingsStore) -> No
         await HubAccess(lambda: settings.current).set_token("hf_secret")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "clear"),
+    [
+        ("https://mirror.example", False),
+        ("http://mirror.example", True),
+        ("http://localhost:80", False),
+        ("http://[::1]", False),
+    ],
+)
+async def test_a_hub_without_encryption_is_known(
+    settings: SettingsStore, access: HubAccess, endpoint: str, clear: bool
+) -> None:
+    settings.update(hub_endpoint=endpoint)
+
+    assert access.in_the_clear is clear
+
+
 async def test_the_storage_behind_the_hub_gets_no_token(access: HubAccess, fake: FakeHub) -> None:
     fake.add("org/gated", FILES, gated=True)
     await access.set_token("hf_secret")

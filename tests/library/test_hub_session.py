@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.domain.errors import HubUnreachable, NotAHub
+from app.domain.errors import HubUnreachable, InvalidRequest, NotAHub, RepositoryNotFound
 from app.domain.hub import HubQuery
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
@@ -92,6 +92,24 @@ async def test_what_speaks_no_http_is_no_hub() -> None:
     async with serving(answer) as endpoint:
         with pytest.raises(HubUnreachable, match=r"lost|reached"):
             await Hub(endpoint=endpoint).search(HubQuery())
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "error", "said"),
+    [
+        ("403 Forbidden", "X-Error-Message: Access to this resource is disabled.", RepositoryNotFound, "disabled"),
+        ("404 Not Found", "X-Error-Code: RevisionNotFound", RepositoryNotFound, "no such branch"),
+        ("400 Bad Request", "X-Error-Message: no", InvalidRequest, "does not understand"),
+    ],
+)
+async def test_refusals_are_told_apart(status: str, header: str, error: type[Exception], said: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\n{header}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async with serving(answer) as endpoint:
+        with pytest.raises(error, match=said):
+            await Hub(endpoint=endpoint).repository("https://huggingface.co/org/repo/tree/v9/x")
 
 
 async def test_redirects_in_a_circle_end() -> None:
