@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from huggingface_hub import constants
 
 from app.domain.errors import HubOffline, HubUnreachable, SettingsError
-from app.domain.hub import HubQuery, TokenSource
+from app.domain.hub import HubQuery, HubToken, TokenSource
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
 from app.library.hub_tokens import HubTokens
@@ -94,6 +95,19 @@ async def test_the_official_hub_gets_the_token_of_the_environment(
 
     assert token is not None
     assert (token.value, token.source) == ("hf_environment", TokenSource.ENVIRONMENT)
+
+
+async def test_what_hugging_faces_own_tools_have_saved_is_used_last(
+    tmp_path: Path, settings: SettingsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    settings.update(hub_endpoint="https://huggingface.co")
+    assert await HubAccess(lambda: settings.current).token() is None
+    (tmp_path / "token").write_text("hf_saved\n")
+
+    assert await HubAccess(lambda: settings.current).token() == HubToken("hf_saved", TokenSource.HUGGING_FACE)
+    settings.update(hub_endpoint="https://mirror.example")
+    assert await HubAccess(lambda: settings.current).token() is None
 
 
 async def test_one_that_was_entered_goes_before_that_of_the_environment(
