@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import struct
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -342,8 +342,8 @@ class FakeLauncher:
         self.surveyed.append(config)
         return Surveyed((), self.plans.pop(0) if self.plans else None)
 
-    async def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
-        for config in configs:
+    async def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        async for config in configs:
             yield await self.survey(config)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol, TypeAlias
 
 from app.domain.errors import ModelLoadFailed
@@ -109,6 +109,6 @@ class EngineLauncher(Protocol):
         """
         ...
 
-    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+    def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
         """What `survey` says of each, in order, or raises: of many in little more time than of one."""
         ...

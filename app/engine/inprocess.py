@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from pathlib import Path
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
@@ -43,7 +43,7 @@ class ThreadLauncher:
         """In a process of its own all the same: it asks for nothing that a thread could answer better."""
         return await survey(config)
 
-    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+    def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
         return surveys(configs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 
 from app.domain.errors import EngineCrashed, EngineStopped, ModelLoadFailed
 from app.engine.jobs import JobClient
@@ -43,7 +43,7 @@ class ProcessLauncher:
     async def survey(self, config: EngineConfig | None) -> Surveyed:
         return await survey(config, command=self._command)
 
-    def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+    def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
         return surveys(configs, command=self._command)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 
 from app.domain.errors import AppError, ModelLoadFailed
 from app.engine.protocol import EngineConfig, Frame, LoadFailed, Survey, Surveyed
@@ -29,12 +29,15 @@ async def survey(config: EngineConfig | None, *, command: Sequence[str] | None =
 
 
 async def surveys(
-    configs: Iterable[EngineConfig], *, command: Sequence[str] | None = None
+    configs: AsyncIterable[EngineConfig], *, command: Sequence[str] | None = None
 ) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
-    """What `survey` says of each, in order, or raises. One worker answers all, unless a file ends it. Never raises itself."""
+    """What `survey` says of each, in order, or raises; each is asked for when the one before is answered.
+
+    One worker answers all, unless a file ends it. Never raises itself.
+    """
     inquiry: _Inquiry | None = None
     try:
-        for config in configs:
+        async for config in configs:
             answer: Surveyed | ModelLoadFailed
             try:
                 inquiry = inquiry or _begin(command, config)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from app.library.undisturbed import undisturbed
 __all__ = ["DryRuns"]
 
 _HOLDS_S = 5.0
+_LINGERS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class _Question:
 
 
 class DryRuns:
-    """Asks one worker after the other, each for everything that has come up since the last began. Owned by the service loop.
+    """Asks a worker that stays for as long as there are questions, and a second more. Owned by the service loop.
 
     An answer holds for some seconds, or until `forget`.
     """
@@ -47,7 +51,10 @@ class DryRuns:
         self._launcher = launcher
         self._on_devices = on_devices
         self._clock = clock
-        self._waiting: list[_Question] = []
+        self._waiting: deque[_Question] = deque()
+        self._current: _Question | None = None
+        self._came = asyncio.Event()
+        self._resting = False
         self._asking: asyncio.Task[None] | None = None
         self._known: dict[tuple[str, Path, EngineConfig], tuple[float, asyncio.Future[MemoryPlan]]] = {}
 
@@ -64,67 +71,89 @@ class DryRuns:
         """What is free has changed."""
         self._known.clear()
 
+    def rest(self) -> None:
+        """Wait for no more questions: an idle worker too holds some of a graphics card."""
+        self._resting = True
+        self._came.set()
+
     async def close(self) -> None:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
-        self._fail(self._waiting, EngineStopped("The program is closing."))
+        for question in self._waiting:
+            self._fail(question, EngineStopped("The program is closing."))
+        self._waiting.clear()
 
     def _asked(self, name: str, outline: Path, config: EngineConfig) -> asyncio.Future[MemoryPlan]:
         answer: asyncio.Future[MemoryPlan] = asyncio.get_running_loop().create_future()
         # Marks an error as seen: perhaps nobody waits any more.
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(_Question(name, outline, config, answer))
+        self._resting = False
+        self._came.set()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         return answer
 
     async def _ask(self) -> None:
         while self._waiting:
-            questions, self._waiting = self._waiting, []
             try:
                 with tempfile.TemporaryDirectory(prefix="hearth-fit-", ignore_cleanup_errors=True) as folder:
-                    await self._ask_all(await undisturbed(self._prepared, questions, Path(folder)))
+                    await self._ask_one_worker(Path(folder))
             except OSError as error:
                 reason = f"what it would take can't be told: the temporary folder can't be used ({error.strerror or error})."
-                for question in questions:
-                    self._fail([question], ModelLoadFailed(question.name, reason))
+                while self._waiting:
+                    question = self._waiting.popleft()
+                    self._fail(question, ModelLoadFailed(question.name, reason))
             finally:
-                self._fail(questions, EngineStopped("The program is closing."))
+                if self._current is not None:
+                    self._fail(self._current, EngineStopped("The program is closing."))
 
-    async def _ask_all(self, prepared: Sequence[tuple[_Question, EngineConfig | ModelLoadFailed]]) -> None:
-        asked: list[tuple[_Question, EngineConfig]] = []
-        for question, config in prepared:
-            if isinstance(config, ModelLoadFailed):
-                self._fail([question], config)
-            else:
-                asked.append((question, config))
-        async with aclosing(self._launcher.surveys(config for _, config in asked)) as answers:
-            at = 0
+    async def _ask_one_worker(self, folder: Path) -> None:
+        configs = self._configs(folder)
+        async with aclosing(configs), aclosing(self._launcher.surveys(configs)) as answers:
             async for answer in answers:
-                self._take(asked[at][0], answer)
-                at += 1
+                question, self._current = self._current, None
+                if question is not None:
+                    self._take(question, answer)
+
+    async def _configs(self, folder: Path) -> AsyncGenerator[EngineConfig, None]:
+        """How to load what is asked for, with files as large as the models, until nothing more comes."""
+        for number in itertools.count():
+            if not await self._more():
+                return
+            question = self._current = self._waiting.popleft()
+            target = folder / f"{number}.gguf"
+            config = await undisturbed(_config, question, target)
+            if isinstance(config, ModelLoadFailed):
+                self._current = None
+                self._fail(question, config)
+                continue
+            yield config
+            await undisturbed(_remove, target)
+
+    async def _more(self) -> bool:
+        """Whether there is another question, or soon is: who looks for the right context asks many in turn."""
+        self._came.clear()
+        if not self._waiting and not self._resting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._came.wait(), _LINGERS_S)
+        return bool(self._waiting)
 
     def _take(self, question: _Question, answer: Surveyed | ModelLoadFailed) -> None:
         if isinstance(answer, ModelLoadFailed):
-            self._fail([question], answer.of(question.name))
+            self._fail(question, answer.of(question.name))
             return
         self._on_devices(answer.devices)
         if answer.plan is None:
-            self._fail([question], ModelLoadFailed(question.name, "llama.cpp does not say what it would take."))
+            self._fail(question, ModelLoadFailed(question.name, "llama.cpp does not say what it would take."))
         else:
             question.answer.set_result(answer.plan)
 
     @staticmethod
-    def _prepared(questions: Sequence[_Question], folder: Path) -> list[tuple[_Question, EngineConfig | ModelLoadFailed]]:
-        """The same for files as large as the models."""
-        return [(question, _config(question, folder / f"{number}.gguf")) for number, question in enumerate(questions)]
-
-    @staticmethod
-    def _fail(questions: Sequence[_Question], error: AppError) -> None:
-        for question in questions:
-            if not question.answer.done():
-                question.answer.set_exception(error)
+    def _fail(question: _Question, error: AppError) -> None:
+        if not question.answer.done():
+            question.answer.set_exception(error)
 
 
 def _config(question: _Question, target: Path) -> EngineConfig | ModelLoadFailed:
@@ -136,3 +165,9 @@ def _config(question: _Question, target: Path) -> EngineConfig | ModelLoadFailed
         reason = f"what it would take can't be told: {error.filename or target} can't be made ({error.strerror or error})."
         return ModelLoadFailed(question.name, reason)
     return replace(question.config, model_path=target)
+
+
+def _remove(target: Path) -> None:
+    # What a system won't let go of is removed with the folder.
+    with contextlib.suppress(OSError):
+        target.unlink()

@@ -191,6 +191,8 @@ class FitService:
         self._devices = devices
 
     def _on_model(self, model: LoadedModel) -> None:
+        if model.state is ModelState.LOADING:
+            self._runs.rest()
         if model.state in (ModelState.READY, ModelState.UNLOADED, ModelState.FAILED) and not model.active_requests:
             self._tell()
 

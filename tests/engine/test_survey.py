@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,11 @@ async def test_a_worker_that_ends_or_never_starts_is_told() -> None:
         await survey(None, command=("/no/such/program",))
 
 
+async def _each(configs: Sequence[EngineConfig]) -> AsyncGenerator[EngineConfig, None]:
+    for config in configs:
+        yield config
+
+
 async def test_one_worker_answers_many_questions_and_a_bad_file_is_only_its_own_problem(
     tmp_path: Path, ember_path: Path
 ) -> None:
@@ -62,7 +68,7 @@ async def test_one_worker_answers_many_questions_and_a_bad_file_is_only_its_own_
         EngineConfig(tmp_path / "none.gguf"),
         EngineConfig(ember_path, n_ctx=2048),
     ]
-    first, missing, last = [answer async for answer in surveys(configs, command=(str(command),))]
+    first, missing, last = [answer async for answer in surveys(_each(configs), command=(str(command),))]
     assert isinstance(first, Surveyed)
     assert first.plan is not None
     assert first.plan.n_ctx == 1024
@@ -79,11 +85,11 @@ async def test_those_after_a_file_that_ends_the_worker_get_another(tmp_path: Pat
     command = tmp_path / "worker"
     command.write_text(f'#!/bin/sh\n[ -e "{starts}" ] && exec {" ".join(worker_command())}\ntouch "{starts}"\n')
     command.chmod(0o755)
-    died, answered = [answer async for answer in surveys([EngineConfig(ember_path)] * 2, command=(str(command),))]
+    died, answered = [answer async for answer in surveys(_each([EngineConfig(ember_path)] * 2), command=(str(command),))]
     assert isinstance(died, ModelLoadFailed)
     assert isinstance(answered, Surveyed)
 
 
 async def test_surveys_by_a_worker_that_never_starts_all_say_so() -> None:
-    answers = [answer async for answer in surveys([EngineConfig(Path("a.gguf"))] * 2, command=("/no/such/program",))]
+    answers = [answer async for answer in surveys(_each([EngineConfig(Path("a.gguf"))] * 2), command=("/no/such/program",))]
     assert [type(answer) for answer in answers] == [ModelLoadFailed] * 2

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -72,11 +73,52 @@ async def test_a_model_that_llama_cpp_refuses_does_not_stop_those_behind_it(tmp_
     assert isinstance(refused, ModelLoadFailed)
 
 
+class Counting(FakeLauncher):
+    """`workers` counts those that were started."""
+
+    workers = 0
+
+    async def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        self.workers += 1
+        async with aclosing(super().surveys(configs)) as answers:
+            async for answer in answers:
+                yield answer
+
+
+async def test_one_worker_answers_what_is_asked_in_quick_succession(outline: Path) -> None:
+    launcher = Counting(plans=(PLAN,) * 9)
+    runs = DryRuns(launcher, lambda devices: None)
+    for n_ctx in (512, 1024, 2048):
+        await runs.plan("a", outline, _config(outline, n_ctx))
+    assert launcher.workers == 1
+    await runs.close()
+
+
+async def test_no_worker_is_kept_for_later_while_a_model_wants_the_memory(outline: Path) -> None:
+    ended = asyncio.Event()
+
+    class Watched(Counting):
+        async def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+            async with aclosing(super().surveys(configs)) as answers:
+                async for answer in answers:
+                    yield answer
+            ended.set()
+
+    launcher = Watched(plans=(PLAN,) * 9)
+    runs = DryRuns(launcher, lambda devices: None)
+    await runs.plan("a", outline, _config(outline, 512))
+    runs.rest()
+    await asyncio.wait_for(ended.wait(), 0.5)
+    await runs.plan("a", outline, _config(outline, 1024))
+    assert launcher.workers == 2
+    await runs.close()
+
+
 async def test_who_waits_when_the_program_closes_is_told(outline: Path) -> None:
     class Stuck(FakeLauncher):
         asked = asyncio.Event()
 
-        async def surveys(self, configs: Iterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
+        async def surveys(self, configs: AsyncIterable[EngineConfig]) -> AsyncGenerator[Surveyed | ModelLoadFailed, None]:
             self.asked.set()
             await asyncio.Event().wait()
             yield Surveyed(())
