@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-import httpx2
-
-from app.domain.errors import AppError, ChecksumMismatch, DownloadError, HubUnreachable, NotAModel
+from app.domain.errors import AccessDenied, AppError, DownloadError, HubUnreachable, NotAModel, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.gguf_container import HeaderCut, Tensor, read_container
 from app.library.gguf_types import TENSOR_TYPES
 from app.library.hub import Hub
-from app.library.hub_errors import retry_after_s
 from app.library.outline import Outline, outline_of, read_outline, resized, tensor_entry
 from app.library.outlines import Outlines
-from app.library.retry_policy import RetryPolicy
+from app.library.range_reader import RangeReader, RemotePart
 
 __all__ = ["RemoteHeaders", "RemoteOutline"]
 
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _CONNECTIONS: Final = 4
 _FIRST_BYTES: Final = 1 << 20
 # Of all shards but the first: they have no metadata to speak of.
@@ -40,15 +36,6 @@ _MAX_BYTES: Final = 96 << 20
 _HEAD_BYTES: Final = 1 << 16
 _SLACK_BYTES: Final = 1 << 16
 _PLACE: Final = struct.Struct("<IQ")
-# Somebody waits and looks.
-_POLICY: Final = RetryPolicy(tries=3, first_pause_s=0.5, max_pause_s=5.0, connect_s=10.0, stall_s=15.0)
-
-
-class _TryAgain(Exception):
-    def __init__(self, error: AppError, pause_s: float | None = None) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.pause_s = pause_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +55,10 @@ class RemoteHeaders:
     Owned by the service loop. Whoever stops waiting does not stop the reading, which is kept for the next.
     """
 
-    def __init__(self, hub: Hub, outlines: Outlines, *, policy: RetryPolicy = _POLICY) -> None:
+    def __init__(self, hub: Hub, outlines: Outlines, reader: RangeReader | None = None) -> None:
         self._hub = hub
         self._outlines = outlines
-        self._policy = policy
-        timeout = httpx2.Timeout(policy.stall_s, connect=policy.connect_s)
-        self._client = hub.access.client(timeout=timeout)
+        self._reader = reader or RangeReader(hub)
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._reading: dict[str, asyncio.Task[Path]] = {}
         # Held while the first header of a repository is read, so that the others have a sibling.
@@ -84,7 +69,7 @@ class RemoteHeaders:
         for task in tuple(self._reading.values()):
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
-        await self._client.aclose()
+        await self._reader.close()
 
     async def outline(self, repository: RemoteRepository, file: RemoteFile) -> RemoteOutline:
         """Raises the DownloadError that is in the way, NotAModel for what is no GGUF, and OSError if nothing can be kept."""
@@ -154,111 +139,69 @@ class RemoteHeaders:
         """None if it is not such a quantization after all."""
         if len(file.names) > 1 or not sibling.table_start or not sibling.tensors:
             return None
+        (part,) = self._parts(repository, file)
         start = max(0, sibling.table_start - _SLACK_BYTES)
-        end = min(file.size_bytes, sibling.table_start + sibling.table_bytes + _SLACK_BYTES)
-        name = file.names[0]
-        head = await self._bytes(repository, name, file.size_bytes, 0, min(_HEAD_BYTES, file.size_bytes))
+        end = min(part.size_bytes, sibling.table_start + sibling.table_bytes + _SLACK_BYTES)
+        head = await self._reader.read(part, 0, min(_HEAD_BYTES, part.size_bytes))
         if any(entry not in head for entry in sibling.hyperparameters):
             return None
-        window = await self._bytes(repository, name, file.size_bytes, start, end)
-        return _retold(sibling, window, start, file.size_bytes)
+        return _retold(sibling, await self._reader.read(part, start, end), start, part.size_bytes)
 
     # ------------------------------------------------------------------------------------------------------ from its own
     async def _whole(self, repository: RemoteRepository, file: RemoteFile) -> Outline:
-        sizes = file.sizes or (file.size_bytes,)
-        async with self._connections:
-            return await self._joined(repository, file, sizes)
-
-    async def _joined(self, repository: RemoteRepository, file: RemoteFile, sizes: Sequence[int]) -> Outline:
+        parts = self._parts(repository, file)
         with tempfile.TemporaryDirectory(prefix="hearth-header-", ignore_cleanup_errors=True) as folder:
-            parts = [Path(folder, f"{number}.gguf") for number in range(len(file.names))]
-            for number, (name, size, part) in enumerate(zip(file.names, sizes, parts, strict=True)):
-                await self._header(repository, name, size, part, first=_FIRST_SHARD_BYTES if number else _FIRST_BYTES)
-            return await asyncio.to_thread(outline_of, parts)
+            begun = [Path(folder, f"{number}.gguf") for number in range(len(parts))]
+            async with self._connections:
+                for number, part in enumerate(parts):
+                    await self._header(part, begun[number], first=_FIRST_SHARD_BYTES if number else _FIRST_BYTES)
+            return await asyncio.to_thread(outline_of, begun)
 
-    async def _header(self, repository: RemoteRepository, name: str, size: int, part: Path, *, first: int) -> None:
-        """Fill `part` until its header is complete."""
+    async def _header(self, part: RemotePart, begun: Path, *, first: int) -> None:
+        """Fill `begun` until the header is complete."""
         have, step = b"", first
         while True:
-            end = min(size, len(have) + step, _MAX_BYTES)
-            have += await self._bytes(repository, name, size, len(have), end)
-            await asyncio.to_thread(part.write_bytes, have)
+            end = min(part.size_bytes, len(have) + step, _MAX_BYTES)
+            have += await self._reader.read(part, len(have), end)
+            await asyncio.to_thread(begun.write_bytes, have)
             try:
-                if (await asyncio.to_thread(read_container, part)).end > size:
-                    raise NotAModel(part, "its header tells of more than the file holds.")
+                if (await asyncio.to_thread(read_container, begun)).end > part.size_bytes:
+                    raise NotAModel(begun, "its header tells of more than the file holds.")
             except HeaderCut as error:
-                if end == min(size, _MAX_BYTES):
-                    raise NotAModel(Path(name), "its header does not end.") from error
+                if end == min(part.size_bytes, _MAX_BYTES):
+                    raise NotAModel(Path(part.name), "its header does not end.") from error
                 step *= _GROWTH
             except NotAModel as error:
-                raise NotAModel(Path(name), error.reason) from error
+                raise NotAModel(Path(part.name), error.reason) from error
             else:
                 return
 
-    # ----------------------------------------------------------------------------------------------------------- transfers
-    async def _bytes(self, repository: RemoteRepository, name: str, size: int, start: int, end: int) -> bytes:
-        """The bytes from `start` to before `end`."""
-        failures = 0
-        while True:
-            failures += 1
-            try:
-                return await self._range(repository, name, size, start, end)
-            except _TryAgain as error:
-                told, asked_s = error.error, error.pause_s
-            except httpx2.TimeoutException:
-                told, asked_s = HubUnreachable(f"The connection stalled while {name} was looked at. Try again later."), None
-            except httpx2.RequestError:
-                told, asked_s = HubUnreachable(f"The connection was lost while {name} was looked at. Try again later."), None
-            if self._policy.gives_up(failures) or (asked_s is not None and asked_s > self._policy.max_pause_s):
-                raise told
-            await asyncio.sleep(self._policy.pause_s(failures, asked_s))
+    def _parts(self, repository: RemoteRepository, file: RemoteFile) -> tuple[RemotePart, ...]:
+        urls = file.urls or tuple(self._hub.file_url(repository, name) for name in file.names)
+        sizes = file.sizes or (file.size_bytes,)
+        return tuple(
+            RemotePart(name, size, url, not file.urls, self._refusal(repository, url, elsewhere=bool(file.urls)))
+            for name, size, url in zip(file.names, sizes, urls, strict=True)
+        )
 
-    async def _range(self, repository: RemoteRepository, name: str, size: int, start: int, end: int) -> bytes:
-        if end <= start:
-            return b""
-        headers = {"accept-encoding": "identity", "range": f"bytes={start}-{end - 1}", **await self._hub.headers()}
-        # httpx2 leaves the authorization out when a redirect leads to another origin.
-        async with self._client.stream("GET", self._hub.file_url(repository, name), headers=headers) as response:
-            behind = self._check(response, repository.id, name, size, start)
-            got = bytearray()
-            async for chunk in response.aiter_raw():
-                got += chunk[behind:] if behind < len(chunk) else b""
-                behind = max(0, behind - len(chunk))
-                if len(got) >= end - start:
-                    # A server that ignores ranges would go on.
-                    return bytes(got[: end - start])
-        raise _TryAgain(HubUnreachable(f"The transfer of {name} ended early. Try again later."))
-
-    def _check(self, response: httpx2.Response, repository: str, name: str, size: int, start: int) -> int:
-        """How many bytes come before those that were asked for. Raises for an answer that is no part of the file."""
-        status = response.status_code
-        if status == HTTPStatus.OK:
-            length = response.headers.get("content-length", "")
-            if length.isdigit() and int(length) != size:
-                raise _changed(name)
-            return start
-        if status == HTTPStatus.PARTIAL_CONTENT:
-            found = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
-            if found is None or (int(found[1]), int(found[2])) != (start, size):
-                raise _changed(name)
-            return 0
-        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _changed(name)
-        signed_link_ended = bool(response.history) and status in (400, 401, 403)
-        if signed_link_ended or status in (408, 425, 429) or status >= 500:
-            asked_s = retry_after_s(response.headers)
-            raise _TryAgain(self._hub.refusal(repository, 503 if signed_link_ended else status, asked_s), asked_s)
-        raise self._hub.refusal(repository, status)
+    def _refusal(self, repository: RemoteRepository, url: str, *, elsewhere: bool) -> Callable[[int], AppError]:
+        return partial(_web_refusal, urlsplit(url).netloc) if elsewhere else partial(self._hub.refusal, repository.id)
 
 
-def _changed(name: str) -> ChecksumMismatch:
-    return ChecksumMismatch(f"{name} changed on the server. Open the repository again.")
+def _web_refusal(host: str, status: int) -> AppError:
+    match status:
+        case 401 | 403:
+            return AccessDenied(f"{host} does not give the file to everybody. Download it in a browser and import it.")
+        case 404 | 410:
+            return RepositoryNotFound(f"{host} has no file at this address.")
+        case _:
+            return HubUnreachable(f"{host} answers with error {status}. Try again later.")
 
 
 def _key_of(repository: RemoteRepository, file: RemoteFile) -> str:
     """The same for the same bytes, wherever they are, if the hub tells their hashes."""
     hashes = [sha256 for sha256 in file.sha256 if sha256]
-    told = hashes if len(hashes) == len(file.names) else [repository.id, repository.revision, *file.names]
+    told = hashes if len(hashes) == len(file.names) else [repository.id, repository.revision, *file.names, *file.urls]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -16,6 +17,7 @@ from app.library.hub import Hub
 from app.library.hub_access import HubAccess
 from app.library.outline import Outline, outline_of, read_outline
 from app.library.outlines import Outlines
+from app.library.range_reader import RangeReader
 from app.library.remote_header import RemoteHeaders
 from app.library.retry_policy import RetryPolicy
 from app.settings import SettingsStore
@@ -40,7 +42,7 @@ class Bench:
         self.hub = Hub(endpoint=hub.endpoint)
         self.outlines = Outlines(folder / "outlines")
         policy = RetryPolicy(tries=2, first_pause_s=0.0, max_pause_s=0.1, stall_s=5.0)
-        self.headers = RemoteHeaders(self.hub, self.outlines, policy=policy)
+        self.headers = RemoteHeaders(self.hub, self.outlines, RangeReader(self.hub, policy))
 
     async def publish(self, **files: bytes) -> RemoteRepository:
         self.fake.add("org/repo", {f"{name}.gguf": data for name, data in files.items()})
@@ -266,3 +268,19 @@ async def test_a_hub_that_is_switched_off_is_not_asked_but_what_is_known_stays(h
     assert len(hub.requests) == n_requests
     await headers.close()
     await mine.close()
+
+
+async def test_a_file_elsewhere_on_the_web_is_asked_for_where_it_lies_and_without_a_token(hub: FakeHub, tmp_path: Path) -> None:
+    data = _model(tmp_path, n_tokens=10)
+    hub.add("org/repo", {"m.gguf": data})
+    mine = Hub(endpoint="http://127.0.0.1:1", token="hf_mine")
+    headers = RemoteHeaders(mine, Outlines(tmp_path / "outlines"))
+    url = f"{hub.endpoint}/org/repo/resolve/main/m.gguf"
+    file = RemoteFile(("m.gguf",), len(data), "F16", (None,), urls=(url,))
+    outline = await headers.outline(RemoteRepository("127.0.0.1/main", "1", (file,)), file)
+    assert read_outline(outline.path).tensors
+    assert all("authorization" not in request.headers for request in hub.requests)
+    gone = replace(file, urls=(f"{url}.gone",))
+    with pytest.raises(RepositoryNotFound):
+        await headers.outline(RemoteRepository("127.0.0.1/main", "2", (gone,)), gone)
+    await headers.close()

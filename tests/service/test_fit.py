@@ -17,6 +17,7 @@ from app.engine.process import ProcessLauncher
 from app.engine.protocol import EngineConfig, Surveyed
 from app.library.hub import Hub
 from app.library.outlines import Outlines
+from app.library.range_reader import RangeReader
 from app.library.remote_header import RemoteHeaders
 from app.library.retry_policy import RetryPolicy
 from app.service.fit import FitService
@@ -72,7 +73,7 @@ class Bench:
         self.hub = Hub(endpoint=hub.endpoint)
         outlines = Outlines(folder / "outlines")
         policy = RetryPolicy(tries=1)
-        self.headers = RemoteHeaders(self.hub, outlines, policy=policy)
+        self.headers = RemoteHeaders(self.hub, outlines, RangeReader(self.hub, policy))
         self.fit = FitService(self.library, self.manager, launcher, self.settings, self.headers, outlines)
 
     async def close(self) -> None:
