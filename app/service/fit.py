@@ -35,6 +35,7 @@ __all__ = ["FitService"]
 
 _GIB: Final = 1024**3
 _MIB: Final = 1024**2
+_SETTLE_S: Final = 1.0
 # How often the free memory is looked at, and a change that may change an answer.
 _LOOK_S: Final = 15.0
 _CHANGE: Final = 0.04
@@ -71,12 +72,16 @@ class FitService:
         self._runs = DryRuns(launcher, self._take_devices)
         self._devices: tuple[Device, ...] = ()
         self._looking = asyncio.Lock()
+        self._settling: asyncio.TimerHandle | None = None
+        self._told = self._held()
         self._unsubscribe = (models.changed.subscribe(self._on_model), settings.changed.subscribe(self._on_settings))
         self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         for unsubscribe in self._unsubscribe:
             unsubscribe()
+        if self._settling is not None:
+            self._settling.cancel()
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
         await self._runs.close()
@@ -193,8 +198,23 @@ class FitService:
     def _on_model(self, model: LoadedModel) -> None:
         if model.state is ModelState.LOADING:
             self._runs.rest()
-        if model.state in (ModelState.READY, ModelState.UNLOADED, ModelState.FAILED) and not model.active_requests:
+        if model.state is not ModelState.READY:
+            self._runs.forget()
+        if self._settling is None:
+            # Answers come and go; who looks on need not hear of each.
+            self._settling = asyncio.get_running_loop().call_later(_SETTLE_S, self._settle)
+
+    def _settle(self) -> None:
+        self._settling = None
+        held = self._held()
+        if held != self._told:
+            self._told = held
             self._tell()
+
+    def _held(self) -> frozenset[tuple[str, bool]]:
+        """Models that take memory, and whether they would make room."""
+        ready = (model for model in self._models.loaded if model.state is ModelState.READY)
+        return frozenset((model.id, model.active_requests == 0) for model in ready)
 
     def _on_settings(self, _settings: Settings) -> None:
         self._tell()

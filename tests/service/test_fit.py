@@ -198,13 +198,30 @@ async def test_who_leaves_does_not_spoil_it_for_others(benches: Benches) -> None
 
 async def test_changes_of_what_is_free_are_told(benches: Benches) -> None:
     bench = benches.make(FakeLauncher())
-    told: list[None] = []
-    bench.fit.changed.subscribe(told.append)
-    await bench.manager.load("a")
-    assert told
-    told.clear()
+    told = asyncio.Event()
+    bench.fit.changed.subscribe(lambda _: told.set())
     bench.settings.update(memory_limit_gib=4.0)
-    assert told
+    assert told.is_set()
+    told.clear()
+    await bench.manager.load("a")
+    await asyncio.wait_for(told.wait(), 5)
+
+
+async def test_answers_that_come_and_go_change_nothing(benches: Benches) -> None:
+    bench = benches.make(FakeLauncher())
+    told: list[None] = []
+    another = asyncio.Event()
+    await bench.manager.load("a")
+    bench.fit.changed.subscribe(told.append)
+    bench.fit.changed.subscribe(lambda _: another.set())
+    for _ in range(20):
+        async with bench.manager.use("a"):
+            pass
+    await asyncio.wait_for(another.wait(), 5)
+    another.clear()
+    await bench.manager.load("b")
+    await asyncio.wait_for(another.wait(), 5)
+    assert len(told) == 2
 
 
 # ----------------------------------------------------------------------------------------------------------- on the hub
@@ -305,7 +322,7 @@ async def test_a_size_alone_gives_a_rough_verdict(
 
 async def test_a_rough_verdict_knows_what_would_leave_and_asks_for_devices_once(benches: Benches) -> None:
     launcher = SeeingLauncher(device(HOST, DeviceKind.CPU, 6))
-    bench = benches.make(launcher, memory_limit_gib=0)
+    bench = benches.make(launcher)
     assert await bench.fit.rough(6_000_000_000) is FitVerdict.TOO_LARGE
     assert await bench.fit.rough(1_000_000_000) is FitVerdict.MEMORY
     assert launcher.surveyed == [None]
