@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx2
 
 from app.domain.errors import AppError, ChecksumMismatch
+from app.library.hub_errors import retry_after_s
 from app.library.part_file import PartFile, PartWriter
 from app.library.retry_policy import RetryPolicy
 from app.library.throttle import Throttle
@@ -205,7 +206,7 @@ class Connection:
         # The next try gets a new link.
         signed_link_ended = bool(response.history) and status in (400, 401, 403)
         if signed_link_ended or status in (408, 425, 429) or status >= 500:
-            raise Setback(str(self._refusal(429 if status == 429 else 503)), _retry_after(response))
+            raise Setback(str(self._refusal(429 if status == 429 else 503)), retry_after_s(response.headers))
         raise self._refusal(status)
 
     def _new_client(self) -> httpx2.Client:
@@ -227,8 +228,3 @@ def _validator(response: httpx2.Response) -> str:
     """What to send as If-Range, which takes strong validators only; "" where there is none."""
     etag = str(response.headers.get("etag", ""))
     return etag if etag and not etag.startswith("W/") else ""
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -22,6 +23,7 @@ from app.library.part_file import PartFile
 from app.library.retry_policy import RetryPolicy
 from app.library.throttle import Throttle
 from app.library.undisturbed import undisturbed
+from app.library.web_file import web_refusal
 from app.settings import SettingsStore
 
 __all__ = ["Fetcher", "Pause"]
@@ -86,12 +88,12 @@ class Fetcher:
         if not keeping.cancelled():
             keeping.result()
 
-    def connection(self, part: PartFile, repository: str) -> Connection:
+    def connection(self, part: PartFile, repository: str, url: str) -> Connection:
         return Connection(
             part,
             self.policy,
             self.throttle,
-            partial(self.hub.refusal, repository),
+            partial(web_refusal, urlsplit(url).netloc) if url else partial(self.hub.refusal, repository),
             verify=self._verify,
             proxy=self.hub.access.proxy,
         )
@@ -193,7 +195,7 @@ class _Filling:
 
     async def _work(self) -> None:
         """One connection, one span after the other. One that breaks goes on if it has brought something."""
-        connection = self._fetcher.connection(self._part, self._repository.id)
+        connection = self._fetcher.connection(self._part, self._repository.id, self._url)
         try:
             while (span := self._claim()) is not None:
                 active = _Active(connection, span)

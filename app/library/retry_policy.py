@@ -20,6 +20,7 @@ class RetryPolicy:
     tries: int | None = 6
     first_pause_s: float = 1.0
     max_pause_s: float = 30.0
+    max_asked_s: float = 600.0
     connect_s: float = 20.0
     stall_s: float = 30.0
     space_s: float = 10.0
@@ -33,4 +34,6 @@ class RetryPolicy:
 
     def pause_s(self, failures: int, asked_s: float | None) -> float:
         """How long to wait after so many failures, or as long as the server asked."""
-        return min(asked_s if asked_s is not None else self.first_pause_s * 2.0 ** min(failures - 1, 30), self.max_pause_s)
+        if asked_s is not None:
+            return min(asked_s, self.max_asked_s)
+        return min(self.first_pause_s * 2.0 ** min(failures - 1, 30), self.max_pause_s)

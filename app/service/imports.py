@@ -21,6 +21,7 @@ from app.library.library import ModelLibrary
 from app.library.listing import models_at
 from app.library.local_names import local_path
 from app.library.placing import copy_files, link_files
+from app.library.web_file import is_web_file, web_file
 from app.settings import SettingsStore
 
 __all__ = ["ImportDownload", "ImportFiles", "ImportPlan", "ImportService", "ImportWay", "Imported"]
@@ -53,7 +54,7 @@ class ImportFiles:
 
 @dataclass(frozen=True, slots=True)
 class ImportDownload:
-    """A model on the hub, with its projector if it has one."""
+    """A model on the hub or elsewhere on the web, with its projector if it has one."""
 
     repository: RemoteRepository
     file: RemoteFile
@@ -82,7 +83,7 @@ class ImportService:
 
     async def plan(self, text: str) -> ImportPlan:
         """Understand what was typed, pasted or dropped: a path, a file: address, a name of the catalogue, `org/name:Q4_K_M`,
-        or an address on the hub.
+        or an address, on the hub or of a GGUF file elsewhere.
 
         Raises InvalidRequest, NotAModel, and DownloadError kinds for what has to be looked up.
         """
@@ -90,6 +91,8 @@ class ImportService:
         found = await asyncio.to_thread(_look, text, await self._library.refresh())
         if found is not None:
             return found
+        if is_web_file(text, endpoint=self._hub.endpoint):
+            return ImportDownload(*await web_file(self._hub.access, text), projector=None)
         wanted = wanted_files(self._library.catalogue, text, endpoint=self._hub.endpoint)
         listing = await self._hub.repository(wanted.repository)
         file = choose(listing, wanted)
