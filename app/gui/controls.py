@@ -200,6 +200,10 @@ class EmptyState(QWidget):
         column.addWidget(self._hint)
         column.addStretch()
 
+    @property
+    def text(self) -> str:
+        return f"{self._title.text()} {self._hint.text()}".strip()
+
     def tell(self, title: str, hint: str) -> None:
         self._title.setText(title)
         self._hint.setText(hint)

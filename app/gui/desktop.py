@@ -66,6 +66,10 @@ class Desktop:
         else:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if path.is_dir() else path.parent)))
 
+    def open_page(self, address: str) -> None:
+        """Show a web page in the browser."""
+        QDesktopServices.openUrl(QUrl(address))
+
     def open_folder(self, path: Path) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
 from app.domain.models import Capability, InstalledModel, ModelSource
 
 __all__ = [
+    "age_text",
     "capability_text",
     "context_text",
+    "count_text",
     "duration_text",
     "name_among",
     "parameters_text",
@@ -38,6 +41,26 @@ def size_text(size_bytes: float) -> str:
 
 def speed_text(bytes_per_s: float) -> str:
     return _tr("{0}/s").format(size_text(bytes_per_s))
+
+
+def count_text(count: int) -> str:
+    """Rounded, for how often something was downloaded or liked: "950", "12 k", "3.4 M"."""
+    for unit, name in ((1_000_000, _tr("{0} M")), (1000, _tr("{0} k"))):
+        if count >= 0.9995 * unit:
+            return name.format(_number(count / unit, 1 if count < 9.95 * unit else 0))
+    return str(count)
+
+
+def age_text(moment: datetime, now: datetime | None = None) -> str:
+    """How long ago something was, in whole days, months or years."""
+    days = ((now or datetime.now(UTC)) - moment).days
+    if days < 1:
+        return _tr("today")
+    if days < 2:
+        return _tr("yesterday")
+    if days < 60:
+        return _tr("{0} days ago").format(days)
+    return _tr("{0} months ago").format(round(days / 30.4)) if days < 700 else _tr("{0} years ago").format(round(days / 365))
 
 
 def duration_text(seconds: float) -> str:

@@ -77,7 +77,7 @@ QPushButton[kind="segment"][place="last"] {
   border-top-right-radius: ${radius_small}px; border-bottom-right-radius: ${radius_small}px; border-right-width: 1px;
 }
 QPushButton[kind="segment"]:checked { background: $accent_soft; color: $accent_hover; }
-QPushButton[kind="filter"] { border-radius: 12px; padding: 2px 11px; min-height: 18px; }
+QPushButton[kind="filter"] { border-radius: 12px; padding: 2px 9px; min-height: 18px; }
 QPushButton[kind="filter"]:checked, QPushButton[kind="filter"][chosen="true"] {
   background: $accent_soft; color: $accent_hover; border: 1px solid $accent_soft;
 }

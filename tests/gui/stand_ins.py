@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from app.domain.errors import AddressInUse, AppError, ModelNotFound, SettingsError
+from app.domain.errors import AddressInUse, AppError, RepositoryNotFound, SettingsError
 from app.domain.fit import Fit, FitVerdict
 from app.domain.hub import HubModel, HubPage, HubQuery, HubState, HubTest, HubToken, TokenSource
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
@@ -169,6 +169,9 @@ class StandInFit:
         need = DeviceNeed(HOST, 2_000_000_000, 500_000_000, 300_000_000, free_bytes=16_000_000_000, margin_bytes=1_000_000_000)
         self.usual = Fit.of(MemoryPlan(8192, 0, 33, (need,), wanted_ctx=8192))
         self.fits: dict[str, Fit | AppError] = {}
+        self.verdict = FitVerdict.MEMORY
+        self.room_bytes = 15_000_000_000
+        self.fails: AppError | None = None
         self.asked: list[tuple[str, int | None]] = []
 
     async def installed(self, model_id: str, *, n_ctx: int | None = None) -> Fit:
@@ -183,7 +186,9 @@ class StandInFit:
         return repository.models[-1] if repository.models else None
 
     async def rough(self, size_bytes: int, n_ctx_train: int = 0) -> FitVerdict:
-        return FitVerdict.TOO_LARGE if size_bytes > 15_000_000_000 else FitVerdict.MEMORY
+        if self.fails is not None:
+            raise self.fails
+        return FitVerdict.TOO_LARGE if size_bytes > self.room_bytes else self.verdict
 
     def _said(self, name: str, n_ctx: int | None) -> Fit:
         self.asked.append((name, n_ctx))
@@ -203,6 +208,7 @@ class StandInHub:
         self.queries: list[HubQuery] = []
         self.page_size = 30
         self.fails: AppError | None = None
+        self.endpoint = "https://huggingface.co"
         self.tested = HubTest("https://huggingface.co", HubState.OK, latency_s=0.2)
 
     async def search(self, query: HubQuery) -> HubPage:
@@ -218,7 +224,7 @@ class StandInHub:
         if self.fails is not None:
             raise self.fails
         if repository not in self.repositories:
-            raise ModelNotFound(repository)
+            raise RepositoryNotFound(f"There is no repository {repository} on huggingface.co, or it is private.")
         return self.repositories[repository]
 
     async def card(self, repository: RemoteRepository) -> str:
@@ -356,6 +362,7 @@ class StandInDesktop(Desktop):
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.revealed: list[Path] = []
+        self.pages: list[str] = []
         self.says_yes = True
         self.picks: int | None = 0
         self.file: Path | None = None
@@ -386,6 +393,9 @@ class StandInDesktop(Desktop):
 
     def reveal(self, path: Path) -> None:
         self.revealed.append(path)
+
+    def open_page(self, address: str) -> None:
+        self.pages.append(address)
 
     def open_folder(self, path: Path) -> None:
         self.revealed.append(path)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from PySide6.QtCore import QLocale
 
 from app.domain.models import Capability, ModelSource
 from app.gui.figures import (
+    age_text,
     capability_text,
     context_text,
+    count_text,
     duration_text,
     name_among,
     parameters_text,
@@ -58,3 +62,18 @@ def test_two_models_of_one_name_are_told_apart() -> None:
     models = (built_in, downloaded, other)
     assert [name_among(models, model) for model in models] == ["Ember", "Ember (Ember-F16)", "Second Model"]
     assert name_among((downloaded,), downloaded) == "Ember"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (950, "950"), (999, "999"), (1234, "1.2 k"), (735_000, "735 k"), (1_234_567, "1.2 M")]
+)
+def test_counts_are_rounded(count: int, text: str) -> None:
+    assert count_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("days", "text"), [(0, "today"), (1, "yesterday"), (12, "12 days ago"), (90, "3 months ago"), (1000, "3 years ago")]
+)
+def test_ages_are_told_in_whole_days_months_and_years(days: int, text: str) -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert age_text(now - timedelta(days=days, hours=1), now) == text

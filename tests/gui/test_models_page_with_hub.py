@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QModelIndex
 from PySide6.QtWidgets import QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -58,9 +59,14 @@ def page(
 
 def _look_up(page: ModelsPage, qtbot: QtBot) -> None:
     page.tabs.setCurrentWidget(page.get)
-    page.get.hub.field.setText("acme/Ember-GGUF")
-    page.get.hub.look_up()
-    qtbot.waitUntil(lambda: page.get.hub.files.rowCount() == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: _hit(page) is not None, timeout=20_000)
+    page.get.search.list.clicked.emit(_hit(page))
+    qtbot.waitUntil(lambda: page.get.repository.files.rowCount() == 1, timeout=20_000)
+
+
+def _hit(page: ModelsPage) -> QModelIndex | None:
+    hits = page.get.search.hits
+    return next((hits.index(row) for row in range(hits.rowCount()) if hits.index(row).data() == "Ember-GGUF"), None)
 
 
 def _words(page: ModelsPage) -> str:
@@ -71,7 +77,7 @@ def test_a_model_is_found_downloaded_with_its_projector_listed_and_removed(
     page: ModelsPage, qtbot: QtBot, services: Services
 ) -> None:
     _look_up(page, qtbot)
-    page.get.hub.download_button.click()
+    page.get.repository.download_button.click()
     qtbot.waitUntil(lambda: page.models.rowCount() == 2, timeout=30_000)
     folder = services.paths.models / "acme" / "Ember-GGUF"
     assert {path.name for path in folder.glob("*.gguf")} == {_FILE, _PROJECTOR}
@@ -89,7 +95,7 @@ def test_a_download_under_way_shows_its_progress_and_cancel_leaves_nothing_behin
 ) -> None:
     hub.faults.pause_after = 3_000_000
     _look_up(page, qtbot)
-    page.get.hub.download_button.click()
+    page.get.repository.download_button.click()
     qtbot.waitUntil(hub.paused.is_set, timeout=20_000)
     qtbot.waitUntil(lambda: " of 12.8 MB" in _words(page), timeout=10_000)
     next(made for made in page.get.downloads.findChildren(QToolButton) if "Cancel" in made.accessibleName()).click()
@@ -99,6 +105,7 @@ def test_a_download_under_way_shows_its_progress_and_cancel_leaves_nothing_behin
 
 
 def test_a_repository_that_is_not_there_is_told_in_words(page: ModelsPage, qtbot: QtBot) -> None:
-    page.get.hub.field.setText("acme/nothing")
-    page.get.hub.look_up()
-    qtbot.waitUntil(lambda: "Check the spelling" in page.get.hub.banner.text, timeout=20_000)
+    page.tabs.setCurrentWidget(page.get)
+    page.get.search.field.setText("acme/nothing")
+    page.get.search.field.returnPressed.emit()
+    qtbot.waitUntil(lambda: "Check the spelling" in page.get.repository.banner.text, timeout=20_000)

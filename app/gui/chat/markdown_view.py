@@ -47,6 +47,10 @@ class MarkdownView(QWidget):
         self.clear()
         self._add(parse_blocks(text))
 
+    def add_blocks(self, blocks: tuple[Block, ...]) -> None:
+        """Add finished blocks to the end."""
+        self._add(blocks)
+
     def feed(self, text: str) -> None:
         """Add to the end of a growing text."""
         self._waiting += self._stream.feed(text)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from app.domain.models import DownloadProgress, DownloadState, RemoteFile, RemoteRepository
 from app.gui.bridge import Bridge
@@ -14,7 +14,9 @@ from app.gui.desktop import Desktop
 from app.gui.downloads_status import DownloadsWatch
 from app.gui.figures import size_text
 from app.gui.models.downloads_panel import DownloadsPanel
-from app.gui.models.hub_panel import HubPanel
+from app.gui.models.hub_lookup import Named
+from app.gui.models.hub_search import HubSearch
+from app.gui.models.repository_page import RepositoryPage
 from app.service.services import Services
 
 __all__ = ["GetPage"]
@@ -23,8 +25,9 @@ __all__ = ["GetPage"]
 _DEAR_BYTES = 100_000_000
 
 
-class GetPage(QWidget):
-    """Joins the hub and the downloads to the services. Whoever shows this page shows `downloads` too, where they can be seen.
+class GetPage(QStackedWidget):
+    """A search, and the repository that was found; joins these and the downloads to the services. Whoever shows
+    this page shows `downloads` too, where they can be seen.
 
     `began` says that something new was asked for, `failed` carries an exception, `shown` the id of an installed model to look
     at, `installed` says that a download is done.
@@ -42,17 +45,19 @@ class GetPage(QWidget):
         self._services = services
         self._bridge = bridge
         self._desktop = desktop or Desktop()
-        self.hub = HubPanel(services, bridge)
+        self.search = HubSearch(services, bridge)
+        self.repository = RepositoryPage(services, bridge, desktop=self._desktop)
         self.downloads = DownloadsPanel()
         self._watch = DownloadsWatch(services, bridge, self)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.hub)
+        self.addWidget(self.search)
+        self.addWidget(self.repository)
         self._connect()
 
     def _connect(self) -> None:
         manager = self._services.downloads
-        self.hub.download_asked.connect(self.download)
+        self.search.opened.connect(self.open_repository)
+        self.repository.left.connect(self._leave)
+        self.repository.download_asked.connect(self.download)
         self._watch.changed.connect(self.downloads.show_downloads)
         self._watch.ended.connect(self._ended)
         panel = self.downloads
@@ -65,6 +70,16 @@ class GetPage(QWidget):
         panel.resume_all_asked.connect(lambda: self._do(manager.resume_all))
         panel.cancel_asked.connect(self._cancel)
         panel.show_asked.connect(self._show)
+
+    def open_repository(self, named: Named) -> None:
+        """Show a repository in place of the search."""
+        self.setCurrentWidget(self.repository)
+        self.repository.look_at(named)
+
+    def _leave(self) -> None:
+        self.repository.leave()
+        self.setCurrentWidget(self.search)
+        self.search.list.setFocus()
 
     def download(self, repository: RemoteRepository, file: RemoteFile, projector: RemoteFile | None) -> None:
         self._do(lambda: self._services.downloads.start(repository, file, projector))
