@@ -96,6 +96,8 @@ class FakeHub:
         self.paused = threading.Event()
         self.resume = threading.Event()
         self._link_uses: list[int] = []
+        # By their hashes, as the storage behind the hub knows them; it keeps what no repository holds any more.
+        self._data: dict[str, bytes] = {}
         self._repositories: dict[str, _Repository] = {}
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="fake-hub")
@@ -124,7 +126,9 @@ class FakeHub:
         facts: HubFacts | None = None,
     ) -> None:
         """Publish a repository, or a new commit of it. `token` opens a gated or private one."""
-        contents = "".join(f"{name}:{hashlib.sha256(data).hexdigest()}" for name, data in files.items())
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        self._data |= {hashes[name]: data for name, data in files.items()}
+        contents = "".join(f"{name}:{sha256}" for name, sha256 in hashes.items())
         commit = hashlib.sha1(f"{repository}{contents}".encode()).hexdigest()
         self._repositories[repository] = _Repository(dict(files), commit, gated, private, token, facts or HubFacts())
 
@@ -137,15 +141,7 @@ class FakeHub:
         return searched(((_told(name, repository), repository.facts) for name, repository in public.items()), query)
 
     def data(self, sha256: str) -> bytes | None:
-        return next(
-            (
-                data
-                for repository in self._repositories.values()
-                for data in repository.files.values()
-                if hashlib.sha256(data).hexdigest() == sha256
-            ),
-            None,
-        )
+        return self._data.get(sha256)
 
     def new_link(self) -> int:
         """The number of a link to the storage that nobody has used yet."""

@@ -48,10 +48,9 @@ class DiskShare:
     @contextmanager
     def reserve(self, folder: Path, needed_bytes: int, left_bytes: Callable[[], int]) -> Iterator[None]:
         """Set aside space while a download runs; `left_bytes` says what it still needs. Raises NotEnoughSpace."""
-        needed_bytes += sum(left() for left in self._reserved.values())
-        free, reserve = self._free_bytes(folder), _reserve_bytes(folder)
-        if needed_bytes and needed_bytes + reserve > free:
-            raise NotEnoughSpace(needed_bytes=needed_bytes + reserve, free_bytes=free, folder=folder)
+        lacking = self.lacks(folder, needed_bytes)
+        if lacking is not None:
+            raise lacking
         key = object()
         self._reserved[key] = left_bytes
         try:
@@ -64,6 +63,10 @@ class DiskShare:
         needed_bytes += _reserve_bytes(folder)
         return NotEnoughSpace(needed_bytes=needed_bytes, free_bytes=self._free_bytes(folder), folder=folder)
 
-    def has_room(self, full: NotEnoughSpace) -> bool:
-        """Whether there is now what lacked then. Blocks on the disk."""
-        return self._free_bytes(full.folder) >= full.needed_bytes
+    def lacks(self, folder: Path, needed_bytes: int) -> NotEnoughSpace | None:
+        """The error for what does not fit beside what others have set aside; None if it does."""
+        if not needed_bytes:
+            return None
+        needed_bytes += sum(left() for left in self._reserved.values()) + _reserve_bytes(folder)
+        free = self._free_bytes(folder)
+        return NotEnoughSpace(needed_bytes=needed_bytes, free_bytes=free, folder=folder) if needed_bytes > free else None

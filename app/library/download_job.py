@@ -80,6 +80,10 @@ class DownloadJob:
             for item in self._items
         )
 
+    def lacks_space(self) -> bool:
+        """Whether there is no room for what is still to come. Blocks on the disk."""
+        return self._disk.lacks(self._folder, self.total_bytes - self.on_disk_bytes()) is not None
+
     async def discard(self) -> None:
         """Delete what has arrived, in this run or an earlier one, but nothing that another download works on."""
         for item in self._items:

@@ -281,7 +281,7 @@ class DownloadManager:
         entry.tell(DownloadState.PAUSED, error=str(full))
         entry.settled.set()
         while not await self._rest(entry, self._policy.space_s):
-            if await asyncio.to_thread(self._disk.has_room, full):
+            if not await asyncio.to_thread(entry.job.lacks_space):
                 break
         entry.error = None
         entry.settled.clear()

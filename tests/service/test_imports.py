@@ -133,7 +133,7 @@ async def test_a_name_or_an_address_becomes_a_download() -> None:
         ("model.gguf", InvalidRequest),
         ("file:///nowhere/model.gguf", InvalidRequest),
         ("a\0b", InvalidRequest),
-        ("https://example.com/model.gguf", InvalidRequest),
+        ("https://example.com/model.zip", InvalidRequest),
         ("org/nothing", RepositoryNotFound),
         ("lama3.2", InvalidRequest),
     ],
@@ -153,3 +153,14 @@ async def test_a_file_or_folder_without_a_model_is_told(tmp_path: Path) -> None:
             await service.plan(str(tmp_path / "empty"))
         with pytest.raises(NotAModel):
             await service.run(await service.plan(str(tmp_path / "text.gguf")))
+
+
+async def test_a_file_elsewhere_on_the_web_is_downloaded(tmp_path: Path) -> None:
+    data = write_model(tmp_path / "m.gguf").read_bytes() + bytes(2000)
+    with FakeHub() as web:
+        web.add("org/repo", {"m-Q8_0.gguf": data})
+        async with importing() as (service, library, downloads):
+            plan = await service.plan(f"http://localhost:{web.port}/org/repo/resolve/main/m-Q8_0.gguf")
+            assert isinstance(plan, ImportDownload)
+            await downloads.wait((await service.run(plan)).download_id)
+            assert (library.folder / "localhost" / "main" / "m-Q8_0.gguf").read_bytes() == data
