@@ -87,14 +87,16 @@ class _Errand(QObject):
 
 
 class Task(_Errand):
-    """A coroutine on the service loop. Connect first, then `start`; exactly one signal arrives, on the Qt thread."""
+    """A coroutine on the service loop. Connect first, then `start`; exactly one of the first three signals arrives, on the Qt
+    thread. `progressed` comes before that, from work that tells how far it is."""
 
     succeeded = Signal(object)
     failed = Signal(object)
     cancelled = Signal()
+    progressed = Signal(object)
 
-    def __init__(self, bridge: Bridge, coroutine: Coroutine[Any, Any, Any], context: QObject | None) -> None:
-        super().__init__(bridge, context, lambda tell: _run(coroutine, tell))
+    def __init__(self, bridge: Bridge, make: Callable[[Tell], Coroutine[Any, Any, Any]], context: QObject | None) -> None:
+        super().__init__(bridge, context, lambda tell: _run(make(tell), tell))
 
     def start(self) -> Task:
         self._launch()
@@ -201,7 +203,13 @@ class Bridge(QObject):
 
     def submit(self, coroutine: Coroutine[Any, Any, Any], context: QObject | None = None) -> Task:
         """A task for the service loop, not yet started. Its signals come only while `context` exists."""
-        return Task(self, coroutine, context)
+        return Task(self, lambda _tell: coroutine, context)
+
+    def follow(
+        self, make: Callable[[Callable[[object], None]], Coroutine[Any, Any, Any]], context: QObject | None = None
+    ) -> Task:
+        """A task, not yet started, whose coroutine is given a function to tell its progress by, on the service loop."""
+        return Task(self, lambda tell: make(lambda value: tell("progressed", value)), context)
 
     def call(self, function: Callable[[], Any], context: QObject | None = None) -> Task:
         """A task, not yet started, for something on the service loop that does not wait: a look, a setting, a start."""

@@ -47,6 +47,11 @@ class Desktop:
         names, _ = QFileDialog.getOpenFileNames(parent, title, str(Path.home()), f"{kind} (*.json *.zip)")
         return tuple(map(Path, names))
 
+    def settings_file(self, parent: QWidget, *, title: str, kind: str) -> Path | None:
+        """Ask for a file of settings."""
+        name, _ = QFileDialog.getOpenFileName(parent, title, str(Path.home()), f"{kind} (*.json)")
+        return Path(name) if name else None
+
     def new_file(self, parent: QWidget, *, title: str, name: str, kind: str) -> Path | None:
         """Ask where to save something that would be called `name`; an existing file is asked about."""
         start = str(Path.home() / name)

@@ -15,6 +15,7 @@ __all__ = [
     "context_text",
     "count_text",
     "duration_text",
+    "memory_text",
     "name_among",
     "parameters_text",
     "size_text",
@@ -37,6 +38,13 @@ def size_text(size_bytes: float) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{_number(value, 0 if unit < 2 or value >= 100 else 1)} {_UNITS[unit]}"
+
+
+def memory_text(size_bytes: float) -> str:
+    """Memory is counted in powers of two: "1.4 GiB", "320 MiB"."""
+    if size_bytes >= 1024**3:
+        return f"{_number(size_bytes / 1024**3, 1)} GiB"
+    return f"{_number(size_bytes / 1024**2, 0)} MiB"
 
 
 def speed_text(bytes_per_s: float) -> str:

@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QMimeData, QModelIndex, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QListView, QSplitter, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
-from app.domain.models import InstalledModel, LoadedModel, ModelSource, ModelState
+from app.domain.models import (
+    Capability,
+    FileState,
+    InstalledModel,
+    LoadedModel,
+    ModelSource,
+    ModelState,
+    Removal,
+    Verification,
+)
 from app.gui.bridge import Bridge, Task
 from app.gui.controls import Banner, EmptyState, button, label, tool_button
 from app.gui.desktop import Desktop
+from app.gui.errands import Errands
 from app.gui.errors import sentence
-from app.gui.figures import size_text
+from app.gui.figures import capability_text, size_text
+from app.gui.flow import FlowLayout
+from app.gui.icons import icon
 from app.gui.models.get_page import GetPage
 from app.gui.models.model_detail import ModelDetail
+from app.gui.models.model_filter import ModelFilter, Owner
 from app.gui.models.model_list import ModelListModel, ModelRole, ModelRowDelegate
+from app.gui.models.profile_dialog import ProfileDialog
+from app.gui.models.undo_bar import UndoBar
+from app.gui.models.work_bar import WorkBar
 from app.gui.theme import Theme
+from app.service.imports import ImportDownload, ImportFiles, ImportPlan, ImportWay
 from app.service.services import Services
+from app.settings import ModelSettings
 
-__all__ = ["ModelsPage"]
+__all__ = ["ModelsPage", "verification_text"]
 
 _NARROW = 620
+_MOST_TEXT = 500
+_FILTERED = (Capability.VISION, Capability.TOOLS, Capability.REASONING, Capability.EMBEDDING)
 
 
 class ModelsPage(QWidget):
@@ -40,9 +70,15 @@ class ModelsPage(QWidget):
         self._chosen_id = ""
         self._loads: dict[str, Task] = {}
         self.setAcceptDrops(True)
+        self._errands = Errands(bridge, self)
+        self._work: Task | None = None
         self.models = ModelListModel(self)
+        self.filter = ModelFilter(self)
+        self.filter.setSourceModel(self.models)
         self.list = self._make_list()
         self.detail = ModelDetail()
+        self.undo = UndoBar()
+        self.work = WorkBar()
         self.get = GetPage(services, bridge, desktop=self._desktop)
         self.banner = Banner()
         self.tabs = QTabWidget()
@@ -52,7 +88,7 @@ class ModelsPage(QWidget):
 
     def _make_list(self) -> QListView:
         made = QListView()
-        made.setModel(self.models)
+        made.setModel(self.filter)
         made.setItemDelegate(ModelRowDelegate(made))
         made.setMouseTracking(True)
         made.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
@@ -72,7 +108,7 @@ class ModelsPage(QWidget):
             head.addWidget(made)
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
-        self._splitter.addWidget(self.list)
+        self._splitter.addWidget(self._list_side())
         self._splitter.addWidget(self.detail)
         self._splitter.setStretchFactor(0, 2)
         self._splitter.setStretchFactor(1, 3)
@@ -89,15 +125,54 @@ class ModelsPage(QWidget):
         column.setContentsMargins(Theme.WIDE, Theme.ROOM, Theme.WIDE, Theme.ROOM)
         column.setSpacing(Theme.PAD)
         column.addLayout(head)
-        column.addWidget(self.banner)
+        for bar in (self.banner, self.undo, self.work):
+            column.addWidget(bar)
         column.addWidget(self.tabs, 1)
         column.addWidget(self.get.downloads)
 
+    def _list_side(self) -> QWidget:
+        """The list below what narrows it down."""
+        self.search = QLineEdit(placeholderText=self.tr("Search"))
+        self.search.setAccessibleName(self.tr("Search in the models on this computer"))
+        self.search.setClearButtonEnabled(True)
+        self.search.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self.search.textChanged.connect(self.filter.set_text)
+        chips = QWidget()
+        row = FlowLayout(chips, gap=Theme.TIGHT)
+        self.chips: dict[Capability, QPushButton] = {}
+        for capability in _FILTERED:
+            made = self.chips[capability] = _chip(capability_text(capability))
+            made.toggled.connect(self._filter_capabilities)
+            row.addWidget(made)
+        self.others = _chip(self.tr("Other programs"))
+        self.others.toggled.connect(lambda on: self.filter.set_owner(Owner.OTHERS if on else Owner.ALL))
+        row.addWidget(self.others)
+        side = QWidget()
+        column = QVBoxLayout(side)
+        column.setContentsMargins(0, 0, Theme.GAP, 0)
+        column.setSpacing(Theme.GAP)
+        column.addWidget(self.search)
+        column.addWidget(chips)
+        column.addWidget(self.list, 1)
+        return side
+
+    def _filter_capabilities(self) -> None:
+        self.filter.set_capabilities(frozenset(one for one, made in self.chips.items() if made.isChecked()))
+
     def _connect(self) -> None:
+        self.undo.undo_asked.connect(self._restore)
+        self.work.cancelled.connect(self._cancel_work)
+        self.detail.settings_asked.connect(self._open_settings)
+        self.detail.verify_asked.connect(self._verify)
+        self.detail.repair_asked.connect(self._repair)
+        self.detail.note_changed.connect(lambda one, note: self._set(one, {"note": note or None}))
+        self.detail.alias_added.connect(self._add_alias)
+        self.detail.alias_removed.connect(self._remove_alias)
         self.add_button.clicked.connect(self._ask_for_file)
         self.folder_button.clicked.connect(self._open_folder)
         self.refresh_button.clicked.connect(self.refresh)
-        self.list.selectionModel().currentChanged.connect(self._choose)
+        # Invalid: what is shown was filtered out. It stays until something else is chosen.
+        self.list.selectionModel().currentChanged.connect(lambda index: self._choose(index) if index.isValid() else None)
         self.list.activated.connect(lambda index: self._load(index.data(ModelRole.MODEL).id))
         self.detail.load_asked.connect(self._load)
         self.detail.unload_asked.connect(self._unload)
@@ -113,6 +188,8 @@ class ModelsPage(QWidget):
         """Follow changes first, then look at what there is, so that nothing falls in between."""
         self._bridge.watch(self._services.library.changed, self._show_models)
         self._bridge.watch(self._services.models.changed, self._show_state)
+        self._bridge.watch(self._services.fit.changed, self._ask_fit)
+        self._bridge.watch(self._services.settings.changed, self._ask_about)
         services = self._services
         task = self._bridge.call(lambda: (services.library.models, services.models.loaded), self)
         task.succeeded.connect(self._show_all)
@@ -135,8 +212,10 @@ class ModelsPage(QWidget):
         self._select(row if row is not None else 0)
 
     def _select(self, row: int) -> None:
+        """Mark a row of `models`, if the filter lets it through, and show its model."""
         index = self.models.index(row)
-        self.list.setCurrentIndex(index)
+        with QSignalBlocker(self.list.selectionModel()):
+            self.list.setCurrentIndex(self.filter.mapFromSource(index))
         self._choose(index)
 
     def select(self, model_id: str) -> None:
@@ -151,6 +230,31 @@ class ModelsPage(QWidget):
         model: InstalledModel | None = index.data(ModelRole.MODEL)
         self._chosen_id = model.id if model is not None else self._chosen_id
         self.detail.show_model(model, self.models.state_of(self._chosen_id))
+        self._errands.drop()
+        self._ask_about()
+        self._ask_fit()
+
+    def _ask_fit(self, _changed: None = None) -> None:
+        model = self.detail.model
+        if model is None or not self.isVisible():
+            return
+        if model.problem is not None:
+            self.detail.show_fit(model.id, None)
+            return
+        self._errands.start(
+            self._services.fit.installed(model.id),
+            lambda fit: self.detail.show_fit(model.id, fit),
+            lambda _error: self.detail.show_fit(model.id, None),
+        )
+
+    def _ask_about(self, _changed: object = None) -> None:
+        """What a person wrote about the chosen model, and its names."""
+        model = self.detail.model
+        if model is None:
+            return
+        task = self._bridge.call(lambda: _about(self._services, model), self)
+        task.succeeded.connect(lambda about: self.detail.show_settings(*about) if self.detail.model == model else None)
+        task.start()
 
     def _show_state(self, state: LoadedModel) -> None:
         self.models.set_state(state)
@@ -164,6 +268,7 @@ class ModelsPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.refresh()
+        self._ask_fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -197,36 +302,140 @@ class ModelsPage(QWidget):
     def _ask_for_file(self) -> None:
         file = self._desktop.model_file(self, title=self.tr("Add a model file"), kind=self.tr("GGUF models"))
         if file is not None:
-            self.add(file)
+            self.bring_in(str(file))
 
-    def add(self, file: Path) -> None:
-        """List a model file, where it is."""
-        task = self._bridge.submit(self._services.library.add(file), self)
-        task.succeeded.connect(lambda model: self.select(model.id))
+    def bring_in(self, text: str) -> None:
+        """Get the model that a path, a folder, a name or an address leads to, after asking how."""
+        self.banner.tell("")
+        task = self._bridge.submit(self._services.imports.plan(text), self)
+        task.succeeded.connect(self._ask_how)
         self._run_task(task)
+
+    def _ask_how(self, plan: ImportPlan) -> None:
+        match plan:
+            case ImportDownload(repository, file, projector):
+                size = file.size_bytes + (projector.size_bytes if projector else 0)
+                details = self.tr("{0}, {1}").format(file.label, size_text(size))
+                actions: tuple[str, ...] = (self.tr("Download"),)
+                if self._choice(self.tr("Download {0}?").format(repository.id), details, actions) is not None:
+                    self.get.download(repository, file, projector)
+            case ImportFiles(known=known, models=models) if len(known) == len(models) and known:
+                self.select(known[0].id)
+            case ImportFiles():
+                self._ask_where(plan)
+
+    def _ask_where(self, plan: ImportFiles) -> None:
+        if plan.is_folder:
+            title = self.tr("Use the %n model(s) in this folder?", "", len(plan.models))
+        else:
+            title = self.tr("Use {0}?").format(plan.models[0].name)
+        details = self.tr("{0}, {1}. A link takes no space; a copy is Hearth's own.").format(
+            plan.path, size_text(plan.size_bytes)
+        )
+        ways = (ImportWay.USE, ImportWay.LINK, ImportWay.COPY)
+        actions = (self.tr("Use it where it is"), self.tr("Link it"), self.tr("Copy it"))
+        picked = self._choice(title, details, actions)
+        if picked is not None:
+            self._import(plan, ways[picked])
+
+    def _choice(self, text: str, details: str, actions: tuple[str, ...]) -> int | None:
+        return self._desktop.choose(self, title=self.tr("Add a model"), text=text, details=details, actions=actions)
+
+    def _import(self, plan: ImportFiles, way: ImportWay) -> None:
+        task = self._bridge.follow(lambda tell: self._services.imports.run(plan, way, on_bytes=tell), self)
+        task.progressed.connect(lambda done: self.work.show_progress(done, plan.size_bytes))
+        task.succeeded.connect(lambda done: self.select(done.models[0].id) if done.models else None)
+        self._start_work(task, self.tr("Copying") if way is ImportWay.COPY else self.tr("Adding"))
+
+    def _start_work(self, task: Task, words: str) -> None:
+        self._cancel_work()
+        self._work = task
+        self.work.begin(words)
+        for ended in (task.succeeded, task.failed, task.cancelled):
+            ended.connect(lambda *_: self._end_work(task))
+        self._run_task(task)
+
+    def _end_work(self, task: Task) -> None:
+        if self._work is task:
+            self._work = None
+            self.work.end()
+
+    def _cancel_work(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+
+    def _verify(self, model_id: str) -> None:
+        library = self._services.library
+        task = self._bridge.follow(lambda tell: library.verify(model_id, lambda done, total: tell((done, total))), self)
+        task.progressed.connect(lambda told: self.work.show_progress(*told))
+        task.succeeded.connect(self._tell_verified)
+        self._start_work(task, self.tr("Checking files"))
+
+    def _tell_verified(self, verification: Verification) -> None:
+        self._desktop.tell(self, title=self.tr("Check files"), text=verification_text(verification))
+
+    def _repair(self, model_id: str) -> None:
+        model = self.detail.model
+        if model is None or model.id != model_id:
+            return
+        task = self._bridge.submit(self._services.library.repair_of(model, self._services.hub), self)
+        task.succeeded.connect(lambda repair: self.get.download(repair.repository, repair.file, repair.projector))
+        self._run_task(task)
+
+    # What a person set
+
+    def _set(self, model_id: str, changes: dict[str, Any]) -> None:
+        self._run_task(self._bridge.call(lambda: self._services.profiles.update(model_id, changes), self))
+
+    def _add_alias(self, model_id: str, name: str) -> None:
+        settings = self._services.settings
+        self._run_task(self._bridge.call(lambda: settings.update(aliases={**settings.current.aliases, name: model_id}), self))
+
+    def _remove_alias(self, name: str) -> None:
+        settings = self._services.settings
+
+        def remove() -> None:
+            settings.update(aliases={alias: target for alias, target in settings.current.aliases.items() if alias != name})
+
+        self._run_task(self._bridge.call(remove, self))
+
+    def _open_settings(self, model_id: str) -> None:
+        model = self.detail.model
+        if model is not None and model.id == model_id:
+            ProfileDialog(self._services, self._bridge, model, self, desktop=self._desktop).open()
 
     def _ask_to_remove(self, model_id: str) -> None:
         model = self.detail.model
         if model is None or model.id != model_id:
             return
+        task = self._bridge.submit(self._services.library.freed_by(model_id), self)
+        task.succeeded.connect(lambda freed: self._confirm_removal(model, freed))
+        self._run_task(task)
+
+    def _confirm_removal(self, model: InstalledModel, freed_bytes: int) -> None:
         if model.source is ModelSource.ADDED:
             details = self.tr("It is taken off this list. The file itself stays where it is, and no space is freed.")
             action = self.tr("Take off the list")
         else:
             files = "\n".join(str(file) for file in model.files)
-            details = self.tr("These files are deleted, and {0} are freed:\n{1}").format(size_text(model.size_bytes), files)
-            action = self.tr("Delete")
-        title = self.tr("Remove a model")
-        if self._desktop.confirm(
-            self, title=title, text=self.tr("Remove {0}?").format(model.name), details=details, action=action
-        ):
-            self._run_task(self._bridge.submit(self._remove(model_id), self))
+            freed = self.tr("{0} are freed when Hearth closes; until then it can be undone.").format(size_text(freed_bytes))
+            details, action = f"{freed}\n{files}", self.tr("Remove")
+        title, text = self.tr("Remove a model"), self.tr("Remove {0}?").format(model.name)
+        if self._desktop.confirm(self, title=title, text=text, details=details, action=action):
+            task = self._bridge.submit(self._remove(model.id), self)
+            task.succeeded.connect(self.undo.offer)
+            self._run_task(task)
 
-    async def _remove(self, model_id: str) -> None:
-        """On the service loop. A file in use can't be deleted everywhere, so its model is unloaded first."""
+    async def _remove(self, model_id: str) -> Removal:
+        """On the service loop. A file in use can't be moved everywhere, so its model is unloaded first."""
         if self._services.models.state(model_id).state is not ModelState.UNLOADED:
             await self._services.models.unload(model_id)
-        await self._services.library.remove(model_id)
+        return await self._services.library.remove(model_id)
+
+    def _restore(self, removal_id: str) -> None:
+        task = self._bridge.submit(self._services.library.restore(removal_id), self)
+        task.succeeded.connect(lambda model: self.select(model.id))
+        self._run_task(task)
 
     def _open_folder(self) -> None:
         task = self._bridge.call(lambda: self._services.library.folder, self)
@@ -237,14 +446,51 @@ class ModelsPage(QWidget):
         if self.detail.model is not None:
             self._desktop.reveal(self.detail.model.path)
 
-    # A file dropped onto the page
+    # Something dropped onto the page: files, folders, addresses, names
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() and url.toLocalFile().lower().endswith(".gguf") for url in event.mimeData().urls()):
+        if _dropped(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        for url in event.mimeData().urls():
-            if url.isLocalFile() and url.toLocalFile().lower().endswith(".gguf"):
-                self.add(Path(url.toLocalFile()))
+        for text in _dropped(event.mimeData()):
+            self.bring_in(text)
         event.acceptProposedAction()
+
+
+def _dropped(data: QMimeData) -> list[str]:
+    """What was dropped, as a person would type it."""
+    if data.hasUrls():
+        return [url.toLocalFile() if url.isLocalFile() else url.toString() for url in data.urls()]
+    text = data.text().strip()
+    return [text] if text and "\n" not in text and len(text) < _MOST_TEXT else []
+
+
+def _chip(text: str) -> QPushButton:
+    made = button(text, kind="filter")
+    made.setCheckable(True)
+    return made
+
+
+def _about(services: Services, model: InstalledModel) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """On the service loop: note, a person's own names, and those it has anyway."""
+    current = services.settings.current
+    own = tuple(alias for alias, target in current.aliases.items() if target == model.id)
+    known = tuple(name for name in services.library.aliases_of(model) if name not in own)
+    return current.models.get(model.id, ModelSettings()).note, own, known
+
+
+def verification_text(verification: Verification) -> str:
+    """What a check of files found, a line for each file."""
+    words = {
+        FileState.INTACT: _tr("unharmed"),
+        FileState.DAMAGED: _tr("damaged: download it again"),
+        FileState.MISSING: _tr("missing"),
+        FileState.UNREADABLE: _tr("can't be read"),
+        FileState.UNKNOWN: _tr("whole; nobody noted its checksum"),
+    }
+    return "\n".join(f"{check.path.name}: {words[check.state]}" for check in verification.files)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("models", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,19 +17,25 @@ from app.domain.models import (
     Capability,
     DownloadProgress,
     DownloadState,
+    FileCheck,
+    FileState,
     InstalledModel,
     LoadedModel,
     ModelSource,
     ModelState,
     RemoteFile,
     RemoteRepository,
+    Removal,
+    Verification,
 )
 from app.domain.observable import Observable
 from app.gui.desktop import Desktop
 from app.library.catalogue import Catalogue
+from app.library.repair import Repair
 from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
+from app.service.imports import ImportDownload, Imported, ImportFiles, ImportPlan, ImportWay
 from app.service.model_profiles import ModelProfiles
 from app.service.refusals import Refusals
 from app.service.server_control import ServerState
@@ -42,6 +48,7 @@ __all__ = [
     "StandInFit",
     "StandInHub",
     "StandInHubAccess",
+    "StandInImports",
     "StandInLibrary",
     "StandInModels",
     "StandInServer",
@@ -115,9 +122,57 @@ class StandInLibrary:
         self.put(*self.models, model)
         return model
 
-    async def remove(self, model_id: str) -> int:
-        self.put(*(model for model in self.models if model.id != model_id))
-        return 1
+    def aliases_of(self, model: InstalledModel) -> tuple[str, ...]:
+        return ()
+
+    def resolve(self, name: str) -> InstalledModel:
+        return next(model for model in self.models if model.id == name)
+
+    async def freed_by(self, model_id: str) -> int:
+        return self.resolve(model_id).size_bytes
+
+    async def remove(self, model_id: str) -> Removal:
+        self.removed = self.models
+        model = self.resolve(model_id)
+        self.put(*(other for other in self.models if other.id != model_id))
+        return Removal("removal", model, model.size_bytes)
+
+    async def restore(self, removal_id: str) -> InstalledModel:
+        gone = next(model for model in self.removed if model not in self.models)
+        self.put(*self.removed)
+        return gone
+
+    async def verify(self, model_id: str, on_progress: Callable[[int, int], None]) -> Verification:
+        on_progress(1, 2)
+        model = self.resolve(model_id)
+        return Verification(model, tuple(FileCheck(file, FileState.DAMAGED) for file in model.files))
+
+    async def repair_of(self, model: InstalledModel, hub: object) -> Repair:
+        repository = a_repository()
+        return Repair(repository, repository.projectors[0])
+
+
+class StandInImports:
+    """Whatever is named is a model on this computer, and comes in at once."""
+
+    def __init__(self, library: StandInLibrary) -> None:
+        self._library = library
+        self.ways: list[ImportWay] = []
+
+    async def plan(self, text: str) -> ImportPlan:
+        if self._library.fails is not None:
+            raise self._library.fails
+        if not text.startswith("/"):
+            repository = a_repository(id=text)
+            return ImportDownload(repository, repository.models[0], repository.projectors[0])
+        path = Path(text)
+        known = tuple(model for model in self._library.models if model.path == path)
+        return ImportFiles(path, False, (a_model(path.stem, path=path),), known)
+
+    async def run(self, plan: ImportFiles, way: ImportWay, *, on_bytes: Callable[[int], None]) -> Imported:
+        self.ways.append(way)
+        on_bytes(1)
+        return Imported((await self._library.add(plan.path),))
 
 
 class StandInModels:
@@ -384,6 +439,9 @@ class StandInDesktop(Desktop):
     def conversation_files(self, parent: object, *, title: str, kind: str) -> tuple[Path, ...]:
         return (self.file,) if self.file is not None else ()
 
+    def settings_file(self, parent: object, *, title: str, kind: str) -> Path | None:
+        return self.file
+
     def new_file(self, parent: object, *, title: str, name: str, kind: str) -> Path | None:
         self.asked.append(name)
         return self.file
@@ -415,7 +473,7 @@ def stand_in_services(profile: Path, *models: InstalledModel) -> Services:
         downloads=cast(Any, StandInDownloads()),
         models=cast(Any, StandInModels()),
         profiles=ModelProfiles(cast(Any, library), settings),
-        imports=cast(Any, None),
+        imports=cast(Any, StandInImports(library)),
         fit=cast(Any, StandInFit()),
         chat=cast(Any, None),
         embeddings=cast(Any, None),

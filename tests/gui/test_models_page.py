@@ -10,12 +10,22 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
 from app.domain.errors import ModelLoadFailed, NotAModel
-from app.domain.models import DownloadProgress, DownloadState, LoadedModel, ModelSource, ModelState
+from app.domain.models import (
+    Capability,
+    DownloadProgress,
+    DownloadState,
+    LoadedModel,
+    MissingPart,
+    ModelSource,
+    ModelState,
+    PartKind,
+)
 from app.gui.bridge import Bridge
 from app.gui.models.model_list import ModelRole
 from app.gui.models_page import ModelsPage
+from app.service.imports import ImportWay
 from app.service.services import Services
-from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInLibrary, StandInModels, a_model
+from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInImports, StandInLibrary, StandInModels, a_model
 
 OnLoop = Callable[[Callable[[], Any]], Any]
 
@@ -99,29 +109,128 @@ def test_a_file_that_is_no_model_is_refused_in_words(
     qtbot.waitUntil(lambda: "notes.gguf can't be used as a model. It is no GGUF file" in page.banner.text)
 
 
-def test_a_gguf_file_can_be_dropped_onto_the_page(page: ModelsPage, qtbot: QtBot) -> None:
-    dragged = QMimeData()
-    dragged.setUrls([QUrl.fromLocalFile("/somewhere/dropped.gguf")])
+def _drop(page: ModelsPage, data: QMimeData) -> bool:
     enter = QDragEnterEvent(
-        QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, dragged, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QPointF(9, 9).toPoint(), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     )
     page.dragEnterEvent(enter)
-    assert enter.isAccepted()
-    page.dropEvent(
-        QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, dragged, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    )
+    if enter.isAccepted():
+        page.dropEvent(
+            QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+        )
+    return enter.isAccepted()
+
+
+@pytest.mark.parametrize("way", list(ImportWay))
+def test_a_file_dropped_onto_the_page_is_taken_as_the_person_wants(
+    page: ModelsPage, qtbot: QtBot, services: Services, desktop: StandInDesktop, way: ImportWay
+) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile("/somewhere/dropped.gguf")])
+    desktop.picks = list(ImportWay).index(way)
+    assert _drop(page, data)
     qtbot.waitUntil(lambda: _shown(page) == "dropped")
+    assert cast(StandInImports, services.imports).ways == [way]
+    qtbot.waitUntil(lambda: not page.work.isVisible())
+
+
+def test_whoever_backs_out_of_a_drop_gets_nothing(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile("/somewhere/dropped.gguf")])
+    desktop.picks = None
+    assert _drop(page, data)
+    qtbot.waitUntil(lambda: bool(desktop.asked))
+    assert page.models.rowCount() == 2
+
+
+def test_a_file_that_is_listed_already_is_shown(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
+    page.bring_in("/models/second-model.gguf")
+    qtbot.waitUntil(lambda: _shown(page) == "second-model")
+    assert desktop.asked == []
+
+
+def test_a_name_dropped_as_text_is_downloaded(
+    page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop, downloads: StandInDownloads
+) -> None:
+    data = QMimeData()
+    data.setText("org/repo:Q4_K_M")
+    assert _drop(page, data)
+    qtbot.waitUntil(lambda: bool(downloads.downloads))
+    assert "Download org/repo:Q4_K_M?" in desktop.asked[0]
+    lines = QMimeData()
+    lines.setText("many\nlines")
+    assert not _drop(page, lines)
+
+
+def test_the_list_is_narrowed_down_by_words_abilities_and_whose_it_is(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    theirs = a_model("theirs", source=ModelSource.OLLAMA, capabilities=frozenset({Capability.CHAT, Capability.TOOLS}))
+    on_loop(lambda: library.put(theirs, *library.models))
+    qtbot.waitUntil(lambda: page.filter.rowCount() == 3)
+
+    def shown() -> list[str]:
+        return [page.filter.index(row, 0).data(ModelRole.MODEL).id for row in range(page.filter.rowCount())]
+
+    assert shown() == ["ember", "second-model", "theirs"], "ours come first"
+    page.search.setText("SECOND")
+    assert shown() == ["second-model"]
+    page.search.setText("ollama")
+    assert shown() == ["theirs"]
+    page.search.clear()
+    page.chips[Capability.TOOLS].click()
+    assert shown() == ["theirs"]
+    page.chips[Capability.TOOLS].click()
+    page.others.click()
+    assert shown() == ["theirs"]
+
+
+def test_files_are_checked_and_what_is_wrong_is_told(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
+    page.detail.verify_button.click()
+    qtbot.waitUntil(lambda: bool(desktop.asked))
+    assert desktop.asked == ["ember.gguf: damaged: download it again"]
+
+
+def test_what_is_missing_can_be_fetched(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, downloads: StandInDownloads, on_loop: OnLoop
+) -> None:
+    part = MissingPart(PartKind.PROJECTOR, "mmproj.gguf", 900_000_000, "acme/Small-VL-GGUF")
+    on_loop(lambda: library.put(a_model("blind", missing=(part,))))
+    qtbot.waitUntil(lambda: _shown(page) == "blind")
+    page.detail.repair_asked.emit("blind")
+    qtbot.waitUntil(lambda: bool(downloads.downloads))
+
+
+def test_a_note_and_other_names_are_kept(page: ModelsPage, qtbot: QtBot, services: Services) -> None:
+    page.detail.alias_added.emit("ember", "gpt-4o")
+    qtbot.waitUntil(lambda: services.settings.current.aliases == {"gpt-4o": "ember"})
+    page.detail.alias_removed.emit("gpt-4o")
+    qtbot.waitUntil(lambda: services.settings.current.aliases == {})
+    page.detail.note_changed.emit("ember", "mine")
+    qtbot.waitUntil(lambda: [one.note for one in services.settings.current.models.values()] == ["mine"])
 
 
 def test_removing_says_what_is_freed_and_asks_first(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
     page.select("second-model")
     desktop.says_yes = False
     page.detail.remove_button.click()
+    qtbot.waitUntil(lambda: bool(desktop.asked))
     assert "4.4 GB" in desktop.asked[0]
     assert page.models.rowCount() == 2
     desktop.says_yes = True
     page.detail.remove_button.click()
     qtbot.waitUntil(lambda: page.models.rowCount() == 1)
+
+
+def test_a_removal_can_be_undone(page: ModelsPage, qtbot: QtBot) -> None:
+    page.select("second-model")
+    page.detail.remove_button.click()
+    qtbot.waitUntil(page.undo.isVisible)
+    assert "4.4 GB are freed when Hearth closes" in page.undo.text
+    page.undo.undo_button.click()
+    qtbot.waitUntil(lambda: page.models.rowCount() == 2)
+    qtbot.waitUntil(lambda: _shown(page) == "second-model")
+    assert not page.undo.isVisible()
 
 
 def test_taking_an_added_file_off_the_list_says_that_it_stays(
@@ -130,6 +239,7 @@ def test_taking_an_added_file_off_the_list_says_that_it_stays(
     on_loop(lambda: library.put(a_model("mine", source=ModelSource.ADDED)))
     qtbot.waitUntil(lambda: page.models.rowCount() == 1)
     page.detail.remove_button.click()
+    qtbot.waitUntil(lambda: bool(desktop.asked))
     assert "stays where it is" in desktop.asked[0]
 
 

@@ -7,7 +7,7 @@ import pytest
 from app.domain.models import Capability
 from app.engine.protocol import EngineConfig, LoraAdapter, RopeScaling
 from app.service.model_config import effective_settings, engine_config, is_pinned
-from app.settings import ModelSettings, Settings
+from app.settings import ModelSettings, SamplingSettings, Settings
 from tests.fakes import installed_model
 
 MODEL = installed_model("ember", projector=Path("/models/mmproj.gguf"))
@@ -98,9 +98,9 @@ def test_a_model_is_pinned_by_its_own_settings() -> None:
 
 def test_a_model_can_have_every_setting_of_the_engine_for_itself() -> None:
     general = {name for name in Settings.model_fields if name in ModelSettings.model_fields}
-    assert general == set(ModelSettings.model_fields) - {"pinned"}
+    assert general == set(ModelSettings.model_fields) - {"pinned", "sampling", "note"}
 
 
 @pytest.mark.parametrize("name", sorted(ModelSettings.model_fields))
 def test_what_a_model_has_no_opinion_on_is_left_alone(name: str) -> None:
-    assert not getattr(ModelSettings(), name)
+    assert getattr(ModelSettings(), name) in (None, "", False, SamplingSettings())

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
-from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState
+from app.domain.fit import Fit, FitVerdict
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState, PartKind
 from app.gui.controls import Banner, CopyButton, ElidedLabel, button, chip, label
 from app.gui.figures import capability_text, context_text, parameters_text, size_text, source_text
+from app.gui.flow import FlowLayout
+from app.gui.models.fit_words import fit_text
+from app.gui.models.memory_bar import MemoryBars
 from app.gui.models.model_list import state_text
 from app.gui.theme import Theme
 
-__all__ = ["ModelDetail"]
+__all__ = ["FitCard", "ModelDetail"]
+
+_TYPING_MS = 800
 
 
 class ModelDetail(QScrollArea):
@@ -22,6 +38,12 @@ class ModelDetail(QScrollArea):
     chat_asked = Signal(str)
     remove_asked = Signal(str)
     reveal_asked = Signal(str)
+    settings_asked = Signal(str)
+    verify_asked = Signal(str)
+    repair_asked = Signal(str)
+    note_changed = Signal(str, str)
+    alias_added = Signal(str, str)
+    alias_removed = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,6 +59,21 @@ class ModelDetail(QScrollArea):
         self._status = label(role="caption")
         self._progress = QProgressBar(textVisible=False, maximum=1000)
         self._progress.setAccessibleName(self.tr("Loading"))
+        self._missing = Banner(problem=False)
+        self._missing.acted.connect(lambda: self.repair_asked.emit(self._state.id))
+        self._fit = FitCard()
+        self._aliases = FlowLayout()
+        self._alias_field = QLineEdit(placeholderText=self.tr("Another name, such as gpt-4o-mini"))
+        self._alias_field.setAccessibleName(self.tr("Add another name for this model"))
+        self._alias_field.setMaximumWidth(260)
+        self._alias_field.returnPressed.connect(self._add_alias)
+        self._note = QPlainTextEdit(placeholderText=self.tr("A note for yourself"))
+        self._note.setAccessibleName(self.tr("Note on this model"))
+        self._note.setTabChangesFocus(True)
+        self._note.setFixedHeight(58)
+        self._rest = QTimer(self, interval=_TYPING_MS, singleShot=True)
+        self._rest.timeout.connect(self.flush)
+        self._note.textChanged.connect(self._rest.start)
         self._facts = QGridLayout()
         self._facts.setHorizontalSpacing(Theme.ROOM)
         self._facts.setVerticalSpacing(Theme.GAP - 2)
@@ -49,12 +86,16 @@ class ModelDetail(QScrollArea):
         self.load_button = button(self.tr("Load"), "play", kind="primary", name=self.tr("Load this model into memory"))
         self.unload_button = button(self.tr("Unload"), "eject", name=self.tr("Unload this model from memory"))
         self.chat_button = button(self.tr("Chat"), "chat", name=self.tr("Start a chat with this model"))
+        self.settings_button = button(self.tr("Settings…"), "settings", name=self.tr("How this model is loaded and answers"))
+        self.verify_button = button(self.tr("Check files"), "check", name=self.tr("Check that its files are unharmed"))
         self.reveal_button = button(self.tr("Show file"), "folder", name=self.tr("Show the file in its folder"))
         self.remove_button = button(self.tr("Remove…"), "trash", kind="danger", name=self.tr("Remove this model"))
         for made, signal in (
             (self.load_button, self.load_asked),
             (self.unload_button, self.unload_asked),
             (self.chat_button, self.chat_asked),
+            (self.settings_button, self.settings_asked),
+            (self.verify_button, self.verify_asked),
             (self.reveal_button, self.reveal_asked),
             (self.remove_button, self.remove_asked),
         ):
@@ -67,20 +108,28 @@ class ModelDetail(QScrollArea):
         column.setContentsMargins(Theme.ROOM, Theme.TIGHT, Theme.ROOM, Theme.ROOM)
         column.setSpacing(Theme.PAD)
         actions, extras = QHBoxLayout(), QHBoxLayout()
-        for made in (self.load_button, self.unload_button, self.chat_button):
+        for made in (self.load_button, self.unload_button, self.chat_button, self.settings_button):
             actions.addWidget(made)
         actions.addStretch()
-        for made in (self.reveal_button, self.remove_button):
+        for made in (self.reveal_button, self.verify_button, self.remove_button):
             extras.addWidget(made)
         extras.addStretch()
         column.addWidget(self._name)
         column.addLayout(self._chips)
         column.addWidget(self._description)
         column.addWidget(self._banner)
+        column.addWidget(self._missing)
         column.addLayout(actions)
         column.addWidget(self._status)
         column.addWidget(self._progress)
+        column.addWidget(self._fit)
         column.addLayout(self._facts)
+        names = QWidget()
+        names.setLayout(self._aliases)
+        column.addWidget(label(self.tr("Also called"), "muted"))
+        column.addWidget(names)
+        column.addWidget(self._alias_field)
+        column.addWidget(self._note)
         column.addLayout(extras)
         column.addStretch()
         self.setWidget(body)
@@ -91,6 +140,10 @@ class ModelDetail(QScrollArea):
 
     def show_model(self, model: InstalledModel | None, state: LoadedModel) -> None:
         """Show a model, or nothing."""
+        if self._model is not None and (model is None or model.id != self._model.id):
+            self.flush()
+            self._fit.hide()
+            self._alias_field.clear()
         self._model = model
         self.setVisible(model is not None)
         if model is None:
@@ -100,10 +153,57 @@ class ModelDetail(QScrollArea):
         self._description.setVisible(bool(model.description))
         self._fill_chips(model)
         self._fill_facts(model)
-        ours = model.source in (ModelSource.LIBRARY, ModelSource.ADDED)
-        self.remove_button.setVisible(ours)
+        self.remove_button.setVisible(model.source in (ModelSource.LIBRARY, ModelSource.ADDED))
+        self._show_missing(model)
         self.chat_button.setVisible(model.can(Capability.CHAT) and not model.problem)
         self.show_state(state)
+
+    def show_fit(self, model_id: str, fit: Fit | None) -> None:
+        """Whether the chosen model fits; None hides that."""
+        if self._model is not None and model_id == self._model.id:
+            self._fit.setVisible(fit is not None)
+            if fit is not None:
+                self._fit.show_fit(fit)
+
+    def show_settings(self, note: str, aliases: tuple[str, ...], known: tuple[str, ...]) -> None:
+        """What a person wrote about the chosen model; `known` are names that it has without their doing."""
+        if not self._rest.isActive() and self._note.toPlainText() != note:
+            self._note.setPlainText(note)
+            self._rest.stop()
+        clear(self._aliases)
+        for name in aliases:
+            made = button(name, "close", kind="filter", name=self.tr("Take the name {0} away").format(name))
+            made.clicked.connect(lambda _=False, name=name: self.alias_removed.emit(name))
+            self._aliases.addWidget(made)
+        for name in known:
+            self._aliases.addWidget(chip(name))
+
+    def flush(self) -> None:
+        """Tell of a note that was typed a moment ago."""
+        if self._rest.isActive() and self._model is not None:
+            self.note_changed.emit(self._model.id, self._note.toPlainText().strip())
+        self._rest.stop()
+
+    def _add_alias(self) -> None:
+        name = self._alias_field.text().strip()
+        if name and self._model is not None:
+            self.alias_added.emit(self._model.id, name)
+            self._alias_field.clear()
+
+    def _show_missing(self, model: InstalledModel) -> None:
+        if not model.missing:
+            self._missing.tell("")
+            return
+        names = {
+            PartKind.PROJECTOR: self.tr("The projector, by which it sees or hears, is missing"),
+            PartKind.SHARD: self.tr("Parts of its file are missing"),
+            PartKind.DRAFT: self.tr("Its draft model is missing"),
+        }
+        size = sum(part.size_bytes for part in model.missing)
+        words = ". ".join(dict.fromkeys(names[part.kind] for part in model.missing))
+        text = self.tr("{0}: {1}.").format(words, size_text(size)) if size else f"{words}."
+        can_get = any(part.repository for part in model.missing) or model.repository
+        self._missing.tell(text, self.tr("Get it") if can_get else "")
 
     def show_state(self, state: LoadedModel) -> None:
         """Show where the model is now: in memory, on its way there, or not."""
@@ -133,7 +233,7 @@ class ModelDetail(QScrollArea):
         return text
 
     def _fill_chips(self, model: InstalledModel) -> None:
-        _clear(self._chips)
+        clear(self._chips)
         for capability in Capability:
             if model.can(capability):
                 role = "badge" if capability is Capability.VISION else "chip"
@@ -141,7 +241,7 @@ class ModelDetail(QScrollArea):
         self._chips.addStretch()
 
     def _fill_facts(self, model: InstalledModel) -> None:
-        _clear(self._facts)
+        clear(self._facts)
         rows = (
             (self.tr("Name for programs"), model.id),
             (self.tr("Size"), size_text(model.size_bytes)),
@@ -161,7 +261,29 @@ class ModelDetail(QScrollArea):
                 self._facts.addWidget(CopyButton(lambda: model.id, self.tr("Copy the name for programs"), small=True), row, 2)
 
 
-def _clear(layout: QHBoxLayout | QGridLayout) -> None:
+class FitCard(QWidget):
+    """Whether a model fits, in a word and a sentence, and what it would take."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._words = label("", wrap=True)
+        self._bars = MemoryBars()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(Theme.GAP)
+        column.addWidget(self._words)
+        column.addWidget(self._bars)
+        self.hide()
+
+    def show_fit(self, fit: Fit) -> None:
+        self._words.setText(f"{fit_text(fit)}.")
+        self._words.setProperty("role", "error" if fit.verdict is FitVerdict.TOO_LARGE else "")
+        self._words.style().polish(self._words)
+        self._bars.show_fit(fit)
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout, for good."""
     while (item := layout.takeAt(0)) is not None:
         if (widget := item.widget()) is not None:
             widget.hide()

@@ -10,14 +10,15 @@ from PySide6.QtCore import QAbstractListModel, QCoreApplication, QModelIndex, QO
 from PySide6.QtGui import QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from app.domain.models import Capability, InstalledModel, LoadedModel, ModelState
-from app.gui.figures import context_text, name_among, size_text
+from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState
+from app.gui.figures import context_text, name_among, size_text, source_text
 from app.gui.icons import IconRole, icon
 from app.gui.theme import Theme
 from app.gui.tooltips import plain_tooltip
 
 __all__ = ["ModelListModel", "ModelRole", "ModelRowDelegate", "state_text"]
 
+_USUAL = (ModelSource.BUILT_IN, ModelSource.LIBRARY)
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -79,7 +80,8 @@ class ModelListModel(QAbstractListModel):
         """The second line of a row."""
         if model.problem:
             return model.problem
-        facts = [model.quantization, size_text(model.size_bytes)]
+        elsewhere = source_text(model.source) if model.source not in _USUAL else ""
+        facts = [elsewhere, model.quantization, size_text(model.size_bytes)]
         if model.n_ctx_train:
             facts.append(context_text(model.n_ctx_train))
         return "  ·  ".join(fact for fact in facts if fact)
