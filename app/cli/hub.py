@@ -77,7 +77,7 @@ def keep_token(
     value = typer.prompt(f"Access token for {access.host}", hide_input=True) if asked else sys.stdin.readline()
     kept_in_keyring = asyncio.run(access.set_token(value)) is TokenSource.KEYRING
     place = (
-        "the system's keyring" if kept_in_keyring else f"{paths.hub_tokens}, for you alone to read: there is no keyring here"
+        "the system's keyring" if kept_in_keyring else f"{paths.hub_tokens}, for you alone to read: no keyring can be used here"
     )
     print(f"The access token for {access.host} is kept in {place}.")
 
