@@ -21,6 +21,7 @@
     │   ├── NotAModel                the file is missing, truncated, or no GGUF
     │   ├── NotRemovable             the file is not ours to delete
     │   ├── NotRestorable            what was removed can't be brought back
+    │   ├── NotMovable               the models folder can't be moved there, or not now
     │   └── DownloadError
     │       ├── HubUnreachable       no network, a proxy in the way, or the hub is down
     │       │   ├── HubOffline       the hub is switched off in the settings
@@ -71,6 +72,7 @@ __all__ = [
     "NotAModel",
     "NotEnoughMemory",
     "NotEnoughSpace",
+    "NotMovable",
     "NotRemovable",
     "NotRestorable",
     "PreviousResponseNotFound",
@@ -252,6 +254,10 @@ class NotAModel(LibraryError):
 
 class NotRemovable(LibraryError):
     """The model is built in, or belongs to another program or folder."""
+
+
+class NotMovable(LibraryError):
+    """The models folder can't be moved to that place, or not now. Nothing was changed."""
 
 
 class NotRestorable(LibraryError):

@@ -20,6 +20,7 @@ __all__ = [
     "MissingPart",
     "ModelSource",
     "ModelState",
+    "MovedFolder",
     "PartKind",
     "RemoteFile",
     "RemoteRepository",
@@ -118,6 +119,15 @@ class Removal:
     id: str
     model: InstalledModel
     freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovedFolder:
+    """Where the models are now. `left` are files that could not be deleted in the old place, which is listed as long as there
+    are any."""
+
+    folder: Path
+    left: tuple[Path, ...] = ()
 
 
 class FileState(enum.StrEnum):

@@ -15,9 +15,9 @@ from app.library.undisturbed import undisturbed
 __all__ = ["FolderWatch"]
 
 _log = logging.getLogger(__name__)
-# Looking takes a twentieth of the time at most, and is done at least so often.
-_QUIET: Final = 20
-_MOST_S: Final = 60.0
+# Looking takes a tenth of the time at most, but is done at least so often.
+_QUIET: Final = 10
+_MOST_S: Final = 30.0
 # Stores of other programs may come up in places that nothing was read from: now and then everything is read again.
 _STALE_S: Final = 60.0
 

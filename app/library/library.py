@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestorable, SettingsError
-from app.domain.models import InstalledModel, ModelSource, Removal, Verification
+from app.domain.models import InstalledModel, ModelSource, MovedFolder, Removal, Verification
 from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
 from app.library.folder_watch import FolderWatch
@@ -22,6 +22,7 @@ from app.library.hub import Hub
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
 from app.library.model_names import ModelNames
 from app.library.provenance import provenance_of
+from app.library.relocation import Relocation, check_places
 from app.library.repair import Repair, plan_repair, repository_for
 from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
@@ -224,21 +225,51 @@ class ModelLibrary:
 
         `on_progress` gets bytes done and in all, here on the loop, some times a second. Raises ModelNotFound.
         """
-        model = self.resolve(model_id)
-        loop, stop, told_at = asyncio.get_running_loop(), threading.Event(), -math.inf
-
-        def tell(done: int, total: int) -> None:
-            nonlocal told_at
-            if done == total or time.monotonic() - told_at >= _TELL_S:
-                told_at = time.monotonic()
-                loop.call_soon_threadsafe(on_progress, done, total)
-
-        checking = asyncio.create_task(undisturbed(check_files, model.files, tell, stop))
+        model, stop = self.resolve(model_id), threading.Event()
+        checking = asyncio.create_task(undisturbed(check_files, model.files, _on_loop(on_progress), stop))
         try:
             return Verification(model, await asyncio.shield(checking))
         finally:
             stop.set()
             await asyncio.wait({checking})
+
+    async def move_folder(self, new: Path, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> MovedFolder:
+        """Bring everything in our own folder to another place, which is our folder from then on; what was removed is gone.
+
+        At any moment, also after a crash, each file is in a folder that is listed. `on_progress` gets bytes done and in all,
+        here on the loop; while it copies, cancelling leaves all as it was. Raises NotMovable, NotEnoughSpace, SettingsError.
+        """
+        old, new, stop = self.folder, _absolute(new), threading.Event()
+        await asyncio.to_thread(check_places, old, new)
+        self._removals.clear()
+        await undisturbed(self._trash.empty)
+        relocation = Relocation(old, new)
+        bringing = asyncio.create_task(undisturbed(relocation.bring, _on_loop(on_progress), stop))
+        try:
+            await asyncio.shield(bringing)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait({bringing})
+            await undisturbed(relocation.abandon)
+            raise
+        moved = await asyncio.shield(asyncio.create_task(self._move(relocation, old, new)))
+        await self.refresh()
+        return moved
+
+    async def _move(self, relocation: Relocation, old: Path, new: Path) -> MovedFolder:
+        """Both folders are listed until the old one is empty."""
+        others = tuple(folder for folder in self._settings.current.models_folders if _absolute(folder) not in (old, new))
+        async with self._scanning:
+            own = None if new == _absolute(self._paths.models) else new
+            try:
+                self._settings.update(models_folder=own, models_folders=(*others, old))
+            except SettingsError:
+                await undisturbed(relocation.abandon)
+                raise
+            left = await undisturbed(relocation.finish)
+            if not left:
+                self._settings.update(models_folders=others)
+        return MovedFolder(new, left)
 
     def watch(self, *, every_s: float = _LOOK_S) -> None:
         """From now on files that appear or vanish, and changed settings, show up by themselves, until `close`."""
@@ -370,6 +401,19 @@ def _merged(before: tuple[Path, ...], now: tuple[Path, ...], files: Collection[P
     """The list as it is now, with those of `files` that it had before in their old order."""
     wanted = [path for path in before if path in now or path in files]
     return tuple(dict.fromkeys((*wanted, *now)))
+
+
+def _on_loop(on_progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """The same for another thread to call, as often as it likes."""
+    loop, told_at = asyncio.get_running_loop(), -math.inf
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_at
+        if done == total or time.monotonic() - told_at >= _TELL_S:
+            told_at = time.monotonic()
+            loop.call_soon_threadsafe(on_progress, done, total)
+
+    return tell
 
 
 def _absolute(path: Path) -> Path:

@@ -18,10 +18,10 @@ from app.domain.errors import NotRemovable, NotRestorable
 from app.library.file_lock import try_lock
 from app.library.provenance import Provenance, forget_provenance, provenance_of, record_provenance
 
-__all__ = ["Trash", "check_ours", "freed_bytes"]
+__all__ = ["TRASH_FOLDER", "Trash", "check_ours", "freed_bytes"]
 
 _log = logging.getLogger(__name__)
-_FOLDER: Final = ".trash"
+TRASH_FOLDER: Final = ".trash"
 _LOCK: Final = "lock"
 
 
@@ -110,7 +110,7 @@ class Trash:
     def sweep(ours: Path) -> None:
         """Delete what programs left in `ours` that came to no orderly end."""
         try:
-            folders = list((ours / _FOLDER).iterdir())
+            folders = list((ours / TRASH_FOLDER).iterdir())
         except OSError:
             return
         for folder in folders:
@@ -120,10 +120,10 @@ class Trash:
                     _log.info("What was removed before is deleted: %s", folder)
                     _close_and_delete(lock, folder)
         with contextlib.suppress(OSError):
-            (ours / _FOLDER).rmdir()
+            (ours / TRASH_FOLDER).rmdir()
 
     def _open(self, name: str, top: Path, removal_id: str) -> _Removed:
-        folder = top / _FOLDER / removal_id
+        folder = top / TRASH_FOLDER / removal_id
         try:
             folder.mkdir(parents=True)
             lock = _locked(folder)
