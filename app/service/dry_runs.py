@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import shutil
 import tempfile
 import time
 from collections import deque
@@ -98,8 +99,11 @@ class DryRuns:
     async def _ask(self) -> None:
         while self._waiting:
             try:
-                with tempfile.TemporaryDirectory(prefix="hearth-fit-", ignore_cleanup_errors=True) as folder:
-                    await self._ask_one_worker(Path(folder))
+                folder = Path(await undisturbed(tempfile.mkdtemp, prefix="hearth-fit-"))
+                try:
+                    await self._ask_one_worker(folder)
+                finally:
+                    await undisturbed(shutil.rmtree, folder, ignore_errors=True)
             except OSError as error:
                 reason = f"what it would take can't be told: the temporary folder can't be used ({error.strerror or error})."
                 while self._waiting:
