@@ -83,7 +83,8 @@ class MissingPart:
 class InstalledModel:
     """A text or embedding model, or a reranker, with what belongs to it.
 
-    `id` is what clients send as `model`. `files` are every file of it: shards first, then projectors, then the draft model.
+    `id` is what clients send as `model`, `also` what other programs call it. `files` are every file of it: shards first, then
+    projectors, the draft model, and the adapters that belong to it.
     `problem` says why the model can't be used, None if it can; `missing` what it could use besides. `parameters` and
     `n_ctx_train` come from the header; 0 if it does not say. `repository` is where it came from, "" if nobody knows.
     """
@@ -107,6 +108,8 @@ class InstalledModel:
     draft: Path | None = None
     missing: tuple[MissingPart, ...] = ()
     repository: str = ""
+    adapters: tuple[Path, ...] = ()
+    also: tuple[str, ...] = ()
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities

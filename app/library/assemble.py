@@ -56,7 +56,6 @@ class Assembled:
         source: ModelSource,
         *,
         repository: str = "",
-        draft: Path | None = None,
         missing: tuple[MissingPart, ...] = (),
     ) -> InstalledModel:
         first = self.shards[0]
@@ -78,7 +77,7 @@ class Assembled:
             license=header.license if header else "",
             description=header.description if header else "",
             problem=self.problem,
-            draft=self.draft.path if self.draft else draft,
+            draft=self.draft.path if self.draft else None,
             missing=missing,
             repository=repository,
         )

@@ -74,6 +74,13 @@ class Catalogue:
         """Which one a file with this stem holds; else the one that its folder is named after."""
         return self._whole.get(form_of(stem)) or self._whole.get(form_of(REPOSITORY_SUFFIX.sub("", folder)))
 
+    def entry(self, place: str) -> CatalogueModel | None:
+        """Which one is meant by a name with folders, as a file of the hub has them, or by a short name alone."""
+        path, _, stem = place.rpartition("/")
+        known = self.model_of(stem, path.rpartition("/")[2])
+        meaning = self.meaning(place) if known is None else None
+        return meaning.model if meaning is not None else known
+
 
 def _tagged(name: str, family: list[CatalogueModel], tag: str) -> Meaning | None:
     """The longest tag of the family that `tag` begins with; what follows names a quantization or repeats the repository."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from app.library.gguf_container import Container, Tensor, read_container
 from app.library.gguf_types import FILE_TYPES
+from app.library.ollama_format import ollama_format
 
 __all__ = ["GgufHeader", "GgufKind", "Pooling", "is_embedding_architecture", "read_header"]
 
@@ -21,6 +22,7 @@ _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
 _DRAFTS: Final = {"eagle3": "target_hidden_size", "dflash": "embedding_length", "gemma4-assistant": "embedding_length_out"}
 # How tensors of picture and sound encoders, and of what leads from them into the model, are called.
 _ENCODERS: Final = ("v.", "mm.", "a.")
+_PROJECTOR_TYPES: Final = ("clip.projector_type", "clip.vision.projector_type", "clip.audio.projector_type")
 # Encoders whose files do not always name a pooling.
 _EMBEDDING_ARCHITECTURES: Final = ("bert", "gemma-embedding", "t5encoder")
 
@@ -81,6 +83,7 @@ class GgufHeader:
     description: str = ""
     size_label: str = ""
     holds_encoder: bool = False
+    ollama_format: str = ""
     draft_width: int = 0
     n_vocab: int = 0
     tokenizer: str = ""
@@ -126,7 +129,7 @@ class _Facts:
             template_thinks="think" in template or "reasoning_content" in template,
             has_vision=kind is GgufKind.PROJECTOR and self._sees(),
             has_audio=kind is GgufKind.PROJECTOR and self._metadata.get("clip.has_audio_encoder") is True,
-            projector_type=self._text("clip.projector_type") or self._text("clip.vision.projector_type"),
+            projector_type=next(filter(None, map(self._text, _PROJECTOR_TYPES)), ""),
             widths=self._widths() if kind is GgufKind.PROJECTOR else (),
             split_no=self._number("split.no"),
             split_count=self._number("split.count"),
@@ -139,6 +142,7 @@ class _Facts:
             n_vocab=self._n_vocab(),
             tokenizer=self._text("tokenizer.ggml.pre") or self._text("tokenizer.ggml.model"),
             holds_encoder=kind is GgufKind.MODEL and any(t.name.startswith(_ENCODERS) for t in container.tensors),
+            ollama_format=ollama_format(self._architecture, container) if kind is GgufKind.MODEL else "",
         )
 
     def _kind(self) -> GgufKind:

@@ -16,7 +16,7 @@ from app.library.provenance import FolderNotes
 __all__ = ["GgufFile", "HeaderCache"]
 
 # Raise it when GgufHeader, or how it is read, changes.
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 _Stamp: TypeAlias = tuple[int, int]
 
 

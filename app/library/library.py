@@ -19,12 +19,13 @@ from app.library.folder_watch import FolderWatch
 from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
 from app.library.hub import Hub
-from app.library.listing import BUILT_IN_ID, Listing, Places, list_models
+from app.library.listing import BUILT_IN_ID, Listing, Places, list_models, no_stores
+from app.library.look import Look
 from app.library.model_names import ModelNames
 from app.library.provenance import provenance_of
 from app.library.relocation import Relocation, check_places
 from app.library.repair import Repair, plan_repair, repository_for
-from app.library.stores import Store, StoreTrouble, Surroundings, find_stores
+from app.library.stores import NoteCache, Notes, Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
 from app.library.undisturbed import undisturbed
 from app.library.verify import check_files
@@ -56,8 +57,9 @@ class ModelLibrary:
         self._clock = clock
         self._surroundings = surroundings or Surroundings.here()
         self.troubles: tuple[StoreTrouble, ...] = ()
-        """Stores of other programs that can't be read, as of the last `refresh`."""
+        """Folders and stores of other programs that can't be read, as of the last `refresh`."""
         self._headers = HeaderCache(paths.cache / "headers.json")
+        self._notes = NoteCache()
         self._opened: tuple[Path, ...] = ()
         self._models: tuple[InstalledModel, ...] = ()
         self.catalogue = Catalogue.read(resource("catalogue.json"))
@@ -327,16 +329,17 @@ class ModelLibrary:
             folders=tuple(dict.fromkeys(_absolute(folder) for folder in settings.models_folders)),
             added=tuple(_absolute(file) for file in settings.added_files),
             opened=self._opened,
-            stores=self._stores if settings.other_stores else tuple,
+            stores=self._stores if settings.other_stores else no_stores,
             catalogue=self.catalogue,
         )
 
-    def _stores(self) -> Iterator[Store]:
+    def _stores(self, look: Look) -> Iterator[Store]:
         """On the thread that reads."""
-        return find_stores(self._surroundings, self._pull_name)
+        return find_stores(self._surroundings, Notes(self._notes, look.stat), self._pull_name)
 
     def _pull_name(self, name: str) -> str:
-        meaning = self.catalogue.meaning(name) or self.catalogue.meaning(name.partition(":")[0])
+        """What to get from the hub for the very same model; "" if the catalogue does not know it."""
+        meaning = self.catalogue.meaning(name)
         return meaning.name if meaning is not None else ""
 
     def _take(self, listing: Listing) -> None:

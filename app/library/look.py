@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -54,14 +54,19 @@ class Look:
     def seen(self) -> Seen:
         return Seen(self._stamps, self._at_ns)
 
+    def stat(self, path: Path) -> os.stat_result:
+        """Raises OSError."""
+        self._stamps[path] = None
+        status = path.stat()
+        self._stamps[path] = _stamp_of(status)
+        return status
+
     def file(self, path: Path) -> GgufFile | None:
         """A file with its header; None if it is gone."""
         try:
-            status = path.stat()
-        except OSError:
-            self._stamps[path] = None
+            status = self.stat(path)
+        except (OSError, ValueError):
             return None
-        self._stamps[path] = _stamp_of(status)
         return self._headers.file(path, status)
 
     def notes(self, folder: Path) -> Mapping[str, Provenance]:
@@ -71,9 +76,15 @@ class Look:
             known = self._notes[folder] = self._headers.notes.of(folder)
         return known
 
-    def files(self, folder: Path) -> list[GgufFile]:
-        """Every GGUF file below a folder."""
-        return [file for path in self._walk(folder) if (file := self.file(path))]
+    def files(
+        self,
+        folder: Path,
+        on_error: Callable[[OSError], None] = lambda _error: None,
+        *,
+        belongs: Callable[[str], bool] = lambda _name: True,
+    ) -> list[GgufFile]:
+        """Every GGUF file below a folder whose name `belongs`. `on_error` hears of folders that can't be read."""
+        return [file for path in self._walk(folder, on_error) if belongs(path.name) and (file := self.file(path))]
 
     def beside(self, path: Path) -> list[Path]:
         """The GGUF files in the folder of one."""
@@ -84,7 +95,7 @@ class Look:
         except OSError:
             return []
 
-    def _walk(self, top: Path) -> Iterator[Path]:
+    def _walk(self, top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
         """Linked folders too, each folder once, and none that are hidden."""
         folders: list[tuple[Path, int]] = [(top, 0)]
         seen: set[tuple[int, int]] = set()
@@ -92,16 +103,15 @@ class Look:
         while folders and len(seen) < _MAX_FOLDERS:
             folder, depth = folders.pop()
             try:
-                status = folder.stat()
-                self._stamps[folder] = _stamp_of(status)
+                status = self.stat(folder)
                 identity = (status.st_dev, status.st_ino)
                 if identity in seen:
                     continue
                 seen.add(identity)
                 with os.scandir(folder) as found:
                     entries = sorted((entry.name, entry.is_dir()) for entry in found)
-            except OSError:
-                self._stamps.setdefault(folder, None)
+            except OSError as error:
+                on_error(error)
                 continue
             for name, is_folder in entries:
                 if not is_folder and _is_candidate(name):

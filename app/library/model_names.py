@@ -39,7 +39,7 @@ class ModelNames:
         self._ids = {model.id: model for model, _ in self._models}
         self._ids_in_any_case = _index(self._models, _id_forms)
         self._longer_and_shorter = (_index(self._models, _place_forms), _index(self._models, _short_forms))
-        self._entries = {model.id: _entry(place, catalogue) for model, place in self._models}
+        self._entries = {model.id: _entry((place, *model.also), catalogue) for model, place in self._models}
 
     def fitting(self, name: str, aliases: Mapping[str, str]) -> Sequence[InstalledModel]:
         """The models that a name fits: none, one, or too many. For much less than `find`, which says what was near."""
@@ -59,10 +59,11 @@ class ModelNames:
         raise ModelNotFound(meant, near=near, pull=meaning.name if meaning else "", asked=name if target is not None else "")
 
     def aliases_of(self, model: InstalledModel, aliases: Mapping[str, str]) -> tuple[str, ...]:
-        """The other names that this model answers to: those that a person gave it, then the catalogue's."""
+        """The other names that this model answers to: those that a person gave it, those of other programs, the catalogue's."""
         entry = self._entries[model.id]
         known = (entry.family, entry.name) if entry is not None else ()
-        return tuple(name for name in (*aliases, *known) if self.fitting(name, aliases) == [model])
+        names = dict.fromkeys((*aliases, *model.also, *known))
+        return tuple(name for name in names if name != model.id and self.fitting(name, aliases) == [model])
 
     def _fitting(self, name: str, aliases: Mapping[str, str]) -> tuple[str | None, list[InstalledModel]]:
         """What a person's alias of this name stands for, if it is one, and the models that fit: none, one, or too many."""
@@ -114,9 +115,8 @@ def _index(models: Iterable[tuple[InstalledModel, str]], forms: _Forms) -> Mappi
     return dict(index)
 
 
-def _entry(place: str, catalogue: Catalogue) -> CatalogueModel | None:
-    path, _, stem = place.rpartition("/")
-    return catalogue.model_of(stem, path.rpartition("/")[2])
+def _entry(places: Iterable[str], catalogue: Catalogue) -> CatalogueModel | None:
+    return next((entry for place in places if (entry := catalogue.entry(place)) is not None), None)
 
 
 def plain_name(name: str) -> str:
@@ -141,8 +141,9 @@ def _id_forms(model: InstalledModel, _place: str) -> Sequence[str]:
     return (model.id.casefold(),)
 
 
-def _place_forms(_model: InstalledModel, place: str) -> Sequence[str]:
-    return (place.casefold(), place.rpartition("/")[2].casefold())
+def _place_forms(model: InstalledModel, place: str) -> Sequence[str]:
+    names = (place, place.rpartition("/")[2], *model.also)
+    return tuple(name.casefold().removesuffix(":latest") for name in names)
 
 
 def _short_forms(model: InstalledModel, place: str) -> Sequence[str]:
@@ -150,6 +151,6 @@ def _short_forms(model: InstalledModel, place: str) -> Sequence[str]:
     folder, _, stem = place.rpartition("/")
     quantization = model.quantization.casefold()
     names = [base_name(stem).casefold()]
-    if folder:
-        names += [folder.casefold(), _REPOSITORY_SUFFIX.sub("", folder).casefold()]
+    for repository in filter(None, (folder, model.repository)):
+        names += [repository.casefold(), _REPOSITORY_SUFFIX.sub("", repository).casefold()]
     return tuple(names) + tuple(f"{name}:{quantization}" for name in names)

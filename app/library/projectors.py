@@ -34,7 +34,8 @@ def core_name(stem: str) -> str:
 
 
 def _fits(projector: GgufHeader, model: GgufHeader) -> bool:
-    if model.n_embd not in projector.widths:
+    # Old ones, as Ollama has some, do not say of which type they are, and llama.cpp does not guess it.
+    if model.n_embd not in projector.widths or not projector.projector_type:
         return False
     family = next((name for name in _FAMILIES if projector.projector_type.startswith(name)), None)
     return family is None or model.architecture.startswith(family)

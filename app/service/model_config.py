@@ -106,7 +106,7 @@ def engine_config(model: InstalledModel, settings: Settings, cache_folder: Path 
         use_mmap=chosen.use_mmap,
         use_mlock=chosen.use_mlock,
         rope=RopeScaling(chosen.rope_type, chosen.rope_factor, chosen.rope_freq_base, chosen.rope_original_ctx),
-        adapters=() if embedding else tuple(LoraAdapter(adapter.path, adapter.scale) for adapter in chosen.adapters),
+        adapters=() if embedding else _adapters(model, chosen),
         memory_check=chosen.memory_check,
         cache_memory_bytes=settings.prompt_cache_memory_mb * _MB,
         cache_folder=cache_folder,
@@ -122,6 +122,12 @@ def check_context(model: InstalledModel, config: EngineConfig, n_ctx: int) -> No
     if longest and n_ctx > longest:
         message = f"A context_length of {n_ctx} is more than {model.id} was made for, which is {longest} tokens."
         raise InvalidRequest(message, param="context_length")
+
+
+def _adapters(model: InstalledModel, chosen: Settings) -> tuple[LoraAdapter, ...]:
+    """Those that belong to it first."""
+    own = (LoraAdapter(path, 1.0) for path in model.adapters)
+    return (*own, *(LoraAdapter(adapter.path, adapter.scale) for adapter in chosen.adapters))
 
 
 def _pooling(model: InstalledModel, settings: Settings) -> Pooling | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gguf import GGUFWriter
 
-__all__ = ["write_model", "write_projector"]
+__all__ = ["write_adapter", "write_model", "write_projector"]
 
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
@@ -64,11 +64,21 @@ def write_projector(
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = GGUFWriter(path, "clip")
     writer.add_bool("clip.has_audio_encoder" if audio else "clip.has_vision_encoder", True)
-    writer.add_string("clip.projector_type", kind)
+    if kind:
+        writer.add_string("clip.projector_type", kind)
     writer.add_uint32("clip.vision.projection_dim", named_width if named_width is not None else width)
     writer.add_file_type(1)
     writer.add_tensor("mm.0.bias", np.zeros(width, np.float32))
     writer.add_tensor("mm.2.bias", np.zeros(width, np.float32))
+    return _written(writer, path)
+
+
+def write_adapter(path: Path, *, architecture: str = "llama") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_tensor("token_embd.weight.lora_a", np.zeros((4, 64), np.float32))
     return _written(writer, path)
 
 

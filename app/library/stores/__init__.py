@@ -9,21 +9,22 @@ from app.library.stores.hugging_face import hugging_face_models
 from app.library.stores.jan import jan_models
 from app.library.stores.llama_cpp import llama_cpp_models
 from app.library.stores.lm_studio import lm_studio_models
+from app.library.stores.notes import NoteCache, Notes
 from app.library.stores.ollama import ollama_models
 from app.library.stores.store import Store, StoreFolder, StoreModel, StoreTrouble
 from app.library.stores.surroundings import Surroundings
 
-__all__ = ["Store", "StoreFolder", "StoreModel", "StoreTrouble", "Surroundings", "find_stores"]
+__all__ = ["NoteCache", "Notes", "Store", "StoreFolder", "StoreModel", "StoreTrouble", "Surroundings", "find_stores"]
 
 
-def find_stores(here: Surroundings, equivalent: Callable[[str], str]) -> Iterator[Store]:
+def find_stores(here: Surroundings, notes: Notes, equivalent: Callable[[str], str]) -> Iterator[Store]:
     """What other programs have, a program after the other; what can't be read is told, not passed over.
 
     `equivalent` tells what to get from the hub in place of a model by its short name, "" if nobody knows.
     """
-    yield from ollama_models(here, equivalent)
-    yield from lm_studio_models(here)
-    yield from hugging_face_models(here)
-    yield from llama_cpp_models(here)
-    yield from jan_models(here)
-    yield from gpt4all_models(here)
+    yield from ollama_models(here, notes, equivalent)
+    yield from lm_studio_models(here, notes)
+    yield from hugging_face_models(here, notes)
+    yield from llama_cpp_models(here, notes)
+    yield from jan_models(here, notes)
+    yield from gpt4all_models(here, notes)

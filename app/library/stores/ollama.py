@@ -1,145 +1,147 @@
-"""Ollama: a manifest for each name, and blobs that are called by what is in them.
-
-`manifests/<host>/<namespace>/<model>/<tag>` is JSON; its layers name `blobs/sha256-<hex>`. Blobs are shared between manifests.
-"""
+"""Ollama: a manifest for each name, and blobs that several of them may share."""
 
 from __future__ import annotations
 
-import json
-import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from app.domain.models import ModelSource
-from app.library.stores.store import StoreModel, StoreTrouble, entries
+from app.library.stores.notes import Notes
+from app.library.stores.ollama_folders import ollama_folders
+from app.library.stores.ollama_manifest import BrokenManifest, Manifest, read_manifest
+from app.library.stores.store import StoreModel, StoreTrouble
 from app.library.stores.surroundings import Surroundings
 
 __all__ = ["ollama_models"]
 
 _SOURCE: Final = ModelSource.OLLAMA
-_REGISTRY: Final = "registry.ollama.ai"
+_REGISTRIES: Final = frozenset({"registry.ollama.ai", "ollama.com"})
 _HUBS: Final = frozenset({"hf.co", "huggingface.co"})
-_DIGEST: Final = re.compile(r"^sha256[:-]([0-9a-f]{64})$")
-_MEDIA: Final = "application/vnd.ollama.image."
-_MOST_MANIFEST_BYTES: Final = 1 << 20
 _MOST_LICENSE_BYTES: Final = 4096
+_LONGEST_LICENSE: Final = 120
 
 
-def ollama_models(here: Surroundings, equivalent: Callable[[str], str]) -> Iterator[StoreModel | StoreTrouble]:
-    """Every model that is whole; names of Ollama's own cloud are left out."""
-    for folder in dict.fromkeys(_folders(here)):
-        for found in _manifests(folder / "manifests"):
-            if isinstance(found, StoreTrouble):
-                yield found
-            elif (model := _model(folder, found, equivalent)) is not None:
-                yield model
+def ollama_models(here: Surroundings, notes: Notes, equivalent: Callable[[str], str]) -> Iterator[StoreModel | StoreTrouble]:
+    """Every model; names for what runs on Ollama's own computers are left out."""
+    for folder in ollama_folders(here, notes):
+        found = list(_in_folder(notes, folder, equivalent))
+        yield from (one.store for one in found if not one.derived)
+        # After the model that they were made from: of several names for one file the first is its id.
+        yield from (one.store for one in found if one.derived)
 
 
-def _folders(here: Surroundings) -> Iterator[Path]:
-    chosen = here.variable("OLLAMA_MODELS") or _chosen_in_app(here)
-    yield chosen or here.home / ".ollama" / "models"
-    if here.platform == "linux":
-        # The service has a user of its own.
-        yield here.shared / "usr" / "share" / "ollama" / ".ollama" / "models"
-        yield here.shared / "var" / "lib" / "ollama"
+@dataclass(frozen=True, slots=True)
+class _Found:
+    store: StoreModel | StoreTrouble
+    derived: bool = False
 
 
-def _chosen_in_app(here: Surroundings) -> Path | None:
-    """The folder chosen in Ollama's window."""
-    folder = here.home / ".ollama" if here.platform == "linux" else here.local_data / "Ollama"
-    file = folder / "db.sqlite"
-    if not file.is_file():
-        return None
-    with suppress(sqlite3.Error, TypeError), closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-        chosen = database.execute("SELECT models FROM settings").fetchone()[0]
-        return Path(chosen).expanduser() if chosen else None
-    return None
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """As a person types it, without what needs no typing. `repository` on the hub, if it came from there, else ""."""
+
+    text: str
+    repository: str
+
+    @classmethod
+    def of(cls, manifest: Path) -> _Name:
+        host, namespace, model, tag = manifest.parts[-4:]
+        suffix = "" if tag == "latest" else f":{tag}"
+        if host in _HUBS:
+            return cls(f"{namespace}/{model}{suffix}", f"{namespace}/{model}")
+        if host in _REGISTRIES:
+            return cls(f"{model}{suffix}" if namespace == "library" else f"{namespace}/{model}{suffix}", "")
+        return cls(f"{host}/{namespace}/{model}{suffix}", "")
+
+    @property
+    def pull(self) -> str:
+        """What has Ollama get it again."""
+        return f"ollama pull {f'hf.co/{self.text}' if self.repository else self.text}"
 
 
-def _manifests(folder: Path, depth: int = 4) -> Iterator[Path | StoreTrouble]:
-    for entry in entries(folder, _SOURCE):
-        if isinstance(entry, StoreTrouble) or depth == 1:
+def _in_folder(notes: Notes, folder: Path, equivalent: Callable[[str], str]) -> Iterator[_Found]:
+    seen: set[_Name] = set()
+    for kind in ("manifests-v2", "manifests"):
+        for entry in _manifests(notes, folder / kind):
+            if isinstance(entry, StoreTrouble):
+                yield _Found(entry)
+                continue
+            name = _Name.of(entry)
+            if name in seen:
+                continue
+            # A link in the newer folder leads nowhere once an older version of Ollama has tidied up.
+            with suppress(FileNotFoundError):
+                yield from _read(notes, folder, entry, name, equivalent)
+                seen.add(name)
+
+
+def _manifests(notes: Notes, folder: Path, depth: int = 4) -> Iterator[Path | StoreTrouble]:
+    for entry in notes.entries(folder, _SOURCE):
+        if isinstance(entry, StoreTrouble):
             yield entry
         elif not entry.name.startswith("."):
-            yield from _manifests(entry, depth - 1)
+            if depth > 1:
+                yield from _manifests(notes, entry, depth - 1)
+            else:
+                yield entry
 
 
-def _model(folder: Path, manifest: Path, equivalent: Callable[[str], str]) -> StoreModel | None:
-    """None for what is no model of this computer, or is still arriving."""
-    layers = _layers(folder, manifest)
-    weights = next((layer for kind, layer in layers if kind == "model"), None)
-    if weights is None:
-        return None
-    name, repository = _names(manifest)
-    digest = _DIGEST.match(weights.name)
+def _read(notes: Notes, folder: Path, file: Path, name: _Name, equivalent: Callable[[str], str]) -> Iterator[_Found]:
+    """Nothing for what is no model of this computer. Raises FileNotFoundError if the manifest is gone."""
+    try:
+        manifest = read_manifest(notes, folder, file)
+        whole = [layer for layer in manifest.layers if not layer.is_weights or layer.is_whole()]
+    except FileNotFoundError:
+        raise
+    except BrokenManifest:
+        yield _Found(StoreTrouble(_SOURCE, file, f"{file} is damaged. Get the model again: {name.pull}"))
+        return
+    except OSError as error:
+        yield _Found(StoreTrouble.of(_SOURCE, file, error))
+        return
+    if manifest.remote:
+        return
+    weights = next(iter(manifest.of("model")), None)
+    if manifest.format != "gguf" or (weights is None and manifest.of("tensor")):
+        yield _Found(_other_format(manifest, file, name, equivalent(name.text)))
+    elif weights is not None:
+        yield _Found(_model(manifest, replace(manifest, layers=tuple(whole)), name, equivalent), weights.derived)
+
+
+def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callable[[str], str]) -> StoreModel:
+    """`whole` are the layers of which everything is there: without a projector it is of use still."""
+    weights = manifest.of("model")[0]
+    is_usable = weights in whole.layers and manifest.of("adapter") == whole.of("adapter")
     return StoreModel(
         source=_SOURCE,
-        name=name,
-        path=weights,
-        projectors=tuple(layer for kind, layer in layers if kind == "projector"),
-        draft=next((layer for kind, layer in layers if kind == "draft"), None),
-        repository=repository,
-        sha256=digest[1] if digest else "",
-        license=_license(layers),
-        instead=equivalent(name),
+        name=name.text,
+        path=weights.file,
+        projectors=tuple(layer.file for layer in whole.of("projector")),
+        draft=next((layer.file for layer in whole.of("draft")), None),
+        adapters=tuple(layer.file for layer in whole.of("adapter")),
+        repository=name.repository,
+        sha256=weights.sha256,
+        license=_license(manifest),
+        problem=None if is_usable else f"Ollama has no more than a part of it. Get it again: {name.pull}",
+        size_bytes=manifest.size_bytes,
+        # What came from the hub is as llama.cpp has it.
+        instead="" if name.repository else equivalent(name.text),
     )
 
 
-def _layers(folder: Path, manifest: Path) -> list[tuple[str, Path]]:
-    """Kind and file of each layer; none unless all that belong to a model are there with their sizes."""
-    try:
-        content = _json(manifest)
-        config = _json(_blob(folder, content["config"]["digest"]))
-        if config.get("remote_host") or config.get("model_format", "gguf") != "gguf":
-            return []
-        found = []
-        for layer in content["layers"]:
-            kind = str(layer["mediaType"]).removeprefix(_MEDIA)
-            file = _blob(folder, layer["digest"])
-            if kind in ("model", "projector", "draft") and file.stat().st_size != layer["size"]:
-                return []
-            found.append((kind, file))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-    return found
+def _other_format(manifest: Manifest, file: Path, name: _Name, instead: str) -> StoreModel:
+    get = f"Get it as GGUF: hearth pull {instead}" if instead else f"Look for a GGUF of {name.text} on the Models page."
+    problem = f"Ollama keeps it in the format {manifest.format}; llama.cpp loads GGUF files. {get}"
+    return StoreModel(_SOURCE, name.text, file, problem=problem, size_bytes=manifest.size_bytes, instead=instead)
 
 
-def _blob(folder: Path, digest: str) -> Path:
-    """Raises ValueError for a digest that could name another file."""
-    found = _DIGEST.match(digest)
-    if found is None:
-        raise ValueError(digest)
-    return folder / "blobs" / f"sha256-{found[1]}"
-
-
-def _json(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > _MOST_MANIFEST_BYTES:
-        raise ValueError("too large")
-    content = json.loads(file.read_text("utf-8"))
-    if not isinstance(content, dict):
-        raise TypeError("no object")
-    return content
-
-
-def _names(manifest: Path) -> tuple[str, str]:
-    """As a person types it, without a tag that needs no typing; and the repository on the hub, if it came from there."""
-    host, namespace, model, tag = manifest.parts[-4:]
-    suffix = "" if tag == "latest" else f":{tag}"
-    if host in _HUBS:
-        return f"{namespace}/{model}{suffix}", f"{namespace}/{model}"
-    if host == _REGISTRY:
-        return f"{model}{suffix}" if namespace == "library" else f"{namespace}/{model}{suffix}", ""
-    return f"{host}/{namespace}/{model}{suffix}", ""
-
-
-def _license(layers: list[tuple[str, Path]]) -> str:
+def _license(manifest: Manifest) -> str:
     """The first line of the licence's text."""
-    for kind, file in layers:
-        if kind == "license":
-            with suppress(OSError), file.open("rb") as text:
-                lines = text.read(_MOST_LICENSE_BYTES).decode("utf-8", "replace").split("\n")
-                return next((line.strip() for line in lines if line.strip()), "")
+    for layer in manifest.of("license"):
+        with suppress(OSError), layer.file.open("rb") as text:
+            lines = text.read(_MOST_LICENSE_BYTES).decode("utf-8", "replace").splitlines()
+            return next((words[:_LONGEST_LICENSE] for line in lines if (words := line.strip(" #*=-\t"))), "")
     return ""

@@ -2,71 +2,68 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from app.domain.models import ModelSource
+from app.library.stores.permissions import why_unreadable
 
-__all__ = ["Store", "StoreFolder", "StoreModel", "StoreTrouble", "entries"]
+__all__ = ["Store", "StoreFolder", "StoreModel", "StoreTrouble"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFolder:
-    """A folder of files that can be told by name and header like those of our own.
+    """Files that can be told by name and header like those of our own.
 
-    `place` stands before the folders within it where models are named; with `repository` "" the first two of these folders are
-    the repository, if `holds_repositories`.
+    `folders` lie one over another: of files that have the same place in several, the first counts. `place` stands before the
+    folders within where models are named; with `repository` "" the first two of these folders are the repository, if
+    `holds_repositories`. Only files whose names begin with `prefix` belong to it, which is no part of their names. Files whose
+    names begin with `unfinished` are still arriving, unless that is "".
     """
 
     source: ModelSource
-    folder: Path
+    folders: tuple[Path, ...]
     place: str = ""
     repository: str = ""
     holds_repositories: bool = False
+    prefix: str = ""
+    unfinished: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreModel:
-    """A model whose file has a name that says nothing. `name` is what its program calls it; `sha256` "" if nobody told."""
+    """A model whose file has a name that says nothing. `name` is what its program calls it; `sha256` "" if nobody told.
+
+    `problem` is why it can't be used, where its program's notes tell; `size_bytes` counts then, if there is no one file.
+    """
 
     source: ModelSource
     name: str
     path: Path
     projectors: tuple[Path, ...] = ()
     draft: Path | None = None
+    adapters: tuple[Path, ...] = ()
     repository: str = ""
     sha256: str = ""
     license: str = ""
     problem: str | None = None
+    size_bytes: int = 0
     instead: str = ""
     """What to get from the hub if llama.cpp can't load this."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTrouble:
-    """A store that is there but can't be read. `reason` is a sentence."""
+    """A store, or a part of it, that is there but can't be read. `reason` is a sentence."""
 
     source: ModelSource
     folder: Path
     reason: str
 
+    @classmethod
+    def of(cls, source: ModelSource, folder: Path, error: OSError) -> StoreTrouble:
+        return cls(source, folder, f"{folder} can't be read. {why_unreadable(folder, error)}")
+
 
 Store: TypeAlias = StoreFolder | StoreModel | StoreTrouble
-
-
-def entries(folder: Path, source: ModelSource) -> Iterator[Path | StoreTrouble]:
-    """What a folder holds, in order of names; nothing for one that is not there."""
-    try:
-        with os.scandir(folder) as found:
-            names = sorted(entry.name for entry in found)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        hint = "Allow your user to read it" if isinstance(error, PermissionError) else error.strerror or str(error)
-        yield StoreTrouble(source, folder, f"{folder} can't be read. {hint}.")
-        return
-    for name in names:
-        yield folder / name

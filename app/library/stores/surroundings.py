@@ -26,10 +26,21 @@ class Surroundings:
 
     def variable(self, *names: str) -> Path | None:
         """The folder that the first of these environment variables names that is set."""
-        for name in names:
-            if value := self.environ.get(name):
-                return Path(value).expanduser()
-        return None
+        return next((path for name in names if (path := self.path(self.environ.get(name, "")))), None)
+
+    def path(self, written: object) -> Path | None:
+        """A path as settings have it: perhaps in quotes or from the home folder on; None for what is no full path."""
+        text = written.strip().strip("\"'") if isinstance(written, str) else ""
+        path = self.home / text[1:].lstrip("/\\") if text == "~" or text.startswith(("~/", "~\\")) else Path(text)
+        return path if path.is_absolute() else None
+
+    def flatpak(self, app: str) -> Surroundings:
+        """What a program sees that was installed as this Flatpak."""
+        own = self.home / ".var" / "app" / app
+        folders = {"XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache"}
+        return Surroundings(
+            self.home, {name: str(own / folder) for name, folder in folders.items()}, self.platform, self.shared
+        )
 
     @property
     def local_data(self) -> Path:
@@ -45,6 +56,13 @@ class Surroundings:
     @property
     def roaming_data(self) -> Path:
         return (self.variable("APPDATA") or self.home / "AppData" / "Roaming") if self.platform == "win32" else self.local_data
+
+    @property
+    def config(self) -> Path:
+        """Where programs keep settings that are not to be found among their data."""
+        if self.platform == "win32":
+            return self.roaming_data
+        return self.variable("XDG_CONFIG_HOME") or self.home / ".config"
 
     @property
     def cache(self) -> Path:

@@ -1,0 +1,112 @@
+"""Ollama's manifests: JSON that names what a model consists of, and blobs that are called by the hash of what is in them.
+
+A manifest lies at `manifests/<host>/<namespace>/<model>/<tag>`. Newer versions write `manifests-v2/…` instead, links to blobs,
+where it may be a list of manifests, one for each program that can run the model (ollama, manifest/manifest.go, paths.go, 2026).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from app.library.stores.notes import Notes
+
+__all__ = ["BrokenManifest", "Layer", "Manifest", "read_manifest"]
+
+_DIGEST: Final = re.compile(r"^sha256[:-]([0-9a-fA-F]{64})$")
+_MEDIA: Final = "application/vnd.ollama.image."
+_LIST: Final = "application/vnd.ollama.manifest.list.v2+json"
+# Whose files suit us best; "" is how manifests without a list have it.
+_RUNNERS: Final = ("llamacpp", "ollama", "", "mlx")
+_WEIGHTS: Final = frozenset({"model", "projector", "draft", "adapter"})
+
+
+class BrokenManifest(Exception):
+    """What can't be understood as a manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """`kind` is what follows "application/vnd.ollama.image."; `derived` of one that was taken over from another model."""
+
+    kind: str
+    file: Path
+    size_bytes: int
+    derived: bool
+
+    @property
+    def sha256(self) -> str:
+        return self.file.name.rpartition("-")[2].casefold()
+
+    @property
+    def is_weights(self) -> bool:
+        return self.kind in _WEIGHTS
+
+    def is_whole(self) -> bool:
+        """Raises OSError."""
+        try:
+            return self.file.stat().st_size == self.size_bytes
+        except FileNotFoundError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`remote`: a name for what runs on Ollama's own computers."""
+
+    layers: tuple[Layer, ...]
+    format: str
+    remote: bool
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(layer.size_bytes for layer in self.layers)
+
+    def of(self, kind: str) -> tuple[Layer, ...]:
+        return tuple(layer for layer in self.layers if layer.kind == kind)
+
+
+def read_manifest(notes: Notes, folder: Path, file: Path) -> Manifest:
+    """`folder` holds the blobs. Raises BrokenManifest, and OSError: FileNotFoundError if `file` leads nowhere."""
+    content = _json(notes, file)
+    try:
+        if content.get("mediaType") == _LIST:
+            content = _suited(notes, folder, content["manifests"])
+        config = _json(notes, _blob(folder, content["config"]["digest"]))
+        layers = tuple(_layer(folder, layer) for layer in content["layers"])
+    except (FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BrokenManifest(str(file)) from error
+    weights = str(content.get("format") or config.get("model_format") or "gguf")
+    return Manifest(layers, weights, remote=bool(config.get("remote_host") or config.get("remote_model")))
+
+
+def _suited(notes: Notes, folder: Path, manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one that we can use, else any. Raises ValueError, TypeError and the like."""
+    best = min(manifests, key=lambda one: _RUNNERS.index(runner) if (runner := _runner(one)) in _RUNNERS else len(_RUNNERS))
+    return best if "layers" in best else {**_json(notes, _blob(folder, best["digest"])), "format": best.get("format")}
+
+
+def _runner(manifest: dict[str, Any]) -> str:
+    return str(manifest.get("runner") or "").casefold()
+
+
+def _layer(folder: Path, layer: dict[str, Any]) -> Layer:
+    kind = str(layer.get("mediaType")).removeprefix(_MEDIA)
+    return Layer(kind, _blob(folder, layer["digest"]), int(layer.get("size") or 0), derived=bool(layer.get("from")))
+
+
+def _blob(folder: Path, digest: str) -> Path:
+    """Raises ValueError for a digest that could name another file."""
+    found = _DIGEST.match(digest)
+    if found is None:
+        raise ValueError(digest)
+    return folder / "blobs" / f"sha256-{found[1]}"
+
+
+def _json(notes: Notes, file: Path) -> dict[str, Any]:
+    try:
+        return notes.json(file)
+    except ValueError as error:
+        raise BrokenManifest(str(file)) from error
