@@ -20,7 +20,7 @@ from app.library.projectors import best_projector
 __all__ = ["Assembled", "assemble"]
 
 # A name may claim any number.
-_MOST_SHARDS: Final = 10_000
+_MOST_SHARDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,10 @@ __all__ = ["GgufHeader", "GgufKind", "Pooling", "is_embedding_architecture", "re
 
 # Heads that turn an encoder into a classifier or a reranker.
 _CLASSIFIERS: Final = frozenset({"cls.weight", "cls.output.weight"})
+# What a file says of itself is shown in lists, and kept for each file.
+_MAX_NAME: Final = 200
+_MAX_DESCRIPTION: Final = 2000
+_MAX_NUMBER: Final = 1 << 48
 # Architectures that only guess ahead for another model, and the key that says how wide that one is.
 _DRAFTS: Final = {"eagle3": "target_hidden_size", "dflash": "embedding_length", "gemma4-assistant": "embedding_length_out"}
 # How tensors of picture and sound encoders, and of what leads from them into the model, are called.
@@ -105,7 +109,7 @@ class _Facts:
     def __init__(self, container: Container) -> None:
         self._container = container
         self._metadata = container.metadata
-        self._architecture = self._text("general.architecture")
+        self._architecture = self._line("general.architecture", _MAX_NAME)
 
     def header(self) -> GgufHeader:
         container = self._container
@@ -115,7 +119,7 @@ class _Facts:
         return GgufHeader(
             kind=kind,
             architecture=self._architecture,
-            name=self._text("general.name"),
+            name=self._line("general.name", _MAX_NAME),
             quantization=self._quantization(),
             parameters=sum(tensor.weights for tensor in container.tensors),
             n_ctx_train=self._own_number("context_length"),
@@ -129,18 +133,18 @@ class _Facts:
             template_thinks="think" in template or "reasoning_content" in template,
             has_vision=kind is GgufKind.PROJECTOR and self._sees(),
             has_audio=kind is GgufKind.PROJECTOR and self._metadata.get("clip.has_audio_encoder") is True,
-            projector_type=next(filter(None, map(self._text, _PROJECTOR_TYPES)), ""),
+            projector_type=next(filter(None, (self._line(key, _MAX_NAME) for key in _PROJECTOR_TYPES)), ""),
             widths=self._widths() if kind is GgufKind.PROJECTOR else (),
             split_no=self._number("split.no"),
             split_count=self._number("split.count"),
             split_tensors=self._number("split.tensors.count"),
             n_tensors=len(container.tensors),
-            license=self._text("general.license"),
-            description=self._text("general.description"),
-            size_label=self._text("general.size_label"),
+            license=self._line("general.license", _MAX_NAME),
+            description=self._line("general.description", _MAX_DESCRIPTION),
+            size_label=self._line("general.size_label", _MAX_NAME),
             draft_width=self._own_number(_DRAFTS.get(self._architecture, "embedding_length")) if kind is GgufKind.DRAFT else 0,
             n_vocab=self._n_vocab(),
-            tokenizer=self._text("tokenizer.ggml.pre") or self._text("tokenizer.ggml.model"),
+            tokenizer=self._line("tokenizer.ggml.pre", _MAX_NAME) or self._line("tokenizer.ggml.model", _MAX_NAME),
             holds_encoder=kind is GgufKind.MODEL and any(t.name.startswith(_ENCODERS) for t in container.tensors),
             ollama_format=ollama_format(self._architecture, container) if kind is GgufKind.MODEL else "",
         )
@@ -223,9 +227,14 @@ class _Facts:
         value = self._metadata.get(key)
         return value if isinstance(value, str) else ""
 
+    def _line(self, key: str, limit: int) -> str:
+        """Text for people: one line of it, without what would move a terminal's cursor, and not endless."""
+        text = self._text(key)[: 4 * limit]
+        return "".join(char if char.isprintable() else " " for char in text).strip()[:limit]
+
     def _number(self, key: str, *, default: int = 0) -> int:
         value = self._metadata.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+        return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER else default
 
     def _own_number(self, key: str) -> int:
         return self._number(f"{self._architecture}.{key}")

@@ -2,7 +2,7 @@
 
 A file may come from anywhere, so every count, length and total has a limit far above any real model's. Long arrays (a
 vocabulary has up to 260,000 tokens and twice as many merges) are skipped, not kept: memory stays at about the window below,
-whatever the file claims, and the time is bounded by `_MAX_ELEMENTS`.
+whatever the file claims, and the time is bounded by `_MAX_ELEMENTS` and `_MAX_HEADER_BYTES`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ _MAX_TEXT_BYTES: Final = 8 << 20
 _MAX_KEPT_BYTES: Final = 32 << 20
 _MAX_ELEMENTS: Final = 4_000_000
 _MAX_KEPT_ELEMENTS: Final = 1024
+# Of all arrays together; the largest models have some thousand: a few for each layer.
+_MAX_KEPT_IN_ALL: Final = 1 << 17
+# The largest vocabularies take 20 MB; a file with holes in it may claim terabytes.
+_MAX_HEADER_BYTES: Final = 512 << 20
 _MAX_DIMENSIONS: Final = 4
 _MAX_WEIGHTS: Final = 1 << 62
 
@@ -126,6 +130,7 @@ class _Reader:
         self._window_start = 0
         self._elements = 0
         self._kept = 0
+        self._kept_elements = 0
 
     def container(self) -> Container:
         version = self._version()
@@ -226,6 +231,8 @@ class _Reader:
     def _array(self) -> MetadataValue | None:
         kind = self._u32()
         n = self._limited(self._u64(), _MAX_ELEMENTS, "array elements")
+        if n <= _MAX_KEPT_ELEMENTS:
+            self._kept_elements = self._limited(self._kept_elements + n, _MAX_KEPT_IN_ALL, "array elements")
         if kind == _STRING:
             if n <= _MAX_KEPT_ELEMENTS:
                 return tuple(self._text(_MAX_TEXT_BYTES) for _ in range(n))
@@ -285,7 +292,7 @@ class _Reader:
         if n <= left:
             self._at += n
             return
-        place = self._window_start + self._at + n
+        place = self._limited(self._window_start + self._at + n, _MAX_HEADER_BYTES, "bytes of header")
         if place > self._stream.seek(0, 2):
             raise self._cut()
         self._stream.seek(place)
@@ -294,7 +301,7 @@ class _Reader:
     def _fill(self, n: int, *, allow_less: bool = False) -> None:
         """Move the window so that it starts here and holds at least `n` bytes."""
         rest = self._window[self._at :]
-        self._window_start += self._at
+        self._window_start = self._limited(self._window_start + self._at, _MAX_HEADER_BYTES, "bytes of header")
         self._at = 0
         parts, have = [rest], len(rest)
         while have < n:
@@ -316,7 +323,8 @@ class _Reader:
         return HeaderCut(self._path, "it is incomplete: it ends within its header. Download or copy it again.")
 
     def _bad(self, reason: str) -> NotAModel:
-        return NotAModel(self._path, reason)
+        # It may quote the file, and goes to a terminal.
+        return NotAModel(self._path, "".join(char if char.isprintable() else "?" for char in reason))
 
 
 def _foreign(start: bytes) -> str:

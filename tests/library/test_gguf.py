@@ -176,3 +176,29 @@ def test_a_large_vocabulary_is_read_in_a_moment(tmp_path: Path) -> None:
     assert header.template_takes_tools
     assert header.parameters == 128
     assert took_s < 0.6
+
+
+def test_what_a_file_says_of_itself_is_one_short_line(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf", name="\x1b[2JA\nname\u202e " + "x" * 1_000_000)
+
+    name = read_header(path).name
+
+    assert name.startswith("[2JA name")
+    assert name.isprintable()
+    assert len(name) == 200
+
+
+def test_numbers_beyond_reason_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_uint64("llama.context_length", 2**63)
+    writer.add_uint64("llama.embedding_length", 4096)
+    writer.add_tensor("token_embd.weight", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+    header = read_header(path)
+
+    assert (header.n_ctx_train, header.n_embd) == (0, 4096)

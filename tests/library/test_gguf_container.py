@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import NotAModel
+from app.domain.models import ModelSource
+from app.library.assemble import assemble
 from app.library.gguf import GgufHeader, read_header
 from app.library.gguf_container import read_container
-from tests.library.gguf_maker import write_model
+from app.library.headers import HeaderCache
+from tests.library.gguf_maker import write_model, write_projector
 
 
 def reason(path: Path) -> str:
@@ -138,35 +142,108 @@ def test_a_long_vocabulary_is_not_kept_in_memory(tmp_path: Path) -> None:
     assert peak_bytes < 5_000_000
 
 
+def test_arrays_of_a_thousand_each_are_not_kept_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.gguf"
+    arrays = b"".join(text(b"%d" % number) + struct.pack("<IIQ", 9, 8, 1024) + bytes(8 * 1024) for number in range(2000))
+    path.write_bytes(header(n_metadata=2000, rest=arrays))
+
+    assert "array elements" in reason(path)
+
+
+def test_a_reason_holds_nothing_that_moves_a_terminals_cursor(tmp_path: Path) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(header(n_metadata=2, rest=(text(b"\x1b[2Jkey\n") + struct.pack("<II", 4, 1)) * 2))
+
+    assert reason(path) == "its metadata names '?[2Jkey?' twice."
+
+
+def test_a_header_of_holes_is_not_read_for_hours(tmp_path: Path) -> None:
+    path = tmp_path / "holes.gguf"
+    step = 8 << 20
+    with path.open("wb") as file:
+        start = file.write(header(n_metadata=1, rest=text(b"key") + struct.pack("<IIQ", 9, 8, 4_000_000)))
+        for number in range(200):
+            file.seek(start + number * (step + 8))
+            file.write(struct.pack("<Q", step))
+        file.truncate(start + 200 * (step + 8))
+
+    began = time.process_time()
+    assert "bytes of header" in reason(path)
+
+    assert time.process_time() - began < 5
+
+
+def mutations(dice: random.Random, original: bytes, data_start: int) -> bytes:
+    """A header with some bytes, fields or pieces changed."""
+    content = bytearray(original)
+    # Most of a header is vocabulary; half of the changes go to the structure before and after it.
+    structure = [*range(min(2000, data_start)), *range(max(0, data_start - 5000), data_start)]
+    for _ in range(dice.choice((1, 1, 2, 8, 64))):
+        place = min(dice.choice(structure) if dice.random() < 0.5 else dice.randrange(data_start), len(content) - 1)
+        match dice.randrange(5):
+            case 0:
+                content[place] ^= 1 << dice.randrange(8)
+            case 1:
+                content[place] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
+            case 2:
+                content[place : place + 8] = struct.pack("<Q", dice.choice((0, 1, 2**31, 2**32, 2**63 - 1, 2**64 - 1)))
+            case 3:
+                # A field in its place: a count, a length, a type, an offset.
+                content[place : place + 4] = struct.pack("<I", dice.choice((*range(16), 1024, 4_000_000, 2**31, 2**32 - 1)))
+            case _:
+                del content[place : place + dice.randrange(1, 64)]
+    return bytes(content)
+
+
+def originals(folder: Path, ember_path: Path) -> list[tuple[bytes, int]]:
+    """Beginnings of every kind of file, and where their headers end."""
+    files = (
+        ember_path,
+        write_model(folder / "model.gguf", labels=("yes", "no"), tokenizer="qwen2"),
+        write_model(folder / "draft.gguf", architecture="eagle3", numbers={"target_hidden_size": 64}),
+        write_model(folder / "head.gguf", numbers={"block_count": 5, "nextn_predict_layers": 1}),
+        write_model(folder / "part-00001-of-00002.gguf", split=(0, 2, 2)),
+        write_projector(folder / "projector.gguf"),
+    )
+    ends = [read_container(file).data_start for file in files]
+    return [(file.read_bytes()[: end + 4096], end) for file, end in zip(files, ends, strict=True)]
+
+
 def test_2000_mutated_headers_give_a_result_or_a_reason(tmp_path: Path, ember_path: Path) -> None:
-    data_start = read_container(ember_path).data_start
-    original = ember_path.read_bytes()[: data_start + 4096]
-    mutated = tmp_path / "mutated.gguf"
     dice = random.Random(20)
-    # Most of the header is vocabulary; half of the changes go to the structure before and after it.
-    structure = [*range(2000), *range(data_start - 5000, data_start)]
+    headers = originals(tmp_path / "originals", ember_path)
+    mutated = tmp_path / "part-00001-of-00002.gguf"
     results = 0
     reasons: list[str] = []
-    for _ in range(2000):
-        content = bytearray(original)
-        for _ in range(dice.choice((1, 1, 2, 8, 64))):
-            place = dice.choice(structure) if dice.random() < 0.5 else dice.randrange(data_start)
-            match dice.randrange(4):
-                case 0:
-                    content[place] ^= 1 << dice.randrange(8)
-                case 1:
-                    content[place] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
-                case 2:
-                    content[place : place + 8] = struct.pack("<Q", dice.choice((0, 1, 2**31, 2**32, 2**63 - 1, 2**64 - 1)))
-                case _:
-                    del content[place : place + dice.randrange(1, 64)]
-        mutated.write_bytes(content)
+    slowest_s = 0.0
+    before_bytes = peak_memory_bytes()
+    for number in range(2000):
+        mutated.write_bytes(mutations(dice, *headers[number % len(headers)]))
+        began = time.process_time()
         try:
             assert isinstance(read_header(mutated), GgufHeader)
             results += 1
         except NotAModel as error:
             reasons.append(error.reason)
+        # What is made of it must not fall over either.
+        file = HeaderCache(tmp_path / "headers.json").file(mutated)
+        assert file is not None
+        for item in assemble([file]):
+            model = item.model("id", ModelSource.LIBRARY)
+            assert len(model.name) <= 200
+        slowest_s = max(slowest_s, time.process_time() - began)
 
     assert results > 100
     assert len(reasons) > 100
     assert all(reason.endswith(".") for reason in reasons)
+    assert slowest_s < 2
+    assert peak_memory_bytes() - before_bytes < 100_000_000
+
+
+def peak_memory_bytes() -> int:
+    """The most that this process ever had; 0 where nobody tells."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
