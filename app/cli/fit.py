@@ -27,6 +27,7 @@ from app.library.hub_access import HubAccess
 from app.library.library import ModelLibrary
 from app.library.outlines import Outlines
 from app.library.remote_header import RemoteHeaders
+from app.library.web_file import is_web_file, web_file
 from app.paths import Paths
 from app.service.fit import FitService
 from app.service.models import ModelManager
@@ -43,8 +44,8 @@ def fit(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|PATH|ORG/REPO[:QUANTIZATION]",
-            help="An installed model, a GGUF file, a name of the catalogue, or a repository on the hub.",
+            metavar="NAME|PATH|ORG/REPO[:QUANTIZATION]|URL",
+            help="An installed model, a GGUF file here or on the web, a name of the catalogue, or a repository on the hub.",
         ),
     ],
     ctx_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="For a context of N tokens.")] = None,
@@ -96,6 +97,8 @@ class FitTools:
 
 async def _asked(name: str, n_ctx: int | None, paths: Paths) -> _One | _Many:
     async with fit_tools(paths) as tools:
+        if "://" in name:
+            return await _on_hub(tools, name, n_ctx)
         if is_path(name):
             opened = await tools.library.open_path(Path(name))
             return _One(opened.id, await tools.service.installed(opened.id, n_ctx=n_ctx))
@@ -110,6 +113,9 @@ async def _asked(name: str, n_ctx: int | None, paths: Paths) -> _One | _Many:
 
 
 async def _on_hub(tools: FitTools, name: str, n_ctx: int | None) -> _One | _Many:
+    if is_web_file(name, endpoint=tools.hub.endpoint):
+        elsewhere, only = await web_file(tools.hub.access, name)
+        return _One(only.label, await tools.service.remote(elsewhere, only, n_ctx=n_ctx))
     wanted = wanted_files(tools.library.catalogue, name, endpoint=tools.hub.endpoint)
     repository = await tools.hub.repository(wanted.repository)
 

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from app.domain.errors import AccessDenied, AppError, DownloadError, HubUnreachable, NotAModel, RepositoryNotFound
+from app.domain.errors import AppError, DownloadError, NotAModel
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.gguf_container import HeaderCut, Tensor, read_container
 from app.library.gguf_types import TENSOR_TYPES
@@ -22,6 +22,7 @@ from app.library.hub import Hub
 from app.library.outline import Outline, outline_of, read_outline, resized, tensor_entry
 from app.library.outlines import Outlines
 from app.library.range_reader import RangeReader, RemotePart
+from app.library.web_file import web_refusal
 
 __all__ = ["RemoteHeaders", "RemoteOutline"]
 
@@ -185,17 +186,7 @@ class RemoteHeaders:
         )
 
     def _refusal(self, repository: RemoteRepository, url: str, *, elsewhere: bool) -> Callable[[int], AppError]:
-        return partial(_web_refusal, urlsplit(url).netloc) if elsewhere else partial(self._hub.refusal, repository.id)
-
-
-def _web_refusal(host: str, status: int) -> AppError:
-    match status:
-        case 401 | 403:
-            return AccessDenied(f"{host} does not give the file to everybody. Download it in a browser and import it.")
-        case 404 | 410:
-            return RepositoryNotFound(f"{host} has no file at this address.")
-        case _:
-            return HubUnreachable(f"{host} answers with error {status}. Try again later.")
+        return partial(web_refusal, urlsplit(url).netloc) if elsewhere else partial(self._hub.refusal, repository.id)
 
 
 def _key_of(repository: RemoteRepository, file: RemoteFile) -> str:

@@ -63,6 +63,14 @@ def test_a_repository_is_told_file_by_file_with_a_recommendation(hub: FakeHub, t
     assert len(hub.transfers) <= 1 + 2 + 4
 
 
+def test_a_file_is_told_by_its_address_on_the_hub_or_elsewhere(hub: FakeHub, tmp_path: Path, ember_path: Path) -> None:
+    hub.add("org/repo", {"m-Q8_0.gguf": write_llama(tmp_path / "m.gguf", ember_path).read_bytes()})
+    path = "org/repo/resolve/main/m-Q8_0.gguf"
+    for address in (f"{hub.endpoint}/{path}", f"http://localhost:{hub.port}/{path}"):
+        told = run_hearth("fit", address)
+        assert "fits in memory" in told.stdout, told.stderr
+
+
 @pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize(("name", "status"), [("nobody", 3), ("org/nothing", 3), ("none.gguf", 1), ("org/repo/../x", 1)])
 def test_what_is_nowhere_ends_with_the_status_for_it(name: str, status: int) -> None:
