@@ -36,7 +36,8 @@ class DownloadEntry:
     """Owned by the service loop, worked on by `DownloadManager`. `on_change` is called with each new `progress`.
 
     `stop` says why `task` was cancelled; `settled` is set while nothing goes on by itself but the wait for a full disk; `hurry`
-    ends a pause. A `forgotten` one leaves the list once what it left is deleted.
+    ends a pause. Of an `outdated` one the hub is asked again which files there are, before it goes on. A `forgotten` one leaves
+    the list once what it left is deleted.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class DownloadEntry:
         self.stop: Stop | None = None
         self.error: DownloadError | None = None
         self.forgotten = False
+        self.outdated = False
         self.settled = asyncio.Event()
         self.hurry = asyncio.Event()
         self.job = self.new_job()

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from app.domain.errors import AlreadyDownloading, DownloadError, InvalidRequest, NotEnoughSpace
+from app.domain.errors import AlreadyDownloading, DownloadError, InvalidRequest, NotEnoughSpace, RepositoryNotFound
 from app.domain.models import DownloadProgress, DownloadState, RemoteFile, RemoteRepository
 from app.domain.observable import Observable
 from app.library.disk_share import DiskShare, free_bytes
@@ -21,6 +22,7 @@ from app.library.hub import Hub
 from app.library.retry_policy import RetryPolicy
 from app.library.turns import Turns
 from app.library.undisturbed import undisturbed
+from app.library.web_file import web_file
 from app.settings import Settings, SettingsStore
 
 if TYPE_CHECKING:
@@ -135,9 +137,10 @@ class DownloadManager:
             self._launch(entry)
 
     def retry(self, download_id: str) -> None:
-        """Try a failed, cancelled, paused or waiting one again."""
+        """Try a failed, cancelled, paused or waiting one again; a failed one with what the hub has by now."""
         entry = self._entries.get(download_id)
         if entry is not None and not entry.working and entry.state in (DownloadState.FAILED, DownloadState.CANCELLED):
+            entry.outdated = True
             self._launch(entry)
         else:
             self.resume(download_id)
@@ -213,9 +216,8 @@ class DownloadManager:
         return DownloadEntry(repository, files, folder, self._disk, self._told)
 
     async def _take_up(self, record: DownloadRecord) -> None:
-        folder = record.folder if await asyncio.to_thread(record.folder.is_dir) else self._folder()
         repository = RemoteRepository(record.repository, record.revision, record.files)
-        entry = self._entries[record.id] = self._new_entry(repository, record.files, folder)
+        entry = self._entries[record.id] = self._new_entry(repository, record.files, record.folder)
         done_bytes = await undisturbed(entry.job.on_disk_bytes)
         match record.state:
             case DownloadState.CANCELLED:
@@ -260,6 +262,9 @@ class DownloadManager:
         await self._turns.take(entry.id)
         try:
             entry.tell(DownloadState.RUNNING, done_bytes=entry.progress.done_bytes)
+            if entry.outdated:
+                await self._look_again(entry)
+            await self._find_folder(entry)
             await entry.job.run(await self._shared_fetcher(), partial(self._pause, entry))
             return True
         except AlreadyDownloading as error:
@@ -275,6 +280,30 @@ class DownloadManager:
                 entry.tell(DownloadState.WAITING, error=str(obstacle), retry_at=_in(self._policy.busy_s))
                 await self._rest(entry, self._policy.busy_s)
         return False
+
+    async def _look_again(self, entry: DownloadEntry) -> None:
+        """Have the files as they are now: a new version may have taken their place."""
+        if urls := entry.files[0].urls:
+            listing, _ = await web_file(self._hub.access, urls[0])
+        else:
+            listing = await self._hub.repository(entry.repository.id)
+        by_label = {file.label: file for file in listing.files}
+        gone = next((file.label for file in entry.files if file.label not in by_label), None)
+        if gone is not None:
+            raise RepositoryNotFound(f"{gone} is no longer in {entry.repository.id}.")
+        entry.files = tuple(by_label[file.label] for file in entry.files)
+        entry.repository = replace(listing, id=entry.repository.id)
+        entry.outdated = False
+        entry.new_job()
+        self._save()
+
+    async def _find_folder(self, entry: DownloadEntry) -> None:
+        """What has arrived of it may have been moved to another folder; what has not begun goes where downloads go now."""
+        folder = self._folder()
+        if folder != entry.folder and not await asyncio.to_thread(entry.job.on_disk_bytes):
+            entry.folder = folder
+            entry.new_job()
+            self._save()
 
     async def _wait_for_room(self, entry: DownloadEntry, full: NotEnoughSpace) -> None:
         entry.error = full

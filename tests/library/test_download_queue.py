@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import NotEnoughSpace
+from app.domain.errors import NotEnoughSpace, RepositoryNotFound
 from app.domain.models import DownloadState, RemoteRepository
 from app.library.downloads import DownloadManager
 from app.settings import SettingsStore
@@ -311,3 +311,63 @@ async def test_what_a_running_program_downloads_is_not_taken_from_it(
     assert other.downloads == ()
     await other.close()
     assert exists(folder / "org" / "many" / "a.gguf.part")
+
+
+async def test_trying_again_takes_the_version_that_the_hub_has_by_now(
+    fake: FakeHub, manager: DownloadManager, repository: RemoteRepository, folder: Path
+) -> None:
+    fake.faults.lie_about_sha256 = True
+    outdated = await listing(fake, "org/many")
+    fake.faults.lie_about_sha256 = False
+    download_id = manager.start(outdated, outdated.models[0])
+    failed = await state_of(manager, download_id, DownloadState.FAILED)
+    new = {**FILES, "a.gguf": os.urandom(1_400_000)}
+    fake.add("org/many", new)
+
+    manager.retry(download_id)
+    last = await manager.wait(download_id)
+
+    assert "damaged" in (failed.error or "")
+    assert (last.state, last.total_bytes) == (DownloadState.DONE, 1_400_000)
+    assert (folder / "org" / "many" / "a.gguf").read_bytes() == new["a.gguf"]
+
+
+async def test_trying_again_says_so_if_the_file_is_gone(
+    fake: FakeHub, manager: DownloadManager, repository: RemoteRepository
+) -> None:
+    fake.faults.corrupt = True
+    download_id = manager.start(repository, repository.models[0])
+    await state_of(manager, download_id, DownloadState.FAILED)
+    fake.add("org/many", {"other.gguf": FILES["b.gguf"]})
+
+    manager.retry(download_id)
+
+    with pytest.raises(RepositoryNotFound, match=r"a\.gguf is no longer in org/many"):
+        await manager.wait(download_id)
+
+
+async def test_what_was_moved_to_another_folder_goes_on_there(
+    fake: FakeHub, manager: DownloadManager, repository: RemoteRepository, folder: Path, settings: SettingsStore
+) -> None:
+    fake.faults.pause_after = 1_200_000
+    start_all(manager, repository)
+    await arrived(manager, IDS[0], 1_000_000)
+    manager.pause_all()
+    stopped = await manager.wait(IDS[0])
+    await manager.close()
+    go_on(fake)
+    new = folder.parent / "elsewhere" / "models"
+    os.renames(folder, new)
+
+    other = new_manager(fake, new, settings=settings)
+    # What programs note lies beside the folder, for these tests.
+    (folder.parent / "downloads").rename(new.parent / "downloads")
+    await other.restore()
+    other.resume_all()
+    for download_id in IDS:
+        await other.wait(download_id)
+    await other.close()
+
+    assert fake.transfers[1].headers["range"] == f"bytes={stopped.done_bytes}-"
+    assert files_below(new) == [f"org/many/{name}" for name in FILES]
+    assert not exists(folder)
