@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from app.domain.models import Capability, DownloadProgress, DownloadState, Remot
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
+from app.library.provenance import Provenance, provenance_of
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
@@ -77,6 +79,8 @@ async def test_a_model_and_its_projector_arrive_whole(fake: FakeHub, manager: Do
     assert (folder / "org" / "repo" / "m-Q4_K_M.gguf").read_bytes() == MODEL
     assert (folder / "org" / "repo" / "mmproj-F16.gguf").read_bytes() == PROJECTOR
     assert files_below(folder) == ["org/repo/m-Q4_K_M.gguf", "org/repo/mmproj-F16.gguf"]
+    source = provenance_of(folder / "org" / "repo" / "m-Q4_K_M.gguf")
+    assert source == Provenance("org/repo", repository.revision, "m-Q4_K_M.gguf", len(MODEL), sha256(MODEL).hexdigest())
     assert heard[0].state is DownloadState.QUEUED
     assert heard[-1] == last
     assert [progress.done_bytes for progress in heard] == sorted(progress.done_bytes for progress in heard)
