@@ -46,6 +46,8 @@ def list_models(
     library = _library(profile or context.obj)
     installed = asyncio.run(library.refresh())
     aliases = {model.id: library.aliases_of(model) for model in installed}
+    for trouble in library.troubles:
+        print(f"{trouble.source}: {trouble.reason}", file=sys.stderr)
     if as_json:
         print(json.dumps([_as_json(model, aliases[model.id]) for model in installed], indent=2))
         return
@@ -60,8 +62,6 @@ def list_models(
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)
-    for trouble in library.troubles:
-        print(f"{trouble.source}: {trouble.reason}", file=sys.stderr)
 
 
 def _facts(model: InstalledModel) -> tuple[str, ...]:

@@ -343,10 +343,12 @@ class ModelLibrary:
         return meaning.name if meaning is not None else ""
 
     def _take(self, listing: Listing) -> None:
+        changed = (listing.models, listing.troubles) != (self._models, self.troubles)
         self.troubles = listing.troubles
         if listing.models != self._models:
             self._models = listing.models
             self._names = ModelNames(zip(listing.models, listing.places, strict=True), self.catalogue)
+        if changed:
             self.changed.notify(self._models)
 
     def _with_file(self, path: Path) -> InstalledModel | None:

@@ -21,6 +21,7 @@ from app.library.stores import Surroundings
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.library.gguf_maker import write_model, write_projector
+from tests.library.stores.stores import Ollama
 
 pytestmark = pytest.mark.anyio
 
@@ -543,6 +544,43 @@ async def test_models_of_other_programs_are_listed_unless_switched_off_and_never
     assert theirs.exists()
     settings.update(other_stores=False)
     assert [model.id for model in await library.refresh()] == ["ember"]
+
+
+async def test_what_only_ollama_can_load_says_what_to_get_instead(
+    paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    ollama = Ollama(tmp_path / "elsewhere" / ".ollama" / "models")
+    own = write_model(tmp_path / "own.gguf", architecture="gptoss")
+    for tag in ("20b", "latest", "7b"):
+        ollama.add(f"registry.ollama.ai/library/gpt-oss/{tag}", model=own)
+        write_model(own, architecture="gptoss", seed=ord(tag[0]))
+    library = ModelLibrary(paths, settings, surroundings=Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root"))
+    problems = {model.id: model.problem for model in await library.refresh() if model.problem}
+    assert "`hearth pull gpt-oss:20b`" in str(problems["gpt-oss:20b"])
+    assert "`hearth pull gpt-oss`" in str(problems["gpt-oss"])
+    # Nobody knows this one, and another size is not the same.
+    assert "hearth pull" not in str(problems["gpt-oss:7b"])
+
+
+async def test_what_ollama_pulls_and_removes_shows_up_by_itself(paths: Paths, settings: SettingsStore, tmp_path: Path) -> None:
+    here = Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root")
+    ollama = Ollama(tmp_path / "elsewhere" / ".ollama" / "models")
+    made = write_model(tmp_path / "made.gguf")
+    ollama.add("registry.ollama.ai/library/first/latest", model=made)
+    library = ModelLibrary(paths, settings, surroundings=here)
+    heard: asyncio.Queue[set[str]] = asyncio.Queue()
+    library.changed.subscribe(lambda models: heard.put_nowait({model.id for model in models}))
+    await library.refresh()
+    assert await heard.get() == {"ember", "first"}
+    library.watch(every_s=0.01)
+    try:
+        write_model(made, seed=1)
+        second = ollama.add_newer("ollama.com/library/second/latest", ollama.manifest(model=made))
+        assert await heard.get() == {"ember", "first", "second"}
+        second.unlink()
+        assert await heard.get() == {"ember", "first"}
+    finally:
+        await library.close()
 
 
 async def test_files_and_settings_that_change_show_up_by_themselves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -187,3 +188,34 @@ def test_the_other_names_of_a_model_are_those_it_answers_to() -> None:
     assert found.aliases_of(LLAMA, aliases) == ("chat", "llama3.2", "llama3.2:3b")
     assert found.aliases_of(SMALL_LLAMA, aliases) == ("llama3.2:1b",)
     assert found.aliases_of(found.find("ember", {}), aliases) == ("gpt-4o-mini",)
+
+
+def ollamas(name: str, *also: str) -> InstalledModel:
+    return replace(installed(name, "Q4_K_M"), also=also, source=ModelSource.OLLAMA, path=Path("blobs/sha256-0"))
+
+
+def known_as(*models: InstalledModel) -> ModelNames:
+    """By what Ollama calls them, which is their place too."""
+    return ModelNames(((model, model.id) for model in models), CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["llama3.2:3b", "Llama3.2:3B", "mario", "mario:latest", "someone/luigi:v2", "llama3.2", "meta-llama/Llama-3.2-3B-Instruct"],
+)
+def test_a_model_of_another_program_answers_to_all_its_names_there(name: str) -> None:
+    model = ollamas("llama3.2:3b", "mario", "someone/luigi:v2")
+    assert known_as(model, ollamas("gemma3:4b")).find(name, {}) == model
+
+
+def test_names_in_other_programs_are_told_and_never_win_over_an_id() -> None:
+    first, second = ollamas("llama3.2:3b", "mario", "gemma3:4b"), ollamas("gemma3:4b")
+    index = known_as(first, second)
+    assert index.find("gemma3:4b", {}) == second
+    assert index.aliases_of(first, {"mine": "llama3.2:3b"}) == ("mine", "mario", "llama3.2")
+
+
+def test_a_repository_that_is_known_otherwise_is_a_name_too() -> None:
+    model = replace(ollamas("org/Repo-GGUF:Q4_K_M"), repository="org/Repo-GGUF")
+    for name in ("hf.co/org/Repo-GGUF:Q4_K_M", "org/repo", "org/Repo-GGUF", "org/repo:q4_k_m"):
+        assert known_as(model).find(name, {}) == model

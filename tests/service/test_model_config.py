@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,15 @@ def test_general_adapters_are_not_for_embedding_models() -> None:
     embedder = engine_config(EMBEDDER, settings)
     assert embedder.embedding
     assert not embedder.adapters
+
+
+def test_an_adapter_that_belongs_to_a_model_comes_before_those_that_were_chosen() -> None:
+    settings = _settings(adapters=({"path": "/models/lora.gguf", "scale": 0.5},))
+    own = replace(MODEL, adapters=(Path("/store/own"),))
+    assert engine_config(own, settings).adapters == (
+        LoraAdapter(Path("/store/own"), 1.0),
+        LoraAdapter(Path("/models/lora.gguf"), 0.5),
+    )
 
 
 def test_a_model_is_pinned_by_its_own_settings() -> None:
