@@ -88,11 +88,14 @@ class Found:
 
     def listed(self, model_id: str, missing: tuple[MissingPart, ...]) -> InstalledModel:
         model = self.model.model(model_id, self.source, repository=self.repository, missing=missing)
+        also = tuple(name for name in self.also if name != model_id)
+        if not (also or self.adapters or self.license):
+            return model
         return replace(
             model,
             files=(*model.files, *(adapter.path for adapter in self.adapters)),
             size_bytes=model.size_bytes + sum(adapter.size_bytes for adapter in self.adapters),
             license=model.license or self.license,
             adapters=tuple(adapter.path for adapter in self.adapters),
-            also=tuple(name for name in self.also if name != model_id),
+            also=also,
         )

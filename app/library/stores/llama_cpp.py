@@ -31,12 +31,9 @@ def _flat(notes: Notes, folder: Path) -> Iterator[StoreFolder | StoreTrouble]:
     found = list(notes.entries(folder, _SOURCE))
     yield from (entry for entry in found if isinstance(entry, StoreTrouble))
     names = [entry.name for entry in found if isinstance(entry, Path)]
-    for repository in sorted({repository for name in names if (repository := _repository(name))}):
-        prefix = repository.replace("/", "_") + "_"
-        yield StoreFolder(_SOURCE, (folder,), place=repository, repository=repository, prefix=prefix)
     if names:
-        # Those that nobody asked for by their repository.
-        yield StoreFolder(_SOURCE, (folder,))
+        repositories = frozenset(repository for name in names if (repository := _repository(name)))
+        yield StoreFolder(_SOURCE, (folder,), flat_repositories=repositories)
 
 
 def _repository(name: str) -> str:

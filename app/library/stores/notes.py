@@ -7,14 +7,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 from app.domain.models import ModelSource
 from app.library.stores.store import StoreTrouble
 
-__all__ = ["NoteCache", "Notes"]
+__all__ = ["NoteCache", "Notes", "json_object"]
 
 _Parsed = TypeVar("_Parsed")
+_More = TypeVarTuple("_More")
 
 _MOST_BYTES: Final = 1 << 20
 
@@ -23,7 +24,7 @@ class NoteCache:
     """What was read before, to be read again only if it changed. Used by one thread at a time."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Path, Callable[[str], object]], tuple[tuple[int, int, int], object]] = {}
+        self.known: dict[tuple[Path, Callable[..., object]], tuple[tuple[int, int, int], object]] = {}
 
 
 class Notes:
@@ -40,10 +41,13 @@ class Notes:
 
     def json(self, file: Path) -> dict[str, Any]:
         """Raises OSError, and ValueError for anything but an object."""
-        return self.parsed(file, _json)
+        return self.parsed(file, json_object)
 
-    def parsed(self, file: Path, parse: Callable[[str], _Parsed]) -> _Parsed:
-        """What `parse` makes of a text, which is not to be changed. Raises OSError, ValueError and what `parse` does."""
+    def parsed(self, file: Path, parse: Callable[[str, *_More], _Parsed], *more: *_More) -> _Parsed:
+        """What `parse` makes of a text, which is not to be changed. `more` is the same whenever a file is parsed so.
+
+        Raises OSError, ValueError and what `parse` does.
+        """
         status = self._stat(file)
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         before = self._cache.known.get((file, parse))
@@ -51,7 +55,7 @@ class Notes:
             return cast("_Parsed", before[1])
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise ValueError("no small file")
-        made = parse(file.read_text("utf-8-sig"))
+        made = parse(file.read_text("utf-8-sig"), *more)
         self._cache.known[file, parse] = (stamp, made)
         return made
 
@@ -79,7 +83,8 @@ class Notes:
             return False
 
 
-def _json(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """Raises ValueError for anything else."""
     try:
         content = json.loads(text)
     except RecursionError as error:

@@ -20,8 +20,6 @@ __all__ = ["ollama_models"]
 _SOURCE: Final = ModelSource.OLLAMA
 _REGISTRIES: Final = frozenset({"registry.ollama.ai", "ollama.com"})
 _HUBS: Final = frozenset({"hf.co", "huggingface.co"})
-_MOST_LICENSE_BYTES: Final = 4096
-_LONGEST_LICENSE: Final = 120
 
 
 def ollama_models(here: Surroundings, notes: Notes, equivalent: Callable[[str], str]) -> Iterator[StoreModel | StoreTrouble]:
@@ -124,7 +122,7 @@ def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callabl
         adapters=tuple(layer.file for layer in whole.of("adapter")),
         repository=name.repository,
         sha256=weights.sha256,
-        license=_license(manifest),
+        license=manifest.license,
         problem=None if is_usable else f"Ollama has no more than a part of it. Get it again: {name.pull}",
         size_bytes=manifest.size_bytes,
         # What came from the hub is as llama.cpp has it.
@@ -136,12 +134,3 @@ def _other_format(manifest: Manifest, file: Path, name: _Name, instead: str) -> 
     get = f"Get it as GGUF: hearth pull {instead}" if instead else f"Look for a GGUF of {name.text} on the Models page."
     problem = f"Ollama keeps it in the format {manifest.format}; llama.cpp loads GGUF files. {get}"
     return StoreModel(_SOURCE, name.text, file, problem=problem, size_bytes=manifest.size_bytes, instead=instead)
-
-
-def _license(manifest: Manifest) -> str:
-    """The first line of the licence's text."""
-    for layer in manifest.of("license"):
-        with suppress(OSError), layer.file.open("rb") as text:
-            lines = text.read(_MOST_LICENSE_BYTES).decode("utf-8", "replace").splitlines()
-            return next((words[:_LONGEST_LICENSE] for line in lines if (words := line.strip(" #*=-\t"))), "")
-    return ""

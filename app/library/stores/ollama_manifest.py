@@ -7,11 +7,13 @@ where it may be a list of manifests, one for each program that can run the model
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.library.stores.notes import Notes
+from app.library.stores.notes import Notes, json_object
 
 __all__ = ["BrokenManifest", "Layer", "Manifest", "read_manifest"]
 
@@ -20,6 +22,9 @@ _MEDIA: Final = "application/vnd.ollama.image."
 _LIST: Final = "application/vnd.ollama.manifest.list.v2+json"
 # Whose files suit us best; "" is how manifests without a list have it.
 _RUNNERS: Final = ("llamacpp", "ollama", "", "mlx")
+_MOST_BYTES: Final = 1 << 20
+_MOST_LICENSE_BYTES: Final = 4096
+_LONGEST_LICENSE: Final = 120
 _WEIGHTS: Final = frozenset({"model", "projector", "draft", "adapter"})
 
 
@@ -54,11 +59,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`remote`: a name for what runs on Ollama's own computers."""
+    """`remote`: a name for what runs on Ollama's own computers. `license` is the first line of its licence."""
 
     layers: tuple[Layer, ...]
     format: str
     remote: bool
+    license: str
 
     @property
     def size_bytes(self) -> int:
@@ -70,22 +76,31 @@ class Manifest:
 
 def read_manifest(notes: Notes, folder: Path, file: Path) -> Manifest:
     """`folder` holds the blobs. Raises BrokenManifest, and OSError: FileNotFoundError if `file` leads nowhere."""
-    content = _json(notes, file)
+    try:
+        # What it names never changes: blobs are called by what is in them.
+        return notes.parsed(file, _manifest, folder)
+    except ValueError as error:
+        raise BrokenManifest(str(file)) from error
+
+
+def _manifest(text: str, folder: Path) -> Manifest:
+    """Raises BrokenManifest, ValueError, and OSError, but not FileNotFoundError."""
+    content = json_object(text)
     try:
         if content.get("mediaType") == _LIST:
-            content = _suited(notes, folder, content["manifests"])
-        config = _json(notes, _blob(folder, content["config"]["digest"]))
+            content = _suited(folder, content["manifests"])
+        config = _json(_blob(folder, content["config"]["digest"]))
         layers = tuple(_layer(folder, layer) for layer in content["layers"])
-    except (FileNotFoundError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BrokenManifest(str(file)) from error
+    except (FileNotFoundError, KeyError, TypeError, AttributeError) as error:
+        raise BrokenManifest("its parts") from error
     weights = str(content.get("format") or config.get("model_format") or "gguf")
-    return Manifest(layers, weights, remote=bool(config.get("remote_host") or config.get("remote_model")))
+    return Manifest(layers, weights, bool(config.get("remote_host") or config.get("remote_model")), _license(layers))
 
 
-def _suited(notes: Notes, folder: Path, manifests: list[dict[str, Any]]) -> dict[str, Any]:
+def _suited(folder: Path, manifests: list[dict[str, Any]]) -> dict[str, Any]:
     """The one that we can use, else any. Raises ValueError, TypeError and the like."""
     best = min(manifests, key=lambda one: _RUNNERS.index(runner) if (runner := _runner(one)) in _RUNNERS else len(_RUNNERS))
-    return best if "layers" in best else {**_json(notes, _blob(folder, best["digest"])), "format": best.get("format")}
+    return best if "layers" in best else {**_json(_blob(folder, best["digest"])), "format": best.get("format")}
 
 
 def _runner(manifest: dict[str, Any]) -> str:
@@ -105,8 +120,18 @@ def _blob(folder: Path, digest: str) -> Path:
     return folder / "blobs" / f"sha256-{found[1]}"
 
 
-def _json(notes: Notes, file: Path) -> dict[str, Any]:
-    try:
-        return notes.json(file)
-    except ValueError as error:
-        raise BrokenManifest(str(file)) from error
+def _json(file: Path) -> dict[str, Any]:
+    """Raises OSError, ValueError."""
+    if file.stat().st_size > _MOST_BYTES:
+        raise ValueError("no small file")
+    return json_object(file.read_text("utf-8"))
+
+
+def _license(layers: Iterable[Layer]) -> str:
+    """The first line of the licence's text."""
+    for layer in layers:
+        if layer.kind == "license":
+            with suppress(OSError), layer.file.open("rb") as text:
+                lines = text.read(_MOST_LICENSE_BYTES).decode("utf-8", "replace").splitlines()
+                return next((words[:_LONGEST_LICENSE] for line in lines if (words := line.strip(" #*=-\t"))), "")
+    return ""

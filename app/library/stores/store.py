@@ -18,8 +18,8 @@ class StoreFolder:
 
     `folders` lie one over another: of files that have the same place in several, the first counts. `place` stands before the
     folders within where models are named; with `repository` "" the first two of these folders are the repository, if
-    `holds_repositories`. Only files whose names begin with `prefix` belong to it, which is no part of their names. Files whose
-    names begin with `unfinished` are still arriving, unless that is "".
+    `holds_repositories`. Files of `flat_repositories` have these before their names, with underscores: `org_repository_file`.
+    Files whose names begin with `unfinished` are still arriving, unless that is "".
     """
 
     source: ModelSource
@@ -27,7 +27,7 @@ class StoreFolder:
     place: str = ""
     repository: str = ""
     holds_repositories: bool = False
-    prefix: str = ""
+    flat_repositories: frozenset[str] = frozenset()
     unfinished: str = ""
 
 

@@ -111,7 +111,7 @@ class Ollama:
     def blob_of(self, kind: str, manifest: Path) -> Path:
         """The file of the first layer of this kind."""
         layers = json.loads(manifest.read_text())["layers"]
-        digest = next(layer["digest"] for layer in layers if layer["mediaType"].endswith(f".{kind}"))
+        digest: str = next(layer["digest"] for layer in layers if layer["mediaType"].endswith(f".{kind}"))
         return self.folder / "blobs" / digest.replace(":", "-")
 
     def _layer(self, kind: str, data: bytes) -> dict[str, Any]:
