@@ -87,8 +87,10 @@ class FitService:
         await self._runs.close()
 
     async def installed(self, model_id: str, *, n_ctx: int | None = None) -> Fit:
-        """With its own settings, or a context of `n_ctx` cells. Raises ModelNotFound, ModelLoadFailed, and InvalidRequest for a
-        context it was not made for."""
+        """With its own settings, or a context of `n_ctx` cells; 0 is as many as there is room for.
+
+        Raises ModelNotFound, ModelLoadFailed, and InvalidRequest for a context it was not made for.
+        """
         model = await self._library.find(model_id)
         if model.problem is not None:
             raise ModelLoadFailed(model.id, model.problem)
@@ -155,7 +157,7 @@ class FitService:
     async def _plan(self, model: InstalledModel, outline: Path, n_ctx: int | None) -> MemoryPlan:
         """As `ModelManager` would load it, without what it would unload for it."""
         config = engine_config(model, self._settings.current)
-        if n_ctx:
+        if n_ctx is not None:
             check_context(model, config, n_ctx)
             config = replace(config, n_ctx=n_ctx)
         neighbours = self._models.neighbours(model.id)

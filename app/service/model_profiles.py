@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from app.domain.errors import InvalidRequest, NotAModel
+from app.domain.errors import InvalidRequest, NotAModel, SettingsError
 from app.domain.generation import SamplingChoice, SamplingParams
 from app.domain.models import InstalledModel
 from app.engine.recommended_sampling import recommended_sampling
 from app.library.gguf_container import read_container
 from app.library.library import ModelLibrary
+from app.service.model_config import engine_config
 from app.settings import ModelSettings, SamplingSettings, Settings, SettingsStore
 
 __all__ = ["EffectiveValue", "ModelProfiles", "ValueSource"]
@@ -77,6 +80,11 @@ class ModelProfiles:
             holder[field] = known[field].default if value is None else value
         self._keep(model.id, own)
 
+    def longest_context(self, model_id: str) -> int:
+        """How many tokens a model can follow, its positions stretched as is set; 0 if nobody knows. Raises ModelNotFound."""
+        model = self._library.resolve(model_id)
+        return engine_config(model, self._settings.current).rope.stretched(model.n_ctx_train)
+
     def reset(self, model_id: str, name: str) -> None:
         """Leave a setting to what holds for all. Raises as `update`."""
         self.update(model_id, {name: None})
@@ -111,8 +119,35 @@ class ModelProfiles:
             aliases={**current.aliases, **dict.fromkeys(map(str, aliases), model.id)},
         )
 
+    async def write_export(self, model_id: str, file: Path) -> None:
+        """Write an export to a file, all of it or nothing. Raises ModelNotFound, SettingsError if it can't be written."""
+        text = json.dumps(self.export(model_id), indent=2, ensure_ascii=False)
+        try:
+            await asyncio.to_thread(_replace, file, text)
+        except OSError as error:
+            raise SettingsError(f"{file} can't be written: {error.strerror or error}.") from error
+
+    async def take_file(self, model_id: str, file: Path) -> None:
+        """`take` what is in a file. Raises as that does, and InvalidRequest if it can't be read."""
+        try:
+            exported = json.loads(await asyncio.to_thread(file.read_text, "utf-8"))
+        except OSError as error:
+            raise InvalidRequest(f"{file} can't be read: {error.strerror or error}.", param="file") from error
+        except (ValueError, RecursionError):
+            exported = None
+        self.take(model_id, exported if isinstance(exported, Mapping) else {})
+
     def _keep(self, model_id: str, own: dict[str, Any]) -> None:
         self._settings.update(models={**_dumped(self._settings.current), model_id: own})
+
+
+def _replace(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    try:
+        new.write_text(text, "utf-8")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _dumped(settings: Settings) -> dict[str, Any]:

@@ -117,11 +117,12 @@ async def test_a_plan_becomes_a_verdict(benches: Benches, told: MemoryPlan, verd
 
 
 async def test_a_context_can_be_tried_but_none_that_the_model_was_not_made_for(benches: Benches) -> None:
-    launcher = FakeLauncher(plans=(plan(4, free=8),) * 2)
+    launcher = FakeLauncher(plans=(plan(4, free=8),) * 3)
     bench = benches.make(launcher, n_ctx=2048)
     await bench.fit.installed("a")
     await bench.fit.installed("a", n_ctx=512)
-    assert [config.n_ctx for config in launcher.surveyed if config] == [2048, 512]
+    await bench.fit.installed("a", n_ctx=0)
+    assert [config.n_ctx for config in launcher.surveyed if config] == [2048, 512, 0]
     with pytest.raises(InvalidRequest):
         await bench.fit.installed("a", n_ctx=10_000_000)
 

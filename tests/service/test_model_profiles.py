@@ -109,3 +109,38 @@ async def test_what_is_no_export_is_refused(
     with pytest.raises((InvalidRequest, SettingsError)):
         profiles.take("ember", {**profiles.export("ember"), **change})
     assert settings.current.models == {}
+
+
+async def test_the_longest_context_is_that_of_the_file_stretched_as_is_set(profiles: ModelProfiles) -> None:
+    trained = profiles.longest_context("ember")
+    assert trained > 0
+    profiles.update("ember", {"rope_type": "yarn", "rope_factor": 4.0})
+    assert profiles.longest_context("ember") == 4 * trained
+
+
+async def test_an_export_goes_through_a_file(profiles: ModelProfiles, tmp_path: Path) -> None:
+    profiles.update("ember", {"n_ctx": 1024, "system_prompt": "Ümlaute."})
+    file = tmp_path / "ember.json"
+    await profiles.write_export("ember", file)
+    profiles.update("ember", {"n_ctx": None, "system_prompt": None})
+    await profiles.take_file("ember", file)
+    assert (await value(profiles, "n_ctx")).value == 1024
+    assert (await value(profiles, "system_prompt")).value == "Ümlaute."
+    assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b'{"format": "another"}', b"[" * 100_000])
+async def test_a_file_of_something_else_changes_nothing(profiles: ModelProfiles, tmp_path: Path, content: bytes) -> None:
+    profiles.update("ember", {"n_ctx": 1024})
+    file = tmp_path / "notes.json"
+    file.write_bytes(content)
+    with pytest.raises(InvalidRequest):
+        await profiles.take_file("ember", file)
+    assert (await value(profiles, "n_ctx")).value == 1024
+
+
+async def test_files_that_can_t_be_read_or_written_are_told(profiles: ModelProfiles, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="can't be read"):
+        await profiles.take_file("ember", tmp_path / "gone.json")
+    with pytest.raises(SettingsError, match="can't be written"):
+        await profiles.write_export("ember", tmp_path / "no folder" / "ember.json")
