@@ -34,6 +34,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.PreviousResponseNotFound("resp_1"),
     errors.AnswerOverflow(),
     errors.NotRestorable("What was removed is deleted for good."),
+    errors.NotMovable("The models folder can't be moved into itself."),
     errors.AlreadyDownloading("Another Hearth downloads it."),
     errors.HubOffline(),
     errors.HubOffline(variable="HF_HUB_OFFLINE"),
