@@ -52,6 +52,10 @@ class Desktop:
         name, _ = QFileDialog.getOpenFileName(parent, title, str(Path.home()), f"{kind} (*.json)")
         return Path(name) if name else None
 
+    def any_file(self, parent: QWidget, *, title: str) -> Path | None:
+        name, _ = QFileDialog.getOpenFileName(parent, title, str(Path.home()))
+        return Path(name) if name else None
+
     def new_file(self, parent: QWidget, *, title: str, name: str, kind: str) -> Path | None:
         """Ask where to save something that would be called `name`; an existing file is asked about."""
         start = str(Path.home() / name)

@@ -37,6 +37,7 @@ from app.gui.figures import capability_text, size_text
 from app.gui.flow import FlowLayout
 from app.gui.icons import icon
 from app.gui.models.get_page import GetPage
+from app.gui.models.load_dialog import LoadDialog
 from app.gui.models.model_detail import ModelDetail
 from app.gui.models.model_filter import ModelFilter, Owner
 from app.gui.models.model_list import ModelListModel, ModelRole, ModelRowDelegate
@@ -80,6 +81,8 @@ class ModelsPage(QWidget):
         self.undo = UndoBar()
         self.work = WorkBar()
         self.get = GetPage(services, bridge, desktop=self._desktop)
+        self.profile = ProfileDialog(services, bridge, self, desktop=self._desktop)
+        self.load_options = LoadDialog(services, bridge, self)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self._lay_out()
@@ -174,7 +177,10 @@ class ModelsPage(QWidget):
         # Invalid: what is shown was filtered out. It stays until something else is chosen.
         self.list.selectionModel().currentChanged.connect(lambda index: self._choose(index) if index.isValid() else None)
         self.list.activated.connect(lambda index: self._load(index.data(ModelRole.MODEL).id))
-        self.detail.load_asked.connect(self._load)
+        self.detail.load_asked.connect(self._load_or_ask)
+        self.detail.options_asked.connect(self._open_load_options)
+        self.load_options.load_asked.connect(self._load)
+        self.load_options.settings_asked.connect(self._open_settings)
         self.detail.unload_asked.connect(self._unload)
         self.detail.chat_asked.connect(self.chat_asked)
         self.detail.remove_asked.connect(self._ask_to_remove)
@@ -285,11 +291,18 @@ class ModelsPage(QWidget):
     def _fail(self, error: Exception) -> None:
         self.banner.tell(sentence(error))
 
-    def _load(self, model_id: str) -> None:
+    def _load_or_ask(self, model_id: str) -> None:
+        """What is too large would only be refused: with less context it may fit, and it can be tried all the same."""
+        if self.detail.is_too_large:
+            self._open_load_options(model_id)
+        else:
+            self._load(model_id)
+
+    def _load(self, model_id: str, try_anyway: bool = False) -> None:
         """Load; why a load failed is shown at the model, by its state."""
         if self.models.state_of(model_id).state in (ModelState.READY, ModelState.LOADING):
             return
-        task = self._bridge.submit(self._services.models.load(model_id), self)
+        task = self._bridge.submit(self._services.models.load(model_id, try_anyway=try_anyway), self)
         task.failed.connect(lambda error: self._load_failed(model_id, error))
         self._loads[model_id] = task.start()
 
@@ -402,7 +415,12 @@ class ModelsPage(QWidget):
     def _open_settings(self, model_id: str) -> None:
         model = self.detail.model
         if model is not None and model.id == model_id:
-            ProfileDialog(self._services, self._bridge, model, self, desktop=self._desktop).open()
+            self.profile.ask(model)
+
+    def _open_load_options(self, model_id: str) -> None:
+        model = self.detail.model
+        if model is not None and model.id == model_id:
+            self.load_options.ask(model)
 
     def _ask_to_remove(self, model_id: str) -> None:
         model = self.detail.model

@@ -45,6 +45,7 @@ QPushButton, QToolButton {
   background: $raised; color: $text; border: 1px solid $border; border-radius: ${radius_small}px; padding: 5px 12px;
 }
 QToolButton { padding: 5px; }
+QToolButton[unset="true"] { color: $muted; }
 QToolButton[small="true"] { padding: 1px; }
 QPushButton:hover, QToolButton:hover { background: $hover; }
 QPushButton:pressed, QToolButton:pressed { background: $border; }
@@ -90,6 +91,9 @@ QLineEdit, QSpinBox, QPlainTextEdit, QTextEdit {
 }
 QLineEdit:focus, QSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus { border: 1px solid $accent; }
 QLineEdit[invalid="true"], QSpinBox[invalid="true"] { border: 1px solid $error; }
+QSpinBox { padding: 5px 0; }
+QSpinBox > QLineEdit { background: transparent; border: none; padding: 0; }
+QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }
 QPlainTextEdit[role="code"] { background: $sunken; border: none; border-radius: ${radius}px; padding: 8px; }
 
 QListView, QTableView, QTreeView { background: transparent; border: none; outline: none; }
@@ -105,6 +109,17 @@ QHeaderView::section {
   background: transparent; color: $muted; border: none; border-bottom: 1px solid $border; padding: 5px 11px;
   font-size: ${caption_pt}pt;
 }
+
+QSlider { min-height: 24px; }
+QSlider::groove:horizontal { background: $hover; height: 6px; border-radius: 3px; }
+QSlider::sub-page:horizontal { background: $accent; border-radius: 3px; }
+QSlider::sub-page:horizontal:disabled { background: $faint; }
+QSlider::handle:horizontal {
+  background: $raised; border: 2px solid $accent; width: 12px; height: 12px; margin: -5px 0; border-radius: 8px;
+}
+QSlider::handle:horizontal:hover { background: $accent_soft; }
+QSlider::handle:horizontal:focus { background: $accent; border: 2px solid $text; }
+QSlider::handle:horizontal:disabled { border: 2px solid $faint; }
 
 QProgressBar { background: $hover; border: none; border-radius: 3px; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }

@@ -184,6 +184,7 @@ class StandInModels:
         self.proceed = asyncio.Event()
         self.fails: AppError | None = None
         self.thinking: bool | None = True
+        self.tried_anyway = False
         self.asked: list[str] = []
 
     async def thinks(self, name: str) -> bool | None:
@@ -201,7 +202,8 @@ class StandInModels:
         self.states[state.id] = state
         self.changed.notify(state)
 
-    async def load(self, name: str) -> LoadedModel:
+    async def load(self, name: str, *, try_anyway: bool = False) -> LoadedModel:
+        self.tried_anyway = try_anyway
         self.put(LoadedModel(name, ModelState.LOADING, progress=0.4))
         await self.proceed.wait()
         if self.fails is not None:
@@ -438,6 +440,9 @@ class StandInDesktop(Desktop):
 
     def conversation_files(self, parent: object, *, title: str, kind: str) -> tuple[Path, ...]:
         return (self.file,) if self.file is not None else ()
+
+    def any_file(self, parent: object, *, title: str) -> Path | None:
+        return self.file
 
     def settings_file(self, parent: object, *, title: str, kind: str) -> Path | None:
         return self.file

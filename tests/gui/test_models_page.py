@@ -10,6 +10,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
 from app.domain.errors import ModelLoadFailed, NotAModel
+from app.domain.fit import Fit
+from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import (
     Capability,
     DownloadProgress,
@@ -25,7 +27,15 @@ from app.gui.models.model_list import ModelRole
 from app.gui.models_page import ModelsPage
 from app.service.imports import ImportWay
 from app.service.services import Services
-from tests.gui.stand_ins import StandInDesktop, StandInDownloads, StandInImports, StandInLibrary, StandInModels, a_model
+from tests.gui.stand_ins import (
+    StandInDesktop,
+    StandInDownloads,
+    StandInFit,
+    StandInImports,
+    StandInLibrary,
+    StandInModels,
+    a_model,
+)
 
 OnLoop = Callable[[Callable[[], Any]], Any]
 
@@ -282,3 +292,46 @@ def test_with_no_model_the_page_says_how_to_get_one(
 def test_the_row_follows_the_state(page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop) -> None:
     on_loop(lambda: models.put(LoadedModel("ember", ModelState.READY, n_ctx=2048)))
     qtbot.waitUntil(lambda: page.models.index(0).data(ModelRole.STATE).state is ModelState.READY)
+
+
+def _too_large() -> Fit:
+    need = DeviceNeed(HOST, 20_000_000_000, 0, 0, free_bytes=8_000_000_000)
+    return Fit.of(MemoryPlan(8192, 0, 33, (need,), wanted_ctx=8192))
+
+
+def test_a_model_that_is_too_large_is_asked_about_and_can_be_tried(
+    page: ModelsPage, qtbot: QtBot, services: Services, models: StandInModels, on_loop: OnLoop
+) -> None:
+    cast(StandInFit, services.fit).fits["second-model"] = _too_large()
+    page.select("second-model")
+    qtbot.waitUntil(lambda: page.detail.is_too_large)
+    page.detail.load_button.click()
+    assert page.load_options.isVisible()
+    assert models.states == {}
+    qtbot.waitUntil(lambda: page.load_options.load_button.text() == "Try anyway")
+    page.load_options.load_button.click()
+    on_loop(models.proceed.set)
+    qtbot.waitUntil(lambda: page.models.state_of("second-model").state is ModelState.READY)
+    assert models.tried_anyway
+
+
+def test_the_context_can_be_chosen_before_a_model_is_loaded(
+    page: ModelsPage, qtbot: QtBot, models: StandInModels, on_loop: OnLoop
+) -> None:
+    page.detail.options_button.click()
+    assert page.load_options.windowTitle() == "Load Ember"
+    page.load_options.load_button.click()
+    on_loop(models.proceed.set)
+    qtbot.waitUntil(lambda: page.models.state_of("ember").state is ModelState.READY)
+    assert not models.tried_anyway
+    assert page.detail.options_button.isHidden()
+
+
+def test_all_settings_of_a_model_are_one_click_away(page: ModelsPage, qtbot: QtBot) -> None:
+    page.detail.settings_button.click()
+    assert page.profile.isVisible()
+    page.profile.close()
+    page.detail.options_button.click()
+    page.load_options.settings_button.click()
+    assert page.profile.isVisible()
+    assert not page.load_options.isVisible()

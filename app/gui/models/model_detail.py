@@ -34,6 +34,7 @@ class ModelDetail(QScrollArea):
     """Shows what it is given and says what a person asked for; `ModelsPage` does it. Signals carry the model's id."""
 
     load_asked = Signal(str)
+    options_asked = Signal(str)
     unload_asked = Signal(str)
     chat_asked = Signal(str)
     remove_asked = Signal(str)
@@ -84,6 +85,7 @@ class ModelDetail(QScrollArea):
 
     def _make_buttons(self) -> None:
         self.load_button = button(self.tr("Load"), "play", kind="primary", name=self.tr("Load this model into memory"))
+        self.options_button = button(self.tr("Load with…"), name=self.tr("Choose how much context to load this model with"))
         self.unload_button = button(self.tr("Unload"), "eject", name=self.tr("Unload this model from memory"))
         self.chat_button = button(self.tr("Chat"), "chat", name=self.tr("Start a chat with this model"))
         self.settings_button = button(self.tr("Settings…"), "settings", name=self.tr("How this model is loaded and answers"))
@@ -92,6 +94,7 @@ class ModelDetail(QScrollArea):
         self.remove_button = button(self.tr("Remove…"), "trash", kind="danger", name=self.tr("Remove this model"))
         for made, signal in (
             (self.load_button, self.load_asked),
+            (self.options_button, self.options_asked),
             (self.unload_button, self.unload_asked),
             (self.chat_button, self.chat_asked),
             (self.settings_button, self.settings_asked),
@@ -108,7 +111,7 @@ class ModelDetail(QScrollArea):
         column.setContentsMargins(Theme.ROOM, Theme.TIGHT, Theme.ROOM, Theme.ROOM)
         column.setSpacing(Theme.PAD)
         actions, extras = QHBoxLayout(), QHBoxLayout()
-        for made in (self.load_button, self.unload_button, self.chat_button, self.settings_button):
+        for made in (self.load_button, self.options_button, self.unload_button, self.chat_button, self.settings_button):
             actions.addWidget(made)
         actions.addStretch()
         for made in (self.reveal_button, self.verify_button, self.remove_button):
@@ -178,6 +181,11 @@ class ModelDetail(QScrollArea):
         for name in known:
             self._aliases.addWidget(chip(name))
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the chosen model is known not to fit."""
+        return not self._fit.isHidden() and self._fit.is_too_large
+
     def flush(self) -> None:
         """Tell of a note that was typed a moment ago."""
         if self._rest.isActive() and self._model is not None:
@@ -216,6 +224,7 @@ class ModelDetail(QScrollArea):
         in_memory = state.state in (ModelState.READY, ModelState.LOADING, ModelState.UNLOADING)
         self.load_button.setVisible(not in_memory)
         self.load_button.setEnabled(not self._model.problem)
+        self.options_button.setVisible(not in_memory and not self._model.problem)
         self.unload_button.setVisible(in_memory)
         self.unload_button.setEnabled(state.state is not ModelState.UNLOADING)
         self.unload_button.setText(self.tr("Cancel") if loading else self.tr("Unload"))
@@ -266,6 +275,7 @@ class FitCard(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.is_too_large = False
         self._words = label("", wrap=True)
         self._bars = MemoryBars()
         column = QVBoxLayout(self)
@@ -276,8 +286,9 @@ class FitCard(QWidget):
         self.hide()
 
     def show_fit(self, fit: Fit) -> None:
+        self.is_too_large = fit.verdict is FitVerdict.TOO_LARGE
         self._words.setText(f"{fit_text(fit)}.")
-        self._words.setProperty("role", "error" if fit.verdict is FitVerdict.TOO_LARGE else "")
+        self._words.setProperty("role", "error" if self.is_too_large else "")
         self._words.style().polish(self._words)
         self._bars.show_fit(fit)
 
