@@ -174,6 +174,11 @@ class SamplingChoice:
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
 
+    def else_as(self, other: SamplingChoice) -> SamplingChoice:
+        """This choice, and the other's where this one leaves a value open."""
+        left = {field.name: getattr(other, field.name) for field in fields(self) if getattr(self, field.name) is None}
+        return replace(self, **left)
+
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from app.domain.generation import SamplingChoice
 from app.domain.stats import EngineStats
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "InstalledModel",
     "LoadedModel",
     "MissingPart",
+    "ModelDefaults",
     "ModelSource",
     "ModelState",
     "MovedFolder",
@@ -80,6 +82,14 @@ class MissingPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelDefaults:
+    """How a model is meant to answer by the program that keeps it, where neither a request nor a person's settings say."""
+
+    system_prompt: str = ""
+    sampling: SamplingChoice = field(default_factory=SamplingChoice)
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledModel:
     """A text or embedding model, or a reranker, with what belongs to it.
 
@@ -110,6 +120,7 @@ class InstalledModel:
     repository: str = ""
     adapters: tuple[Path, ...] = ()
     also: tuple[str, ...] = ()
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from app.domain.models import InstalledModel, MissingPart, ModelSource
+from app.domain.models import InstalledModel, MissingPart, ModelDefaults, ModelSource
 from app.library.assemble import Assembled
 from app.library.headers import GgufFile
 from app.library.projectors import best_projector
@@ -24,7 +24,7 @@ RANKS: Final = {source: rank for rank, source in enumerate((*_ORDER, *(other for
 @dataclass(frozen=True, slots=True)
 class Found:
     """`place` is its name with folders, `also` what other programs call it. `name` is what it is called where its file's name
-    says nothing, else "". `adapters` change it, so that it is another model than its file alone."""
+    says nothing, else "". `adapters` and a `variant` make it another model than its file alone is."""
 
     model: Assembled
     place: str
@@ -36,6 +36,8 @@ class Found:
     license: str = ""
     adapters: tuple[GgufFile, ...] = ()
     also: tuple[str, ...] = ()
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
+    variant: str = ""
 
     @property
     def path(self) -> Path:
@@ -52,7 +54,7 @@ class Found:
 
     def identities(self) -> Iterator[object]:
         """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""
-        changed = tuple(adapter.path for adapter in self.adapters)
+        changed = (self.variant, *(adapter.path for adapter in self.adapters))
         status = None
         with suppress(OSError):
             status = self.path.stat()
@@ -89,7 +91,7 @@ class Found:
     def listed(self, model_id: str, missing: tuple[MissingPart, ...]) -> InstalledModel:
         model = self.model.model(model_id, self.source, repository=self.repository, missing=missing)
         also = tuple(name for name in self.also if name != model_id)
-        if not (also or self.adapters or self.license):
+        if not (also or self.name):
             return model
         return replace(
             model,
@@ -98,4 +100,5 @@ class Found:
             license=model.license or self.license,
             adapters=tuple(adapter.path for adapter in self.adapters),
             also=also,
+            defaults=self.defaults,
         )

@@ -110,6 +110,8 @@ def _noted(store: StoreModel, look: Look) -> Found:
         name=store.name,
         license=store.license,
         adapters=adapters,
+        defaults=store.defaults,
+        variant=store.variant,
     )
 
 

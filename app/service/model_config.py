@@ -53,9 +53,10 @@ def sampling_default(model_id: str, settings: Settings) -> SamplingChoice:
     return SamplingChoice(**{name: getattr(chosen, name) for name in SamplingSettings.model_fields})
 
 
-def own_system_prompt(model_id: str, settings: Settings) -> str:
-    """What a person set for this very model; "" if nothing."""
-    return settings.models.get(model_id, ModelSettings()).system_prompt or ""
+def own_system_prompt(model: InstalledModel, settings: Settings) -> str:
+    """What a person set for this very model, else what it comes with; "" if nothing."""
+    chosen = settings.models.get(model.id, ModelSettings()).system_prompt
+    return model.defaults.system_prompt if chosen is None else chosen
 
 
 def chat_template(model_id: str, chosen: str) -> str:

@@ -27,7 +27,7 @@ _SAMPLING: Final = "sampling."
 
 
 class ValueSource(enum.Enum):
-    """MODEL: set for this model; GENERAL: set for all; FILE: recommended by the model's file; DEFAULT: nobody set it."""
+    """MODEL: set for this model; GENERAL: set for all; FILE: it comes with the model; DEFAULT: nobody set it."""
 
     MODEL = "model"
     GENERAL = "general"
@@ -61,7 +61,7 @@ class ModelProfiles:
         file = await asyncio.to_thread(_recommended, model)
         current = self._settings.current
         own = current.models.get(model.id, ModelSettings())
-        values = [_value(name, own, current) for name in ModelSettings.model_fields if name != "sampling"]
+        values = [_value(name, own, current, model) for name in ModelSettings.model_fields if name != "sampling"]
         return (*values, *(_sampling_value(name, own.sampling, file) for name in SamplingSettings.model_fields))
 
     def update(self, model_id: str, changes: Mapping[str, Any]) -> None:
@@ -159,8 +159,10 @@ def _names() -> list[str]:
     return own + [f"{_SAMPLING}{name}" for name in SamplingSettings.model_fields]
 
 
-def _value(name: str, own: ModelSettings, general: Settings) -> EffectiveValue:
-    if name in Settings.model_fields:
+def _value(name: str, own: ModelSettings, general: Settings, model: InstalledModel) -> EffectiveValue:
+    if name == "system_prompt" and model.defaults.system_prompt:
+        otherwise, source = model.defaults.system_prompt, ValueSource.FILE
+    elif name in Settings.model_fields:
         otherwise = getattr(general, name)
         source = ValueSource.GENERAL if otherwise != getattr(Settings(), name) else ValueSource.DEFAULT
     else:
@@ -182,8 +184,9 @@ def _sampling_value(name: str, own: SamplingSettings, file: SamplingChoice) -> E
 
 
 def _recommended(model: InstalledModel) -> SamplingChoice:
+    """By the program that keeps it, else by its file."""
     try:
-        return recommended_sampling(read_container(model.path).metadata.get)
+        return model.defaults.sampling.else_as(recommended_sampling(read_container(model.path).metadata.get))
     except NotAModel:
         # Why it can't be used is told where it is listed.
-        return SamplingChoice()
+        return model.defaults.sampling

@@ -122,7 +122,7 @@ class ModelManager:
                 resident.in_use,
                 reasoning=reasoning_default(resident.model.id, settings),
                 sampling=sampling_default(resident.model.id, settings),
-                system_prompt=own_system_prompt(resident.model.id, settings),
+                system_prompt=own_system_prompt(resident.model, settings),
             )
         finally:
             self._release(resident)

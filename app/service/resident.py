@@ -29,8 +29,8 @@ class ModelInUse:
     system_prompt: str = ""
 
     def sampling_of(self, asked: SamplingChoice) -> SamplingParams:
-        """A request's wishes first, then the model's settings, then what its file recommends."""
-        return asked.over(self.sampling.over(self.client.info.sampling))
+        """A request's wishes first, then the model's settings, then what it comes with, then what its file recommends."""
+        return asked.over(self.sampling.over(self.model.defaults.sampling.over(self.client.info.sampling)))
 
 
 class Resident:

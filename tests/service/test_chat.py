@@ -34,7 +34,7 @@ from app.domain.generation import (
     ToolCallStarted,
 )
 from app.domain.messages import AudioPart, ImagePart, ImageUrl, Message, Role, TextPart
-from app.domain.models import Capability, ModelState
+from app.domain.models import Capability, ModelDefaults, ModelState
 from app.domain.prompt import Constraint, ControlText, PlainText, PromptSegment, TokenIds
 from app.engine.protocol import ModelInfo
 from app.service.chat import ChatService
@@ -60,10 +60,11 @@ class Bench:
         info: ModelInfo | None = None,
         make_format: type[FakeChatFormat] = FakeChatFormat,
         capabilities: frozenset[Capability] = frozenset({Capability.CHAT, Capability.VISION}),
+        defaults: ModelDefaults | None = None,
     ) -> None:
         self.launcher = FakeLauncher(*answers, info=info)
         library = FakeLibrary(
-            installed_model("ember", capabilities=capabilities),
+            installed_model("ember", capabilities=capabilities, defaults=defaults or ModelDefaults()),
             installed_model("mini", capabilities=EMBEDDER),
             installed_model("ranker", capabilities=RANKER),
         )
@@ -370,6 +371,22 @@ async def test_what_is_set_for_a_model_stands_between_the_request_and_the_file(t
     await answer(bench, asked)
     job = bench.launcher.clients[0].jobs[0]
     assert (job.sampling.temperature, job.sampling.top_k, job.sampling.top_p) == (0.9, 7, 0.4)
+
+
+async def test_what_a_model_comes_with_stands_between_its_settings_and_the_file(tmp_path: Path) -> None:
+    comes_with = ModelDefaults("You are Mario.", SamplingChoice(temperature=0.2, top_k=5, min_p=0.3))
+    file = model_info(sampling=SamplingParams(temperature=0.1, top_k=3, top_p=0.4))
+    bench = Bench(tmp_path, info=file, defaults=comes_with)
+    bench.settings.update(models={"ember": {"sampling": {"temperature": 0.5}}})
+    await answer(bench, question())
+    job = bench.launcher.clients[0].jobs[0]
+    sampling = job.sampling
+    assert (sampling.temperature, sampling.top_k, sampling.min_p, sampling.top_p) == (0.5, 5, 0.3, 0.4)
+    assert PlainText("You are Mario.") in job.prompt
+    # A person may want none.
+    bench.settings.update(models={"ember": {"system_prompt": ""}})
+    await answer(bench, question())
+    assert PlainText("You are Mario.") not in bench.launcher.clients[0].jobs[1].prompt
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ import pytest
 
 from app.domain.errors import InvalidRequest, ModelNotFound, SettingsError
 from app.library.library import ModelLibrary
+from app.library.stores import Surroundings
 from app.paths import Paths
 from app.service.model_profiles import EffectiveValue, ModelProfiles, ValueSource
 from app.settings import ModelSettings, SamplingSettings, SettingsStore
+from tests.library.gguf_maker import write_model
+from tests.library.stores.stores import Ollama
 
 pytestmark = pytest.mark.anyio
 
@@ -145,3 +148,17 @@ async def test_files_that_can_t_be_read_or_written_are_told(profiles: ModelProfi
         await profiles.take_file("ember", tmp_path / "gone.json")
     with pytest.raises(SettingsError, match="can't be written"):
         await profiles.write_export("ember", tmp_path / "no folder" / "ember.json")
+
+
+async def test_what_a_model_of_another_program_comes_with_is_told(settings: SettingsStore, tmp_path: Path) -> None:
+    ollama = Ollama(tmp_path / "elsewhere" / ".ollama" / "models")
+    made = write_model(tmp_path / "made.gguf")
+    ollama.add("registry.ollama.ai/library/mario/latest", model=made, system="You are Mario.", params={"temperature": 0.6})
+    library = ModelLibrary(
+        Paths.of(), settings, surroundings=Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root")
+    )
+    await library.refresh()
+    told = {one.name: one for one in await ModelProfiles(library, settings).effective("mario")}
+    prompt, temperature = "You are Mario.", 0.6
+    assert told["system_prompt"] == EffectiveValue("system_prompt", prompt, ValueSource.FILE, prompt)
+    assert told["sampling.temperature"] == EffectiveValue("sampling.temperature", temperature, ValueSource.FILE, temperature)

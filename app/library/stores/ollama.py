@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from app.domain.models import ModelSource
+from app.domain.models import ModelDefaults, ModelSource
 from app.library.stores.notes import Notes
 from app.library.stores.ollama_folders import ollama_folders
 from app.library.stores.ollama_manifest import BrokenManifest, Manifest, read_manifest
@@ -25,10 +25,18 @@ _HUBS: Final = frozenset({"hf.co", "huggingface.co"})
 def ollama_models(here: Surroundings, notes: Notes, equivalent: Callable[[str], str]) -> Iterator[StoreModel | StoreTrouble]:
     """Every model; names for what runs on Ollama's own computers are left out."""
     for folder in ollama_folders(here, notes):
-        found = list(_in_folder(notes, folder, equivalent))
-        yield from (one.store for one in found if not one.derived)
         # After the model that they were made from: of several names for one file the first is its id.
-        yield from (one.store for one in found if one.derived)
+        found = sorted(_in_folder(notes, folder, equivalent), key=lambda one: one.derived)
+        usual: dict[Path, ModelDefaults] = {}
+        for one in found:
+            yield _told_apart(one.store, usual)
+
+
+def _told_apart(store: StoreModel | StoreTrouble, usual: dict[Path, ModelDefaults]) -> StoreModel | StoreTrouble:
+    """`usual` is how the first model of each file is meant to answer."""
+    if isinstance(store, StoreModel) and store.defaults != usual.setdefault(store.path, store.defaults):
+        return replace(store, variant=repr(store.defaults))
+    return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,7 @@ def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callabl
         repository=name.repository,
         sha256=weights.sha256,
         license=manifest.license,
+        defaults=manifest.defaults,
         problem=None if is_usable else f"Ollama has no more than a part of it. Get it again: {name.pull}",
         size_bytes=manifest.size_bytes,
         # What came from the hub is as llama.cpp has it.

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from app.domain.models import ModelDefaults
 from app.library.stores.notes import Notes, json_object
+from app.library.stores.ollama_params import sampling_of
 
 __all__ = ["BrokenManifest", "Layer", "Manifest", "read_manifest"]
 
@@ -59,12 +61,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`remote`: a name for what runs on Ollama's own computers. `license` is the first line of its licence."""
+    """`remote`: a name for what runs on Ollama's own computers. `license` is the first line of its licence, `defaults` what its
+    Modelfile says, as far as it is of use here."""
 
     layers: tuple[Layer, ...]
     format: str
     remote: bool
     license: str
+    defaults: ModelDefaults
 
     @property
     def size_bytes(self) -> int:
@@ -94,7 +98,8 @@ def _manifest(text: str, folder: Path) -> Manifest:
     except (FileNotFoundError, KeyError, TypeError, AttributeError) as error:
         raise BrokenManifest("its parts") from error
     weights = str(content.get("format") or config.get("model_format") or "gguf")
-    return Manifest(layers, weights, bool(config.get("remote_host") or config.get("remote_model")), _license(layers))
+    is_remote = bool(config.get("remote_host") or config.get("remote_model"))
+    return Manifest(layers, weights, is_remote, _license(layers), _defaults(layers))
 
 
 def _suited(folder: Path, manifests: list[dict[str, Any]]) -> dict[str, Any]:
@@ -122,9 +127,26 @@ def _blob(folder: Path, digest: str) -> Path:
 
 def _json(file: Path) -> dict[str, Any]:
     """Raises OSError, ValueError."""
+    return json_object(_text(file))
+
+
+def _text(file: Path) -> str:
+    """Raises OSError, ValueError."""
     if file.stat().st_size > _MOST_BYTES:
         raise ValueError("no small file")
-    return json_object(file.read_text("utf-8"))
+    return file.read_text("utf-8")
+
+
+def _defaults(layers: Iterable[Layer]) -> ModelDefaults:
+    system, params = "", {}
+    for layer in layers:
+        with suppress(OSError, ValueError):
+            match layer.kind:
+                case "system":
+                    system = _text(layer.file).strip()
+                case "params":
+                    params = _json(layer.file)
+    return ModelDefaults(system, sampling_of(params))
 
 
 def _license(layers: Iterable[Layer]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from app.domain.models import ModelSource
+from app.domain.models import ModelDefaults, ModelSource
 from app.library.stores.permissions import why_unreadable
 
 __all__ = ["Store", "StoreFolder", "StoreModel", "StoreTrouble"]
@@ -49,6 +49,9 @@ class StoreModel:
     license: str = ""
     problem: str | None = None
     size_bytes: int = 0
+    defaults: ModelDefaults = field(default_factory=ModelDefaults)
+    variant: str = ""
+    """Tells models apart that have one file, but are meant to answer in different ways."""
     instead: str = ""
     """What to get from the hub if llama.cpp can't load this."""
 

@@ -85,6 +85,8 @@ class Ollama:
         adapter: Path | None = None,
         derived_from: str = "",
         license: str = "",
+        system: str = "",
+        params: dict[str, Any] | None = None,
         config: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Without a model one in another format, of many tensors."""
@@ -99,7 +101,9 @@ class Ollama:
         layers.append(self._layer("template", b"{{ .Prompt }}"))
         if license:
             layers.append(self._layer("license", license.encode()))
-        layers.append(self._layer("params", b'{"stop": ["<|end|>"]}'))
+        if system:
+            layers.append(self._layer("system", system.encode()))
+        layers.append(self._layer("params", json.dumps({"stop": ["<|end|>"]} if params is None else params).encode()))
         about = {"model_format": "gguf", "model_family": "llama", "file_type": "Q8_0"} if config is None else config
         return {
             "schemaVersion": 2,

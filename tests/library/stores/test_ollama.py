@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.domain.models import Capability, ModelSource
+from app.domain.generation import SamplingChoice
+from app.domain.models import Capability, ModelDefaults, ModelSource
 from tests.library.gguf_maker import write_adapter, write_model, write_projector
 from tests.library.stores.stores import Ollama, listed, ollama_window, surroundings
 
@@ -186,6 +187,19 @@ def test_two_names_of_one_blob_are_one_model_that_answers_to_both(ollama: Ollama
     ollama.add(f"{LIBRARY}/assistant/latest", model=model, derived_from="llama3.2:3b")
     (found,) = listed(surroundings(tmp_path), tmp_path).models
     assert (found.id, found.also) == ("llama3.2:3b", ("llama3.2", "assistant"))
+
+
+def test_a_model_that_is_meant_to_answer_otherwise_is_another(ollama: Ollama, model: Path, tmp_path: Path) -> None:
+    ollama.add(f"{LIBRARY}/llama3.2/latest", model=model, params={"temperature": 0.6, "top_k": 20, "num_ctx": 4096})
+    told = {"model": model, "derived_from": "llama3.2", "system": "You are Mario.\n", "params": {"temperature": 1}}
+    ollama.add(f"{LIBRARY}/mario/latest", **told)
+    ollama.add(f"{LIBRARY}/itsame/latest", **told)
+    found = {one.id: one for one in listed(surroundings(tmp_path), tmp_path).models}
+    assert found.keys() == {"llama3.2", "itsame"}
+    assert found["itsame"].also == ("mario",)
+    assert found["llama3.2"].path == found["itsame"].path
+    assert found["llama3.2"].defaults == ModelDefaults(sampling=SamplingChoice(temperature=0.6, top_k=20))
+    assert found["itsame"].defaults == ModelDefaults("You are Mario.", SamplingChoice(temperature=1.0))
 
 
 def test_a_model_with_an_adapter_is_another_than_without(ollama: Ollama, model: Path, tmp_path: Path) -> None:
