@@ -37,6 +37,8 @@ class Catalogue:
     def __init__(self, models: Iterable[CatalogueModel]) -> None:
         self._families: defaultdict[str, list[CatalogueModel]] = defaultdict(list)
         self._whole: dict[str, CatalogueModel] = {}
+        # Each listing asks for the same places again.
+        self._entries: dict[str, CatalogueModel | None] = {}
         for model in models:
             self._families[model.family].append(model)
             for form in (model.original.casefold(), *model.stems):
@@ -76,10 +78,12 @@ class Catalogue:
 
     def entry(self, place: str) -> CatalogueModel | None:
         """Which one is meant by a name with folders, as a file of the hub has them, or by a short name alone."""
-        path, _, stem = place.rpartition("/")
-        known = self.model_of(stem, path.rpartition("/")[2])
-        meaning = self.meaning(place) if known is None else None
-        return meaning.model if meaning is not None else known
+        if place not in self._entries:
+            path, _, stem = place.rpartition("/")
+            known = self.model_of(stem, path.rpartition("/")[2])
+            meaning = self.meaning(place) if known is None else None
+            self._entries[place] = meaning.model if meaning is not None else known
+        return self._entries[place]
 
 
 def _tagged(name: str, family: list[CatalogueModel], tag: str) -> Meaning | None:

@@ -21,7 +21,8 @@ _SMALLER: Final = 3
 
 def is_draft_by_name(path: Path) -> bool:
     """Whether a whole model is published as the draft of another: its header does not say so."""
-    return re.search(r"(?<![a-z])draft(?![a-z])", path.stem, re.IGNORECASE) is not None
+    name = path.name.casefold()
+    return "draft" in name and re.search(r"(?<![a-z])draft(?![a-z])", name) is not None
 
 
 def best_draft(model: GgufFile, candidates: Iterable[GgufFile]) -> GgufFile | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -55,13 +54,7 @@ class Found:
     def identities(self) -> Iterator[object]:
         """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""
         changed = (self.variant, *(adapter.path for adapter in self.adapters))
-        status = None
-        with suppress(OSError):
-            status = self.path.stat()
-        if status is not None and status.st_ino:
-            yield (status.st_dev, status.st_ino, changed)
-        else:
-            yield (self.path.resolve(), changed)
+        yield (self.model.shards[0].identity or self.path.resolve(), changed)
         if self.sha256:
             yield (self.sha256, changed)
 
@@ -82,6 +75,9 @@ class Found:
             sha256=one.sha256 or other.sha256,
             also=tuple(dict.fromkeys(filter(None, names))),
         )
+
+    def of_repository(self, repository: str) -> Found:
+        return self if repository == self.repository else replace(self, repository=repository)
 
     def with_projector(self, fetched: Iterable[GgufFile]) -> Found:
         """With one of those that we have from its repository, where none lies beside it."""

@@ -22,13 +22,17 @@ _Stamp: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class GgufFile:
-    """A file on this disk. `problem` is a sentence; `header` is None if it could not be read, but not if the file is cut."""
+    """A file on this disk. `problem` is a sentence; `header` is None if it could not be read, but not if the file is cut.
+
+    `identity` is what all names of it have in common, None where the file system numbers no files.
+    """
 
     path: Path
     size_bytes: int
     modified: float
     header: GgufHeader | None
     problem: str | None
+    identity: tuple[int, int] | None = None
 
 
 class HeaderCache:
@@ -51,6 +55,7 @@ class HeaderCache:
         except OSError:
             return None
         stamp = (status.st_size, status.st_mtime_ns)
+        identity = (status.st_dev, status.st_ino) if status.st_ino else None
         known = self._read_once()
         entry = known.get(path)
         if entry is None or entry[0] != stamp:
@@ -58,12 +63,12 @@ class HeaderCache:
                 entry = known[path] = (stamp, _header_or_reason(path))
             except NotAModel as error:
                 # It may be readable tomorrow without any change to the file.
-                return GgufFile(path, status.st_size, status.st_mtime, None, _sentence(error.reason))
+                return GgufFile(path, status.st_size, status.st_mtime, None, _sentence(error.reason), identity)
             self._saved = False
         header = entry[1]
         if isinstance(header, str):
-            return GgufFile(path, status.st_size, status.st_mtime, None, _sentence(header))
-        return GgufFile(path, status.st_size, status.st_mtime, header, _what_is_missing(header, status.st_size))
+            return GgufFile(path, status.st_size, status.st_mtime, None, _sentence(header), identity)
+        return GgufFile(path, status.st_size, status.st_mtime, header, _what_is_missing(header, status.st_size), identity)
 
     def save(self) -> None:
         """Write what was learned, without the files that are gone."""

@@ -78,7 +78,7 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
         else:
             items[at] = items[at].merged(item)
         known |= dict.fromkeys(identities, at)
-    items = [replace(item, repository=_repository(item, look)) for item in items]
+    items = [item.of_repository(_repository(item, look)) for item in items]
     fetched = _fetched_projectors(ours, places.library, look)
     items = [item.with_projector(fetched.get(item.repository, ())) if item.repository else item for item in items]
     missing = [_missing(item, places, look) for item in items]
@@ -137,7 +137,8 @@ def _fetched_projectors(ours: Iterable[GgufFile], library: Path, look: Look) -> 
 
 
 def _missing(item: Found, places: Places, look: Look) -> tuple[MissingPart, ...]:
-    if item.source is ModelSource.BUILT_IN or (item.model.problem and not item.model.missing_shards):
+    shards = item.model.missing_shards
+    if item.source is ModelSource.BUILT_IN or (not shards and (item.model.problem or item.model.projector)):
         return ()
     folder, above = item.path.parent, item.place.split("/")[:-1]
     # In our own folder a projector may lie in any of the folders within it that lead to the model.
@@ -161,9 +162,10 @@ def _files(folder: Path, source: ModelSource, look: Look, troubles: list[StoreTr
 
 
 def _folder(folder: Path, files: Iterable[GgufFile], source: ModelSource) -> Iterator[Found]:
+    depth = len(folder.parts)
     for model in assemble(files, top=folder):
-        place = (model.shards[0].path.parent / model.stem).relative_to(folder)
-        yield Found(model, place.as_posix(), source, RANKS[source])
+        place = "/".join((*model.shards[0].path.parts[depth:-1], model.stem))
+        yield Found(model, place, source, RANKS[source])
 
 
 def _single(path: Path, added: Iterable[GgufFile], look: Look, source: ModelSource) -> Iterator[Found]:

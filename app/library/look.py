@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from app.library.headers import GgufFile, HeaderCache
-from app.library.provenance import Provenance
+from app.library.provenance import NOTE_NAME, Provenance
 
 __all__ = ["Look", "Seen"]
 
@@ -113,6 +113,8 @@ class Look:
             except OSError as error:
                 on_error(error)
                 continue
+            if all(name != NOTE_NAME for name, _ in entries):
+                self._notes[folder] = {}
             for name, is_folder in entries:
                 if not is_folder and _is_candidate(name):
                     n_files += 1

@@ -53,6 +53,8 @@ def _projector(
     if (note := next(gone, None)) is not None:
         yield MissingPart(PartKind.PROJECTOR, note.name, note.size_bytes, note.repository)
     elif entry is not None and entry.capabilities & {Capability.VISION, Capability.AUDIO}:
-        yield MissingPart(PartKind.PROJECTOR, "", repository=repository or entry.repository)
+        file = entry.verified.projector if entry.verified is not None and repository in ("", entry.repository) else None
+        name, size_bytes = (file.name, file.size_bytes) if file is not None else ("", 0)
+        yield MissingPart(PartKind.PROJECTOR, name, size_bytes, repository or entry.repository)
     elif _SEEING.search(header.architecture):
         yield MissingPart(PartKind.PROJECTOR, "", repository=repository)

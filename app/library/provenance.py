@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["FolderNotes", "Provenance", "forget_provenance", "provenance_of", "record_provenance"]
+__all__ = ["NOTE_NAME", "FolderNotes", "Provenance", "forget_provenance", "provenance_of", "record_provenance"]
 
-_NAME: Final = ".hearth.json"
+NOTE_NAME: Final = ".hearth.json"
 _FORMAT: Final = 1
 
 
@@ -40,7 +40,7 @@ class FolderNotes:
     def of(self, folder: Path) -> Mapping[str, Provenance]:
         """By the file's name, also of files that are gone."""
         try:
-            status = (folder / _NAME).stat()
+            status = (folder / NOTE_NAME).stat()
         except OSError:
             self._known.pop(folder, None)
             return {}
@@ -63,7 +63,7 @@ def forget_provenance(file: Path) -> None:
     if entries:
         _write(file.parent, entries)
     else:
-        (file.parent / _NAME).unlink(missing_ok=True)
+        (file.parent / NOTE_NAME).unlink(missing_ok=True)
 
 
 def _valid(entry: object) -> Provenance | None:
@@ -79,13 +79,13 @@ def _valid(entry: object) -> Provenance | None:
 
 def _entries(folder: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        content = json.loads((folder / _NAME).read_text("utf-8"))
+        content = json.loads((folder / NOTE_NAME).read_text("utf-8"))
         if content["format"] == _FORMAT and isinstance(content["files"], dict):
             return content["files"]
     return {}
 
 
 def _write(folder: Path, entries: dict[str, Any]) -> None:
-    new = folder / f"{_NAME}.new"
+    new = folder / f"{NOTE_NAME}.new"
     new.write_text(json.dumps({"format": _FORMAT, "files": entries}, indent=1), "utf-8")
-    new.replace(folder / _NAME)
+    new.replace(folder / NOTE_NAME)

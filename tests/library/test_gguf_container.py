@@ -126,6 +126,62 @@ def test_an_array_of_millions_of_empty_strings_ends_in_time(tmp_path: Path) -> N
     assert time.process_time() - start < 20
 
 
+def vocabulary(words: list[bytes], *after: bytes) -> bytes:
+    tokens = text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, len(words)) + b"".join(map(text, words))
+    tensor = text(b"token_embd.weight") + struct.pack("<IQIQ", 1, 32, 0, 0)
+    return header(n_tensors=1, n_metadata=1 + len(after), rest=tokens + b"".join(after) + tensor)
+
+
+def entry(key: bytes, value: int) -> bytes:
+    return text(key) + struct.pack("<II", 4, value)
+
+
+@pytest.mark.parametrize("shift", range(0, 160, 3))
+def test_what_follows_a_vocabulary_is_found_wherever_it_begins(tmp_path: Path, shift: int) -> None:
+    # The first windows end after 64 kB and 320 kB: the entry that follows lies across one of them.
+    words = [b"x" * 40] * 1100
+    for end in (1 << 16, 5 << 16):
+        content = vocabulary(words, entry(b"tokenizer.ggml.bos_token_id", 7), entry(b"general.alignment", 64))
+        filler = end - len(content) + shift - 60
+        path = tmp_path / "m.gguf"
+        padded = [b"x" * (40 + filler), *words[1:]]
+        path.write_bytes(vocabulary(padded, entry(b"tokenizer.ggml.bos_token_id", 7), entry(b"general.alignment", 64)))
+
+        container = read_container(path)
+
+        assert container.metadata == {"tokenizer.ggml.bos_token_id": 7, "general.alignment": 64}
+        assert container.data_start % 64 == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [b"tokenizer", b".", b"tokenizer.ggml.", b"tokenizer.ggml.tokens", b"tokenizer.chat_template"] * 300,
+        [text(b"tokenizer.ggml.scores")] * 1500,
+        [text(b"tokenizer.ggml.scores"), b"abcde"] * 800,
+        [b""] * 1500,
+        [b"x" * 3_000_000, *[b"y"] * 1500],
+    ],
+    ids=["names of entries", "an entry as a word", "an entry and its value", "empty", "one long word"],
+)
+def test_words_that_look_like_an_entry_lead_nowhere_else(tmp_path: Path, words: list[bytes]) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(vocabulary(words, entry(b"tokenizer.ggml.bos_token_id", 7)))
+
+    assert read_container(path).metadata == {"tokenizer.ggml.bos_token_id": 7}
+
+
+def test_a_vocabulary_that_nothing_of_the_tokenizer_follows_is_walked_through(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(vocabulary([b"word"] * 5000, entry(b"general.alignment", 64)))
+    assert read_container(path).metadata == {"general.alignment": 64}
+
+    path.write_bytes(vocabulary([b"word"] * 5000))
+    assert read_container(path).metadata == {}
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "ends within its header" in reason(path)
+
+
 def test_a_long_vocabulary_is_not_kept_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.gguf"
     strings = text(b"x" * 200) * 100_000
