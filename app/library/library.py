@@ -22,6 +22,7 @@ from app.library.hub import Hub
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models, no_stores
 from app.library.look import Look
 from app.library.model_names import ModelNames
+from app.library.placing import sweep_copies
 from app.library.provenance import provenance_of
 from app.library.relocation import Relocation, check_places
 from app.library.repair import Repair, plan_repair, repository_for
@@ -290,6 +291,7 @@ class ModelLibrary:
             if places.library not in self._swept:
                 self._swept.add(places.library)
                 await undisturbed(Trash.sweep, places.library)
+                await undisturbed(sweep_copies, places.library)
             begun = self._clock()
             listing = await undisturbed(list_models, places, self._headers)
             self._watch.note(places, listing.seen, self._clock() - begun)

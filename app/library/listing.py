@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from app.domain.errors import NotAModel
 from app.domain.models import InstalledModel, MissingPart, ModelSource
 from app.library.assemble import assemble
 from app.library.catalogue import Catalogue
@@ -92,11 +93,17 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
 
 
 def models_at(path: Path) -> tuple[InstalledModel, ...]:
-    """The model that a file is a part of, or all models below a folder, as they would be listed; none if there is none."""
+    """The model that a file is a part of, or all models below a folder, as they would be listed; none if there is none.
+
+    Raises NotAModel for a folder that can't be read.
+    """
     # Nothing is to be remembered of files that are only looked at.
     look = Look(HeaderCache(Path(os.devnull)))
     if path.is_dir():
-        found = tuple(_folder(path, look.files(path), ModelSource.FOLDER))
+        troubles: list[OSError] = []
+        found = tuple(_folder(path, look.files(path, troubles.append), ModelSource.FOLDER))
+        if troubles and not found:
+            raise NotAModel(path, f"it can't be read: {troubles[0].strerror or troubles[0]}.")
     else:
         found = tuple(_single(path, (), look, ModelSource.PATH))
     return tuple(item.listed(item.stem, ()) for item in found)

@@ -2,101 +2,210 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
+import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from app.domain.errors import InvalidRequest, NotEnoughSpace
-from app.library.disk_share import free_bytes
+from app.domain.errors import InvalidRequest, NotAModel
+from app.library.disk_share import DiskShare
+from app.library.file_lock import try_lock
+from app.library.provenance import Provenance, forget_provenance, record_provenance
 
-__all__ = ["copy_files", "link_files"]
+__all__ = ["Placing", "copy_files", "link_files", "sweep_copies"]
 
-_PIECE_BYTES: Final = 8 << 20
-_RESERVE_BYTES: Final = 200_000_000
+_PIECE_BYTES: Final = 4 << 20
+# Hidden, so that nothing in there is listed. On the disk of the models, so that a finished copy only gets another name.
+_COMING: Final = ".coming"
+_LOCK: Final = "lock"
 
 
-def link_files(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Give `files` second names in `folder`: they take no space, and stay if the first names go.
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """A file and where it is to lie. `origin` is noted there; a hash that it tells must be the file's."""
+
+    source: Path
+    target: Path
+    origin: Provenance
+
+
+def link_files(items: Sequence[Placing]) -> None:
+    """Give files second names: they take no space, and stay if the first names go.
 
     On another disk a link to the first name is made instead. Raises InvalidRequest.
     """
-    made: list[Path] = []
-    try:
-        for file, target in _targets(files, folder):
+    _check_targets(items)
+    with _Placed() as placed:
+        for item in items:
             try:
-                target.hardlink_to(file.resolve())
-            except OSError:
-                target.symlink_to(file.resolve())
-            made.append(target)
-    except OSError as error:
-        _take_back(made)
-        message = f"{file.name} can't be linked to {folder}: {error.strerror or error}. Copy it, or use it where it is."
-        raise InvalidRequest(message, param="how") from error
-    return made
+                placed.make_folder(item.target.parent)
+                _link(item.source.resolve(), item.target)
+                placed.add(item.target)
+                record_provenance(item.target, item.origin)
+            except OSError as error:
+                message = f"{item.source.name} can't be linked to {item.target.parent}: {_reason(error)}."
+                raise InvalidRequest(f"{message} Copy it, or use it where it is.", param="how") from error
+        placed.keep()
 
 
-def copy_files(files: Sequence[Path], folder: Path, *, on_bytes: Callable[[int], None], stopped: threading.Event) -> list[Path]:
-    """Copy `files` into `folder`; `on_bytes` is told how many have been copied. What `stopped` ends, leaves nothing behind.
+def copy_files(items: Sequence[Placing], ours: Path, *, on_bytes: Callable[[int], None], stopped: threading.Event) -> None:
+    """Copy files to below `ours`, and note the hash of what was read; `on_bytes` is told how many bytes there are so far.
 
-    Raises InvalidRequest, NotEnoughSpace; InterruptedError when it was stopped.
+    No file is seen before all are on the disk. Raises InvalidRequest, NotAModel for a file that is damaged or changes
+    meanwhile, NotEnoughSpace; InterruptedError when it was `stopped`.
     """
-    targets = _targets(files, folder)
-    needed_bytes = sum(file.stat().st_size for file in files)
-    if needed_bytes + _RESERVE_BYTES > free_bytes(folder):
-        raise NotEnoughSpace(needed_bytes=needed_bytes + _RESERVE_BYTES, free_bytes=free_bytes(folder), folder=folder)
-    parts = [target.with_name(f"{target.name}.copy") for _, target in targets]
-    done: list[Path] = []
+    _check_targets(items)
+    needed_bytes = sum(item.origin.size_bytes for item in items)
+    if (lacking := DiskShare().lacks(ours, needed_bytes)) is not None:
+        raise lacking
     try:
-        copied = 0
-        for (file, _), part in zip(targets, parts, strict=True):
-            copied = _copy(file, part, copied, on_bytes, stopped)
-        for (_, target), part in zip(targets, parts, strict=True):
-            part.replace(target)
-            done.append(target)
+        with _Placed() as placed, _coming(ours, placed) as folder:
+            copies, copied = [], 0
+            for number, item in enumerate(items):
+                copies.append(_copied(item, folder / str(number), partial(_tell, on_bytes, copied), stopped))
+                copied += item.origin.size_bytes
+            for copy, item in copies:
+                _settle(copy, item, placed)
+            placed.keep()
+    except InterruptedError:
+        raise
     except OSError as error:
-        _take_back([*parts, *done])
-        if isinstance(error, InterruptedError):
-            raise
-        raise InvalidRequest(f"{folder} can't be written: {error.strerror or error}.", param="how") from error
-    return done
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskShare().is_full(ours, needed_bytes) from error
+        raise InvalidRequest(f"The copy to {ours} failed: {_reason(error)}.", param="how") from error
 
 
-def _copy(file: Path, part: Path, copied: int, on_bytes: Callable[[int], None], stopped: threading.Event) -> int:
-    with file.open("rb") as source, part.open("wb") as target:
-        while piece := source.read(_PIECE_BYTES):
-            if stopped.is_set():
-                raise InterruptedError
-            target.write(piece)
-            copied += len(piece)
-            on_bytes(copied)
-        target.flush()
+def sweep_copies(ours: Path) -> None:
+    """Delete what copying left in our own folder that was killed."""
+    with contextlib.suppress(OSError):
+        for folder in (ours / _COMING).iterdir():
+            with contextlib.suppress(OSError):
+                with (folder / _LOCK).open("rb+") as lock:
+                    left = try_lock(lock.fileno())
+                if left:
+                    shutil.rmtree(folder)
+        (ours / _COMING).rmdir()
+
+
+@contextmanager
+def _coming(ours: Path, placed: _Placed) -> Iterator[Path]:
+    """A folder for what is not whole yet; a lock in it tells other programs that somebody is at it."""
+    folder = ours / _COMING / uuid.uuid4().hex
+    placed.make_folder(folder)
+    try:
+        with (folder / _LOCK).open("xb") as lock:
+            try_lock(lock.fileno())
+            yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+            folder.parent.rmdir()
+
+
+def _copied(item: Placing, copy: Path, on_bytes: Callable[[int], None], stopped: threading.Event) -> tuple[Path, Placing]:
+    """The copy, and the item with the hash of what was read. Raises OSError, NotAModel, InterruptedError."""
+    with item.source.open("rb", buffering=0) as source, copy.open("xb", buffering=0) as target:
+        sha256, size_bytes = _pump(source, target, on_bytes, stopped)
         os.fsync(target.fileno())
-    shutil.copystat(file, part)
-    return copied
+        status = os.fstat(source.fileno())
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if size_bytes != item.origin.size_bytes:
+        raise NotAModel(item.source, "it changed while it was copied. Try again when it is complete.")
+    if item.origin.sha256.casefold() not in ("", sha256):
+        raise NotAModel(item.source, "it is damaged: it is not what was downloaded once. Download it anew.")
+    return copy, replace(item, origin=replace(item.origin, sha256=sha256))
 
 
-def _targets(files: Sequence[Path], folder: Path) -> list[tuple[Path, Path]]:
-    """Raises InvalidRequest where something of that name is there already."""
-    targets = [(file, folder / file.name) for file in files]
-    for file, target in targets:
-        if target.exists():
-            raise InvalidRequest(f"There is a {file.name} in {folder} already.", param="path")
-    try:
+def _pump(source: FileIO, target: FileIO, on_bytes: Callable[[int], None], stopped: threading.Event) -> tuple[str, int]:
+    digest, buffer, copied = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES)), 0
+    while n_read := source.readinto(buffer):
+        if stopped.is_set():
+            raise InterruptedError
+        piece = buffer[:n_read]
+        digest.update(piece)
+        while piece:
+            piece = piece[target.write(piece) :]
+        copied += n_read
+        on_bytes(copied)
+    return digest.hexdigest(), copied
+
+
+def _tell(on_bytes: Callable[[int], None], before: int, copied: int) -> None:
+    on_bytes(before + copied)
+
+
+class _Placed:
+    """What has been made so far. Leaving takes it back unless it was said to `keep` it."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+        self._folders: list[Path] = []
+
+    def __enter__(self) -> _Placed:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+                forget_provenance(file)
+        for folder in reversed(self._folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def make_folder(self, folder: Path) -> None:
+        new = tuple(itertools.takewhile(lambda one: not one.exists(), (folder, *folder.parents)))
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidRequest(f"{folder} can't be made: {error.strerror or error}.", param="how") from error
-    return targets
+        self._folders += reversed(new)
+
+    def add(self, file: Path) -> None:
+        self._files.append(file)
+
+    def keep(self) -> None:
+        self._files.clear()
+        self._folders.clear()
 
 
-def _take_back(files: Sequence[Path]) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
-    for folder in {file.parent for file in files}:
-        try:
-            folder.rmdir()
-        except OSError:
-            # Something else is in there.
-            continue
+def _settle(copy: Path, item: Placing, placed: _Placed) -> None:
+    """Give a finished copy its name. Raises OSError."""
+    placed.make_folder(item.target.parent)
+    if os.path.lexists(item.target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    placed.add(item.target)
+    # Before the file, so that nobody ever takes its folders for those of a repository.
+    record_provenance(item.target, item.origin)
+    copy.replace(item.target)
+
+
+def _check_targets(items: Sequence[Placing]) -> None:
+    """Raises InvalidRequest where something is there already, or two of them would be one."""
+    for item in items:
+        if os.path.lexists(item.target):
+            raise InvalidRequest(f"There is a {item.target.name} in {item.target.parent} already.", param="path")
+    for target, count in Counter(str(item.target).casefold() for item in items).most_common(1):
+        if count > 1:
+            raise InvalidRequest(f"{count} of the files would be {target}. Import them one after the other.", param="path")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        target.symlink_to(source)
+
+
+def _reason(error: OSError) -> str:
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror or error}"

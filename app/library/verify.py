@@ -14,7 +14,7 @@ from app.domain.models import FileCheck, FileState
 from app.library.gguf import read_header
 from app.library.provenance import provenance_of
 
-__all__ = ["check_files"]
+__all__ = ["check_files", "told_hash"]
 
 _STEP_BYTES: Final = 4 << 20
 # Ollama and Hugging Face's cache call a file by the hash of what is in it.
@@ -26,7 +26,7 @@ def check_files(files: Sequence[Path], on_progress: Callable[[int, int], None], 
 
     Blocks on the disk for as long as reading everything takes.
     """
-    told = {file: _told(file) for file in files}
+    told = {file: told_hash(file) for file in files}
     total = sum(_size(file) for file in files if told[file][0])
     done = 0
     checks = []
@@ -57,7 +57,7 @@ def _check(file: Path, sha256: str, size_bytes: int, on_read: Callable[[int], No
     return FileCheck(file, FileState.INTACT if found == sha256 else FileState.DAMAGED, sha256=found, expected=sha256)
 
 
-def _told(file: Path) -> tuple[str, int]:
+def told_hash(file: Path) -> tuple[str, int]:
     """Hash and size that were noted when it was installed, or that its store calls it by; "" and 0 where nobody told."""
     note = provenance_of(file)
     if note is not None:

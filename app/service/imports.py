@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
+import os
+import re
+import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from app.domain.errors import InvalidRequest, NotAModel
-from app.domain.models import InstalledModel, RemoteFile, RemoteRepository
+from app.domain.models import InstalledModel, ModelSource, RemoteFile, RemoteRepository
 from app.library.choosing import choose, wanted_files
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.library.listing import models_at
 from app.library.local_names import local_path
-from app.library.placing import copy_files, link_files
+from app.library.placing import Placing, copy_files, link_files
+from app.library.provenance import Provenance, provenance_of
+from app.library.undisturbed import undisturbed
+from app.library.verify import told_hash
 from app.library.web_file import is_web_file, web_file
 from app.settings import SettingsStore
 
-__all__ = ["ImportDownload", "ImportFiles", "ImportPlan", "ImportService", "ImportWay", "Imported"]
+__all__ = ["ImportDownload", "ImportFiles", "ImportPlan", "ImportService", "ImportWay", "Imported", "named_path"]
+
+_REPOSITORY: Final = re.compile(r"[^/]+/[^/]+")
 
 
 class ImportWay(enum.StrEnum):
@@ -81,16 +90,16 @@ class ImportService:
         self._downloads = downloads
         self._settings = settings
 
-    async def plan(self, text: str) -> ImportPlan:
+    async def plan(self, text: str, *, here: Path | None = None) -> ImportPlan:
         """Understand what was typed, pasted or dropped: a path, a file: address, a name of the catalogue, `org/name:Q4_K_M`,
-        or an address, on the hub or of a GGUF file elsewhere.
+        or an address, on the hub or of a GGUF file elsewhere. Paths that are not absolute begin `here`.
 
         Raises InvalidRequest, NotAModel, and DownloadError kinds for what has to be looked up.
         """
         text = text.strip().strip("<>\"'")
-        found = await asyncio.to_thread(_look, text, await self._library.refresh())
-        if found is not None:
-            return found
+        path = await asyncio.to_thread(named_path, text, here=here)
+        if path is not None:
+            return await asyncio.to_thread(_look, path, await self._library.refresh())
         if is_web_file(text, endpoint=self._hub.endpoint):
             return ImportDownload(*await web_file(self._hub.access, text), projector=None)
         wanted = wanted_files(self._library.catalogue, text, endpoint=self._hub.endpoint)
@@ -115,79 +124,148 @@ class ImportService:
         broken = next((model for model in plan.models if model.problem is not None), None)
         if broken is not None and not plan.is_folder:
             raise NotAModel(plan.path, f"{broken.problem[:1].lower()}{broken.problem[1:]}" if broken.problem else "")
-        sound = [model for model in plan.models if model.problem is None]
-        if way is ImportWay.USE:
-            return await self._use(plan)
-        files = [(file, _target(self._library.folder, model)) for model in sound for file in model.files]
-        await self._place(files, way, on_bytes)
-        await self._library.refresh()
-        names = {folder / file.name for file, folder in files}
-        return tuple(model for model in self._library.models if model.path in names)
+        match way:
+            case ImportWay.USE:
+                return await self._use(plan)
+            case ImportWay.LINK | ImportWay.COPY:
+                items = await asyncio.to_thread(_placings, plan, self._library.folder)
+                if items:
+                    await self._place(items, way, on_bytes)
+        listed = await self._library.refresh()
+        return await asyncio.to_thread(_same, (*plan.models, *(item.target for item in items)), listed)
 
     async def _use(self, plan: ImportFiles) -> tuple[InstalledModel, ...]:
         if not plan.is_folder:
             return (await self._library.add(plan.path),)
         folders = self._settings.current.models_folders
-        self._settings.update(models_folders=tuple(dict.fromkeys((*folders, plan.path))))
+        if not any(folder == plan.path or folder in plan.path.parents for folder in (self._library.folder, *folders)):
+            self._settings.update(models_folders=(*folders, plan.path))
         listed = await self._library.refresh()
         return await asyncio.to_thread(_same, plan.models, listed)
 
-    async def _place(self, files: list[tuple[Path, Path]], way: ImportWay, on_bytes: Callable[[int], None]) -> None:
-        by_folder: dict[Path, list[Path]] = {}
-        for file, folder in files:
-            by_folder.setdefault(folder, []).append(file)
-        loop, stopped, before = asyncio.get_running_loop(), threading.Event(), 0
-        for folder, group in by_folder.items():
-            if way is ImportWay.LINK:
-                await asyncio.to_thread(link_files, group, folder)
-                continue
+    async def _place(self, items: Sequence[Placing], way: ImportWay, on_bytes: Callable[[int], None]) -> None:
+        if way is ImportWay.LINK:
+            await undisturbed(link_files, items)
+            return
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
 
-            def tell(copied: int, before: int = before) -> None:
-                loop.call_soon_threadsafe(on_bytes, before + copied)
+        def tell(copied: int) -> None:
+            loop.call_soon_threadsafe(on_bytes, copied)
 
-            copying = asyncio.ensure_future(asyncio.to_thread(copy_files, group, folder, on_bytes=tell, stopped=stopped))
-            try:
-                await asyncio.shield(copying)
-            except asyncio.CancelledError:
-                stopped.set()
-                await asyncio.wait({copying})
-                raise
-            before += sum(file.stat().st_size for file in group)
+        copying = asyncio.ensure_future(
+            asyncio.to_thread(copy_files, items, self._library.folder, on_bytes=tell, stopped=stopped)
+        )
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            stopped.set()
+            await asyncio.wait({copying})
+            raise
 
 
-def _look(text: str, listed: Sequence[InstalledModel]) -> ImportFiles | None:
-    """What is found on this computer, None if `text` names nothing here. Raises InvalidRequest, NotAModel."""
-    path = _path(text)
-    if path is None:
-        return None
-    is_folder = path.is_dir()
-    found = models_at(path)
-    if not found:
-        raise NotAModel(path, "there is no model in it." if is_folder else "it is none, nor a part of one.")
-    return ImportFiles(path, is_folder, found, _same(found, listed))
+def named_path(text: str, *, here: Path | None = None) -> Path | None:
+    """The file or folder that is meant, None for what may be a name or an address. Paths that are not absolute begin `here`.
 
-
-def _same(found: Sequence[InstalledModel], listed: Sequence[InstalledModel]) -> tuple[InstalledModel, ...]:
-    """Those that are listed of what was found, by their files."""
-    paths = {model.path.resolve() for model in found}
-    return tuple(model for model in listed if model.path.resolve() in paths)
-
-
-def _path(text: str) -> Path | None:
-    """A file or folder that is there. Raises InvalidRequest for what can only be a path, but is none."""
-    address = urlsplit(text)
+    Raises InvalidRequest where nothing is there for what can only be a path, NotAModel for what is no file. Blocks on the disk.
+    """
     if not text or "\0" in text:
         raise InvalidRequest("Enter a file, a folder, a repository as owner/name, or its address.", param="path")
-    path = Path(url2pathname(address.path) if address.scheme == "file" else text).expanduser()
-    if path.exists():
-        return path.absolute()
+    address = urlsplit(text) if text[:5].casefold() == "file:" else None
+    try:
+        path = Path(url2pathname(address.path) if address else text).expanduser()
+    except RuntimeError as error:
+        raise InvalidRequest(f"{text} names no folder: {error}", param="path") from error
     # `org/name.gguf` may be a repository.
     is_file = path.suffix.casefold() == ".gguf" and text.count("/") != 1 and "://" not in text
-    if address.scheme == "file" or path.is_absolute() or is_file:
-        raise InvalidRequest(f"There is no file or folder {path}.", param="path")
-    return None
+    if not path.is_absolute() and not (here or address or is_file or text.startswith(".")):
+        return None
+    path = Path(os.path.normpath((here or Path.cwd()) / path))
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        if not (Path(text).is_absolute() or address or is_file or text.startswith((".", "~"))):
+            return None
+        raise InvalidRequest(f"There is no file or folder {path}.", param="path") from None
+    except OSError as error:
+        raise InvalidRequest(f"{path} can't be read: {error.strerror or error}.", param="path") from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise NotAModel(path, "it is neither a file nor a folder.")
+    return path
 
 
-def _target(folder: Path, model: InstalledModel) -> Path:
-    """`<folder>/imported/<model>`: its files keep their names."""
-    return local_path(folder, "imported", model.id)
+def _look(path: Path, listed: Sequence[InstalledModel]) -> ImportFiles:
+    """What is there; of what is listed already, with all that is known to belong to it. Raises NotAModel."""
+    is_folder = path.is_dir()
+    known_by_file = {_identity(model.path): model for model in listed}
+    found = [known_by_file.get(_identity(model.path), model) for model in models_at(path)]
+    if not found and is_folder:
+        # A store of another program has files whose names don't end in .gguf.
+        found = [model for model in listed if path in model.path.parents]
+    if not found:
+        raise NotAModel(path, "there is no model in it." if is_folder else "it is none, nor a part of one.")
+    return ImportFiles(path, is_folder, tuple(found), tuple(model for model in listed if model in found))
+
+
+def _same(found: Iterable[InstalledModel | Path], listed: Sequence[InstalledModel]) -> tuple[InstalledModel, ...]:
+    """Those that are listed of what was found, by their files."""
+    files = {_identity(one if isinstance(one, Path) else one.path) for one in found}
+    return tuple(model for model in listed if _identity(model.path) in files)
+
+
+def _identity(file: Path) -> object:
+    """The same for all names of a file."""
+    with contextlib.suppress(OSError):
+        status = file.stat()
+        if status.st_ino:
+            return (status.st_dev, status.st_ino)
+    return file.resolve()
+
+
+def _placings(plan: ImportFiles, ours: Path) -> list[Placing]:
+    """Every file that our own folder does not have, and its place there. Raises InvalidRequest."""
+    items: dict[Path, Placing] = {}
+    for model in plan.models:
+        if model.problem is not None or model.source in (ModelSource.LIBRARY, ModelSource.BUILT_IN):
+            continue
+        if model.adapters:
+            raise InvalidRequest(
+                f"{model.name} is a model with adapters that another program puts together. Use it where it is.", param="how"
+            )
+        for file in model.files:
+            target = _target(plan, model, file, ours)
+            items.setdefault(target, Placing(file, target, _origin(model, file)))
+    return list(items.values())
+
+
+def _target(plan: ImportFiles, model: InstalledModel, file: Path, ours: Path) -> Path:
+    """Where a download from its repository would be, else in a folder of its own among what was imported."""
+    name = _file_name(model, file)
+    if _REPOSITORY.fullmatch(model.repository):
+        return local_path(ours, model.repository, name)
+    if plan.is_folder and plan.path in model.path.parents:
+        within = model.path.parent.relative_to(plan.path).as_posix()
+        return local_path(ours, "imported", f"{plan.path.name}/{within}/{name}")
+    return local_path(ours, "imported", f"{model.id}/{name}")
+
+
+def _file_name(model: InstalledModel, file: Path) -> str:
+    """Its own, unless that does not say what it is: in Ollama's store files are called by their hashes."""
+    if file.suffix.casefold() == ".gguf":
+        return file.name
+    name = model.id.rpartition("/")[2].replace(":", "-")
+    if file == model.path:
+        return f"{name}.gguf"
+    return f"mmproj-{name}.gguf" if file == model.projector else f"{name}-{model.files.index(file)}.gguf"
+
+
+def _origin(model: InstalledModel, file: Path) -> Provenance:
+    """What was noted of it, else what is known by itself."""
+    sha256, _ = told_hash(file)
+    noted = provenance_of(file)
+    try:
+        size_bytes = file.stat().st_size
+    except OSError as error:
+        raise InvalidRequest(f"{file} can't be read: {error.strerror or error}.", param="path") from error
+    if noted is not None and noted.size_bytes == size_bytes:
+        return noted
+    return Provenance(model.repository, "", file.name, size_bytes, sha256)
