@@ -159,7 +159,7 @@ class ImportService:
             await asyncio.shield(copying)
         except asyncio.CancelledError:
             stopped.set()
-            await asyncio.wait({copying})
+            await asyncio.gather(copying, return_exceptions=True)
             raise
 
 
@@ -232,17 +232,18 @@ def _placings(plan: ImportFiles, ours: Path) -> list[Placing]:
                 f"{model.name} is a model with adapters that another program puts together. Use it where it is.", param="how"
             )
         for file in model.files:
-            target = _target(plan, model, file, ours)
-            items.setdefault(target, Placing(file, target, _origin(model, file)))
+            origin = _origin(model, file)
+            target = _target(plan, model, file, origin, ours)
+            items.setdefault(target, Placing(file, target, origin))
     return list(items.values())
 
 
-def _target(plan: ImportFiles, model: InstalledModel, file: Path, ours: Path) -> Path:
+def _target(plan: ImportFiles, model: InstalledModel, file: Path, origin: Provenance, ours: Path) -> Path:
     """Where a download from its repository would be, else in a folder of its own among what was imported."""
     name = _file_name(model, file)
-    if _REPOSITORY.fullmatch(model.repository):
-        return local_path(ours, model.repository, name)
-    if plan.is_folder and plan.path in model.path.parents:
+    if _REPOSITORY.fullmatch(origin.repository):
+        return local_path(ours, origin.repository, origin.name if origin.name.casefold().endswith(".gguf") else name)
+    if plan.is_folder and model.source is ModelSource.FOLDER and plan.path in model.path.parents:
         within = model.path.parent.relative_to(plan.path).as_posix()
         return local_path(ours, "imported", f"{plan.path.name}/{within}/{name}")
     return local_path(ours, "imported", f"{model.id}/{name}")
