@@ -28,7 +28,7 @@ __all__ = ["set_values", "show_model"]
 _SOURCES = {
     ValueSource.MODEL: "set for it",
     ValueSource.GENERAL: "set for all models",
-    ValueSource.FILE: "recommended by its file",
+    ValueSource.FILE: "comes with the model",
     ValueSource.DEFAULT: "",
 }
 

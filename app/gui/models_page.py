@@ -42,6 +42,7 @@ from app.gui.models.model_detail import ModelDetail
 from app.gui.models.model_filter import ModelFilter, Owner
 from app.gui.models.model_list import ModelListModel, ModelRole, ModelRowDelegate
 from app.gui.models.profile_dialog import ProfileDialog
+from app.gui.models.trouble_note import TroubleNote
 from app.gui.models.undo_bar import UndoBar
 from app.gui.models.work_bar import WorkBar
 from app.gui.theme import Theme
@@ -157,6 +158,8 @@ class ModelsPage(QWidget):
         column.addWidget(self.search)
         column.addWidget(chips)
         column.addWidget(self.list, 1)
+        self.troubles = TroubleNote(self._services, self._bridge)
+        column.addWidget(self.troubles)
         return side
 
     def _filter_capabilities(self) -> None:

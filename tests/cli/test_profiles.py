@@ -23,7 +23,7 @@ def test_a_model_is_shown_with_its_settings_and_where_they_come_from(profile: Pa
     assert shown["settings"]["sampling.temperature"] == {"value": 0.0, "source": "file"}
     told = run_hearth("show", "ember").stdout
     assert "set for all models" in told
-    assert "recommended by its file" in told
+    assert "comes with the model" in told
 
 
 def test_values_are_set_exported_and_taken_over(profile: Path, tmp_path: Path) -> None:

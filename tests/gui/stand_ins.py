@@ -32,6 +32,7 @@ from app.domain.observable import Observable
 from app.gui.desktop import Desktop
 from app.library.catalogue import Catalogue
 from app.library.repair import Repair
+from app.library.stores import StoreTrouble
 from app.paths import Paths, resource
 from app.service.activity import Activity
 from app.service.api_keys import ApiKeys
@@ -104,6 +105,7 @@ class StandInLibrary:
         self.changed: Observable[tuple[InstalledModel, ...]] = Observable()
         self.models: tuple[InstalledModel, ...] = models
         self.catalogue = Catalogue.read(resource("catalogue.json"))
+        self.troubles: tuple[StoreTrouble, ...] = ()
         self.refreshes = 0
         self.fails: AppError | None = None
 

@@ -109,7 +109,7 @@ class ProfileRow(QWidget):
             case ValueSource.GENERAL:
                 return _tr("From Settings")
             case ValueSource.FILE:
-                return _tr("From the model's file")
+                return _tr("Comes with the model")
             case ValueSource.DEFAULT:
                 return _tr("Default")
 

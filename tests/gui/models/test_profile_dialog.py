@@ -52,7 +52,7 @@ def _type(qtbot: QtBot, edit: QLineEdit, text: str) -> None:
 
 def test_each_value_says_where_it_comes_from(dialog: ProfileDialog, qtbot: QtBot, services: Services, on_loop: OnLoop) -> None:
     assert dialog.rows["n_ctx"].source == "Default"
-    assert dialog.rows["sampling.temperature"].source == "From the model's file"
+    assert dialog.rows["sampling.temperature"].source == "Comes with the model"
     assert _line(dialog, "sampling.temperature").placeholderText() == "0"
     on_loop(lambda: services.settings.update(n_ctx=4096))
     qtbot.waitUntil(lambda: dialog.rows["n_ctx"].source == "From Settings")
