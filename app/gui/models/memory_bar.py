@@ -57,6 +57,12 @@ class MemoryBars(QWidget):
             self._column.addWidget(made)
             # At once, or it has no height yet for a window that asks.
             made.show()
+        if fit is not None and fit.plan.over_limit_bytes:
+            needed, limit = memory_text(fit.plan.total_bytes), memory_text(fit.plan.limit_bytes)
+            text = self.tr("It needs {0} in all, and the memory limit leaves {1}.").format(needed, limit)
+            told = label(text, "caption", wrap=True)
+            self._column.addWidget(told)
+            told.show()
 
 
 class _Device(QWidget):

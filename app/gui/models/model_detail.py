@@ -228,6 +228,7 @@ class ModelDetail(QScrollArea):
         self.unload_button.setVisible(in_memory)
         self.unload_button.setEnabled(state.state is not ModelState.UNLOADING)
         self.unload_button.setText(self.tr("Cancel") if loading else self.tr("Unload"))
+        self._fit.show_words(not in_memory)
         self._progress.setVisible(loading)
         self._progress.setValue(round(state.progress * 1000))
         self._status.setText(self._status_text(state))
@@ -284,6 +285,10 @@ class FitCard(QWidget):
         column.addWidget(self._words)
         column.addWidget(self._bars)
         self.hide()
+
+    def show_words(self, shown: bool) -> None:
+        """Whether it would fit is no question for a model that is in memory; what it takes still is."""
+        self._words.setVisible(shown)
 
     def show_fit(self, fit: Fit) -> None:
         self.is_too_large = fit.verdict is FitVerdict.TOO_LARGE

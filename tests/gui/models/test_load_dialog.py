@@ -14,7 +14,7 @@ from app.domain.fit import Fit
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.gui.bridge import Bridge
 from app.gui.models.load_dialog import LoadDialog, context_steps
-from app.gui.models.memory_bar import need_text
+from app.gui.models.memory_bar import MemoryBars, need_text
 from app.service.services import Services
 from tests.gui.stand_ins import StandInFit, a_model
 
@@ -171,6 +171,15 @@ def test_memory_that_others_free_is_seen(dialog: LoadDialog, qtbot: QtBot, fit: 
     fit.weights_gib = 4
     on_loop(lambda: fit.changed.notify(None))
     qtbot.waitUntil(lambda: dialog.load_button.text() == "Load")
+
+
+def test_a_limit_that_is_in_the_way_is_told(qtbot: QtBot) -> None:
+    bars = MemoryBars()
+    qtbot.addWidget(bars)
+    need = DeviceNeed(HOST, 4 * GIB, 0, 0, free_bytes=32 * GIB)
+    bars.show_fit(Fit.of(MemoryPlan(512, 0, 33, (need,), limit_bytes=3 * GIB)))
+    texts = [one.text() for one in bars.findChildren(QLabel)]
+    assert "It needs 4.0 GiB in all, and the memory limit leaves 3.0 GiB." in texts
 
 
 def test_a_bar_says_in_words_what_it_shows() -> None:

@@ -4,6 +4,8 @@ import pytest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from app.domain.fit import Fit
+from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState
 from app.gui.controls import ElidedLabel
 from app.gui.models.model_detail import ModelDetail
@@ -89,3 +91,14 @@ def test_with_no_model_nothing_is_shown(detail: ModelDetail) -> None:
     _show(detail, a_model("one"))
     detail.show_model(None, LoadedModel("", ModelState.UNLOADED))
     assert detail.isHidden()
+
+
+def test_whether_a_model_fits_is_no_question_once_it_is_in_memory(detail: ModelDetail) -> None:
+    need = DeviceNeed(HOST, 9_000_000_000, 0, 0, free_bytes=8_000_000_000)
+    _show(detail, a_model("one"))
+    detail.show_fit("one", Fit.of(MemoryPlan(8192, 0, 33, (need,))))
+    assert "Too large" in _texts(detail)
+    assert detail.is_too_large
+    _show(detail, a_model("one"), ModelState.READY, n_ctx=8192)
+    assert "Too large" not in _texts(detail)
+    assert "8.4 GiB needed of 7.5 GiB" in _texts(detail)
