@@ -127,10 +127,11 @@ class ModelDetail(QScrollArea):
         column.addWidget(self._progress)
         column.addWidget(self._fit)
         column.addLayout(self._facts)
-        names = QWidget()
-        names.setLayout(self._aliases)
+        self._names = QWidget()
+        self._names.setLayout(self._aliases)
+        self._names.hide()
         column.addWidget(label(self.tr("Also called"), "muted"))
-        column.addWidget(names)
+        column.addWidget(self._names)
         column.addWidget(self._alias_field)
         column.addWidget(self._note)
         column.addLayout(extras)
@@ -180,6 +181,7 @@ class ModelDetail(QScrollArea):
             self._aliases.addWidget(made)
         for name in known:
             self._aliases.addWidget(chip(name))
+        self._names.setVisible(bool(aliases or known))
 
     @property
     def is_too_large(self) -> bool:
