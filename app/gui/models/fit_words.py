@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 
 from app.domain.fit import Fit, FitVerdict
-from app.gui.figures import context_text, size_text
+from app.gui.figures import context_text, memory_text
 from app.gui.models.pill import Tone
 
 __all__ = ["fit_short", "fit_text", "fit_tone", "verdict_text"]
@@ -40,7 +40,7 @@ def fit_short(fit: Fit) -> str:
         case FitVerdict.PARTLY:
             return _tr("GPU: {0} of {1} layers").format(fit.plan.n_gpu_layers, fit.plan.n_layers)
         case FitVerdict.TOO_LARGE if fit.short_bytes:
-            return _tr("Too large by {0}").format(size_text(fit.short_bytes))
+            return _tr("Too large by {0}").format(memory_text(fit.short_bytes))
         case verdict:
             return verdict_text(verdict)
 
@@ -55,14 +55,16 @@ def _sentence(fit: Fit) -> str:
     context = context_text(fit.plan.n_ctx)
     match fit.verdict:
         case FitVerdict.GPU:
-            return _tr("Runs on the GPU, with a context of {0}").format(context)
+            return _tr("Runs on the GPU, with room for {0}").format(context)
         case FitVerdict.PARTLY:
             layers = _tr("{0} of {1} layers").format(fit.plan.n_gpu_layers, fit.plan.n_layers)
-            return _tr("{0} run on the GPU, the others on the processor; with a context of {1}").format(layers, context)
+            return _tr("{0} run on the GPU, the others on the processor; with room for {1}").format(layers, context)
         case FitVerdict.MEMORY:
-            return _tr("Runs on the processor, with a context of {0}").format(context)
+            return _tr("Runs on the processor, with room for {0}").format(context)
         case FitVerdict.TOO_LARGE:
-            return _tr("Too large for what is free now, by {0}. You can try it all the same").format(size_text(fit.short_bytes))
+            return _tr("Too large for what is free now, by {0}. You can try it all the same").format(
+                memory_text(fit.short_bytes)
+            )
 
 
 def _tr(text: str) -> str:

@@ -157,7 +157,7 @@ class LoadDialog(QDialog):
         longest = chosen.longest or max(_USUAL_LONGEST, chosen.n_ctx)
         self._steps = context_steps(longest)
         made_for = self.tr("It was made for up to {0}.").format(context_text(longest)) if chosen.longest else ""
-        more = self.tr("More takes more memory. What you choose is kept for this model.")
+        more = self.tr("Requests answered together share it. More takes more memory. It is kept for this model.")
         self._hint.setText(f"{made_for} {more}".strip())
         with QSignalBlocker(self.spin), QSignalBlocker(self.slider):
             self.spin.setRange(min(_LEAST_CTX, longest), longest)

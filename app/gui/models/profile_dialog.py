@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
@@ -17,7 +18,7 @@ from app.gui.desktop import Desktop
 from app.gui.errors import sentence
 from app.gui.icons import IconRole, icon
 from app.gui.models.profile_row import ProfileRow
-from app.gui.models.profile_settings import groups
+from app.gui.models.profile_settings import Group, groups
 from app.gui.theme import Theme
 from app.service.model_profiles import EffectiveValue
 from app.service.services import Services
@@ -42,6 +43,8 @@ class ProfileDialog(QDialog):
         self._model_id = ""
         self.rows: dict[str, ProfileRow] = {}
         self._cards: list[tuple[Card, list[ProfileRow]]] = []
+        self._waiting: list[Group] = []
+        self._values: dict[str, EffectiveValue] = {}
         self.setMinimumSize(520, 360)
         self.resize(680, 700)
         self._make_head()
@@ -127,23 +130,32 @@ class ProfileDialog(QDialog):
         self._refresh()
 
     def _fill(self, model: InstalledModel) -> None:
+        """Begin anew. One group after the other, so that nothing else has to wait for all of them."""
         for card, _ in self._cards:
             card.hide()
             card.deleteLater()
-        self._cards, self.rows = [], {}
-        for group in groups(model):
-            card, rows = Card(), []
-            card.body.setSpacing(Theme.PAD)
-            card.body.addWidget(label(group.title, "heading"))
-            for setting in group.settings:
-                row = ProfileRow(setting, self._desktop)
-                row.changed.connect(partial(self._save, setting.name))
-                card.body.addWidget(row)
-                rows.append(row)
-                self.rows[setting.name] = row
-            self._page.addWidget(card)
-            self._cards.append((card, rows))
+        self._cards, self.rows, self._values = [], {}, {}
+        self._waiting = list(groups(model))
         self._scroll.verticalScrollBar().setValue(0)
+        self._fill_next()
+
+    def _fill_next(self) -> None:
+        if not self._waiting:
+            return
+        group = self._waiting.pop(0)
+        card, rows = Card(), []
+        card.body.setSpacing(Theme.PAD)
+        card.body.addWidget(label(group.title, "heading"))
+        for setting in group.settings:
+            row = ProfileRow(setting, self._desktop)
+            row.changed.connect(partial(self._save, setting.name))
+            card.body.addWidget(row)
+            rows.append(row)
+            self.rows[setting.name] = row
+        self._page.addWidget(card)
+        self._cards.append((card, rows))
+        self._show_values(rows)
+        QTimer.singleShot(0, self, self._fill_next)
 
     # What holds
 
@@ -155,10 +167,13 @@ class ProfileDialog(QDialog):
             self._start(task)
 
     def _show(self, model_id: str, values: tuple[EffectiveValue, ...]) -> None:
-        if model_id != self._model_id:
-            return
-        for value in values:
-            if (row := self.rows.get(value.name)) is not None:
+        if model_id == self._model_id:
+            self._values = {value.name: value for value in values}
+            self._show_values(self.rows.values())
+
+    def _show_values(self, rows: Iterable[ProfileRow]) -> None:
+        for row in rows:
+            if (value := self._values.get(row.setting.name)) is not None:
                 row.show_value(value)
         n_set = sum(row.is_set for row in self.rows.values())
         self.only_set.setText(self.tr("Set here ({0})").format(n_set) if n_set else self.tr("Set here"))

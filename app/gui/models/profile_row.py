@@ -40,7 +40,7 @@ class ProfileRow(QWidget):
         self.reset_button.clicked.connect(self._reset)
 
     def _lay_out(self) -> None:
-        title = label(self.setting.title)
+        title = label(self.setting.title, wrap=True)
         title.setBuddy(self.editor)
         hint = label(self.setting.hint, "caption", wrap=True)
         for one in (title, hint):

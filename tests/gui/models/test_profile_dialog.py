@@ -28,7 +28,7 @@ def dialog(qtbot: QtBot, services: Services, bridge: Bridge, desktop: StandInDes
     made = ProfileDialog(services, bridge, desktop=desktop)
     qtbot.addWidget(made)
     made.ask(MODEL)
-    qtbot.waitUntil(lambda: bool(made.rows["n_ctx"].source))
+    qtbot.waitUntil(lambda: "adapters" in made.rows and bool(made.rows["n_ctx"].source))
     return made
 
 
@@ -207,6 +207,7 @@ def test_settings_are_taken_to_another_model_by_a_file(
     assert json.loads(desktop.file.read_text("utf-8"))["settings"] == {"n_ctx": 2048}
     on_loop(lambda: cast(StandInLibrary, services.library).put(MODEL, a_model("other")))
     dialog.ask(a_model("other"))
+    qtbot.waitUntil(lambda: "n_ctx" in dialog.rows)
     dialog.import_button.click()
     qtbot.waitUntil(lambda: dialog.rows["n_ctx"].is_set)
     assert on_loop(lambda: services.settings.current.models["other"].n_ctx) == 2048

@@ -94,7 +94,7 @@ def test_files_come_smallest_first_with_size_and_whether_they_fit(page: Reposito
         ["Q8_0", "2.1 GB"],
         ["F16, Recommended", "4.0 GB"],
     ]
-    assert [row[2] for row in rows] == ["Fits in memory", "Fits in memory", "Too large by 15.8 GB"]
+    assert [row[2] for row in rows] == ["Fits in memory", "Fits in memory", "Too large by 14.7 GiB"]
 
 
 def test_the_facts_of_the_repository_are_told(page: RepositoryPage, qtbot: QtBot, hub: StandInHub) -> None:
@@ -151,7 +151,7 @@ def test_a_model_that_is_too_large_says_by_how_much_and_may_be_downloaded_all_th
     fit.fits[_F16] = _too_large()
     _look_at(page, qtbot)
     page.table.selectRow(_row(page, "F16"))
-    assert "by 15.8 GB" in _texts(page)
+    assert "by 14.7 GiB" in _texts(page)
     assert page.download_button.isEnabled()
 
 
