@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from app.domain.models import DownloadProgress, DownloadState
 from app.gui.bridge import Bridge
@@ -14,6 +14,7 @@ from app.service.services import Services
 __all__ = ["DownloadsStatus", "DownloadsWatch"]
 
 _MOVING = (DownloadState.RUNNING, DownloadState.VERIFYING)
+_REST_MS = 200
 _OVER = (DownloadState.DONE, DownloadState.CANCELLED, DownloadState.FAILED)
 _TOLD = (DownloadState.DONE, DownloadState.FAILED)
 
@@ -71,7 +72,7 @@ class DownloadsStatus:
 class DownloadsWatch(QObject):
     """Keeps a `DownloadsStatus` up to date; `changed` carries it, `ended` a DownloadProgress that has just come to its end.
 
-    Lives on the Qt thread.
+    Lives on the Qt thread. Bytes that arrive are told of a few times a second, everything else at once.
     """
 
     changed = Signal(object)
@@ -80,6 +81,8 @@ class DownloadsWatch(QObject):
     def __init__(self, services: Services, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._status = DownloadsStatus()
+        self._rest = QTimer(self, interval=_REST_MS, singleShot=True)
+        self._rest.timeout.connect(lambda: self.changed.emit(self._status))
         downloads = services.downloads
         bridge.watch(downloads.changed, self._take_step)
         bridge.watch(downloads.listed, self._take_list)
@@ -96,6 +99,10 @@ class DownloadsWatch(QObject):
         before = next((one for one in known if one.id == progress.id), None)
         if before is None:
             self._become((*known, progress))
+        elif before.state is progress.state and before.error == progress.error:
+            self._status = DownloadsStatus(tuple(progress if one is before else one for one in known))
+            if not self._rest.isActive():
+                self._rest.start()
         else:
             self._become(tuple(progress if one is before else one for one in known))
         if progress.state in _TOLD and (before is None or before.state is not progress.state):
@@ -105,6 +112,7 @@ class DownloadsWatch(QObject):
         self._become(downloads)
 
     def _become(self, downloads: tuple[DownloadProgress, ...]) -> None:
+        self._rest.stop()
         self._status = DownloadsStatus(downloads)
         self.changed.emit(self._status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRect, QRectF, QSize, Qt
@@ -38,7 +39,7 @@ class TrayState(enum.StrEnum):
 
 def icon(name: str, *, role: IconRole = IconRole.TEXT) -> QIcon:
     """The drawing `name`.svg of the icons folder. It follows a change of theme by itself. Raises FileNotFoundError."""
-    return QIcon(_LineEngine(_file(name).read_bytes(), role))
+    return QIcon(_LineEngine(_drawing(name), role))
 
 
 def program_icon() -> QIcon:
@@ -51,6 +52,17 @@ def program_icon() -> QIcon:
 
 def tray_icon(state: TrayState) -> QIcon:
     return QIcon(str(_file(f"tray-{state}")))
+
+
+@functools.cache
+def _drawing(name: str) -> bytes:
+    # Rows of lists ask for it with each repaint.
+    return _file(name).read_bytes()
+
+
+@functools.lru_cache(maxsize=256)
+def _renderer(drawing: bytes, colour: str) -> QSvgRenderer:
+    return QSvgRenderer(QByteArray(drawing.replace(b"currentColor", colour.encode())))
 
 
 def _file(name: str) -> Path:
@@ -75,8 +87,7 @@ class _LineEngine(QIconEngine):
         side = min(rect.width(), rect.height())
         theme = Theme.current()
         colour: QColor = theme.faint if mode == QIcon.Mode.Disabled else getattr(theme, self._role.value)
-        drawing = self._drawing.replace(b"currentColor", colour.name().encode())
-        QSvgRenderer(QByteArray(drawing)).render(painter, QRectF(rect.left(), rect.top(), side, rect.height()))
+        _renderer(self._drawing, colour.name()).render(painter, QRectF(rect.left(), rect.top(), side, rect.height()))
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         pixmap = QPixmap(size)

@@ -41,9 +41,11 @@ class NavigationButton(QPushButton):
 
     def set_mark(self, colour: str, meaning: str) -> None:
         """Show a dot in a colour of the theme, such as "success"; `meaning` is what it says to a screen reader."""
-        self._mark = colour
-        self.setAccessibleName(f"{self._text}, {meaning}" if meaning else self._text)
-        self.update()
+        name = f"{self._text}, {meaning}" if meaning else self._text
+        if (colour, name) != (self._mark, self.accessibleName()):
+            self._mark = colour
+            self.setAccessibleName(name)
+            self.update()
 
     @property
     def mark(self) -> str:

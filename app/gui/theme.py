@@ -112,10 +112,8 @@ class Theme:
     @classmethod
     def current(cls) -> Theme:
         """The theme of the running application."""
-        # Asked for at every repaint of an icon, hence the cache; a palette can't be hashed, its colours can.
-        palette, role = QGuiApplication.palette(), QPalette.ColorRole
-        colours = (palette.color(which).rgb() for which in (role.Window, role.WindowText, role.Base))
-        return _derived(*colours, QGuiApplication.font().pointSizeF())
+        # Asked for many times in every repaint. Each call of Qt lets other threads run, and may have to wait for them.
+        return _cached(QGuiApplication.palette().cacheKey(), QGuiApplication.font().key())
 
 
 def mix(first: QColor, second: QColor, share: float) -> QColor:
@@ -133,12 +131,10 @@ def contrast(first: QColor, second: QColor) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
-@functools.lru_cache(maxsize=8)
-def _derived(window: int, text: int, base: int, body_pt: float) -> Theme:
-    palette, role = QPalette(), QPalette.ColorRole
-    for which, rgb in ((role.Window, window), (role.WindowText, text), (role.Base, base)):
-        palette.setColor(which, QColor.fromRgb(rgb))
-    return Theme.of(palette, body_pt)
+@functools.lru_cache(maxsize=4)
+def _cached(palette_key: int, font_key: str) -> Theme:
+    """The theme of the application's palette and font, which the keys stand for."""
+    return Theme.of(QGuiApplication.palette(), QGuiApplication.font().pointSizeF())
 
 
 def apply_theme(app: QApplication, mode: Mode) -> None:

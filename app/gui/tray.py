@@ -43,6 +43,7 @@ class Tray(QObject):
         self.icon.activated.connect(self._activated)
         self.icon.messageClicked.connect(self.downloads_asked)
         self._state = TrayState.STOPPED
+        self._told = ""
 
     @property
     def available(self) -> bool:
@@ -73,9 +74,12 @@ class Tray(QObject):
             self._state = status.tray
             self.icon.setIcon(tray_icon(status.tray))
         words = ("Hearth", status.server_text, status.model_text, status.downloads.text)
-        self.icon.setToolTip("\n".join(word for word in words if word))
-        self.download_action.setText(status.downloads.text)
-        self.download_action.setVisible(bool(status.downloads.text))
+        told = "\n".join(word for word in words if word)
+        if told != self._told:
+            self._told = told
+            self.icon.setToolTip(told)
+            self.download_action.setText(status.downloads.text)
+            self.download_action.setVisible(bool(status.downloads.text))
         self.server_action.setChecked(status.server.running)
 
     def tell_of_end(self, progress: DownloadProgress) -> None:

@@ -77,16 +77,19 @@ class DownloadRow(QWidget):
     def show_progress(self, progress: DownloadProgress) -> None:
         if progress == self._progress:
             return
-        self._progress = progress
-        over = progress.state in _OVER
+        before, self._progress = self._progress, progress
+        if before is None or before.state is not progress.state:
+            self._show_state(progress)
+        self._bar.setValue(round(1000 * progress.done_bytes / progress.total_bytes) if progress.total_bytes else 0)
+        self.tell_time()
+
+    def _show_state(self, progress: DownloadProgress) -> None:
         name = PurePosixPath(progress.label).stem
         self._name.setText(name)
         self._repository.set_full_text(progress.repository)
-        self._bar.setVisible(not over)
+        self._bar.setVisible(progress.state not in _OVER)
         self._bar.setAccessibleName(self.tr("Download of {0}").format(name))
-        self._bar.setValue(round(1000 * progress.done_bytes / progress.total_bytes) if progress.total_bytes else 0)
         self._bar.setEnabled(progress.state in _MOVING)
-        self.tell_time()
         self.show_button.setVisible(progress.state is DownloadState.DONE)
         self.show_button.setAccessibleName(self.tr("Show {0} in the list of models").format(name))
         self._show_ways(progress, name)
