@@ -72,7 +72,7 @@ class _Device(QWidget):
         super().__init__()
         self.setAccessibleName(need_text(need))
         head = QHBoxLayout()
-        head.addWidget(label(_device_text(need.device), "caption"), 1)
+        head.addWidget(label(_device_text(need.device), "caption", wrap=True), 1)
         figures = self.tr("{0} needed of {1}").format(memory_text(_taken(need)), memory_text(_usable(need)))
         head.addWidget(label(figures, "caption" if need.fits else "error"))
         column = QVBoxLayout(self)

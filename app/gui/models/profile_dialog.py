@@ -28,6 +28,7 @@ __all__ = ["ProfileDialog"]
 _UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 # A person's own words are not what "everything" means.
 _KEPT: Final = "note"
+_LEAST_WIDTH: Final = 480
 
 
 class ProfileDialog(QDialog):
@@ -45,7 +46,6 @@ class ProfileDialog(QDialog):
         self._cards: list[tuple[Card, list[ProfileRow]]] = []
         self._waiting: list[Group] = []
         self._values: dict[str, EffectiveValue] = {}
-        self.setMinimumSize(520, 360)
         self.resize(680, 700)
         self._make_head()
         self._make_foot()
@@ -82,7 +82,7 @@ class ProfileDialog(QDialog):
         self._page = QVBoxLayout()
         self._nothing = label(role="muted", wrap=True)
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        body = QWidget()
+        self._body = body = QWidget()
         body.setProperty("role", "page")
         inside = QVBoxLayout(body)
         inside.setContentsMargins(0, 0, Theme.GAP, 0)
@@ -92,6 +92,7 @@ class ProfileDialog(QDialog):
         self._page.setSpacing(Theme.PAD)
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
+        self._scroll.setMinimumSize(_LEAST_WIDTH, 200)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setAccessibleName(self.tr("Settings of the model"))
         self._scroll.setWidget(body)
@@ -141,6 +142,9 @@ class ProfileDialog(QDialog):
 
     def _fill_next(self) -> None:
         if not self._waiting:
+            # With large letters they need more width than the window had.
+            bar = self._scroll.verticalScrollBar().sizeHint().width()
+            self._scroll.setMinimumWidth(max(_LEAST_WIDTH, self._body.minimumSizeHint().width() + bar))
             return
         group = self._waiting.pop(0)
         card, rows = Card(), []
