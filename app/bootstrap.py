@@ -40,6 +40,7 @@ from app.service.imports import ImportService
 from app.service.loop import ServiceLoop
 from app.service.model_profiles import ModelProfiles
 from app.service.models import ModelManager
+from app.service.moved_models import MovedModels
 from app.service.pictures import PictureFetcher
 from app.service.refusals import Refusals
 from app.service.server_control import ServerState
@@ -81,6 +82,9 @@ async def services(paths: Paths, options: Options) -> AsyncGenerator[Services, N
         library = ModelLibrary(paths, settings)
         stack.push_async_callback(library.close)
         await library.refresh()
+        moved = MovedModels(library, settings, paths.model_files)
+        stack.push_async_callback(moved.close)
+        await moved.follow()
         library.watch()
         access = HubAccess.of(paths, settings)
         stack.callback(settings.changed.subscribe(access.settings_changed))

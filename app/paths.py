@@ -58,6 +58,11 @@ class Paths:
         return self.data / "downloads"
 
     @property
+    def model_files(self) -> Path:
+        """Notes about the files of models for which something is set."""
+        return self.data / "model-files.json"
+
+    @property
     def prompts(self) -> Path:
         """What was computed for prompts of conversations."""
         return self.cache / "prompts"
