@@ -166,5 +166,6 @@ def _as_json(model: InstalledModel, aliases: tuple[str, ...]) -> dict[str, Any]:
         "source": str(model.source),
         "repository": model.repository,
         "problem": model.problem,
+        "instead": model.instead,
         "aliases": aliases,
     }

@@ -121,6 +121,8 @@ class InstalledModel:
     adapters: tuple[Path, ...] = ()
     also: tuple[str, ...] = ()
     defaults: ModelDefaults = field(default_factory=ModelDefaults)
+    instead: str = ""
+    """The short name of the same model on the hub, where this file is of no use."""
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities

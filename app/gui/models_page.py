@@ -171,6 +171,7 @@ class ModelsPage(QWidget):
         self.detail.settings_asked.connect(self._open_settings)
         self.detail.verify_asked.connect(self._verify)
         self.detail.repair_asked.connect(self._repair)
+        self.detail.instead_asked.connect(self.bring_in)
         self.detail.note_changed.connect(lambda one, note: self._set(one, {"note": note or None}))
         self.detail.alias_added.connect(self._add_alias)
         self.detail.alias_removed.connect(self._remove_alias)

@@ -37,6 +37,7 @@ class Found:
     also: tuple[str, ...] = ()
     defaults: ModelDefaults = field(default_factory=ModelDefaults)
     variant: str = ""
+    instead: str = ""
 
     @property
     def path(self) -> Path:
@@ -97,4 +98,5 @@ class Found:
             adapters=tuple(adapter.path for adapter in self.adapters),
             also=also,
             defaults=self.defaults,
+            instead=self.instead,
         )

@@ -99,12 +99,15 @@ class ModelLibrary:
         return self._names.find(name, self._settings.current.aliases)
 
     def resolve_any(self, name: str) -> InstalledModel:
-        """Like `resolve`, but where a person has set a fallback model, it answers to every name that no model has."""
+        """Like `resolve`, but where a person has set a fallback model, it answers to every name that no model has.
+
+        A model whose file is of no use here gives way to the same model from the hub.
+        """
         fallback = self._fallback_for(name)
         if not fallback:
-            return self.resolve(name)
+            return self._names.in_place_of(self.resolve(name))
         try:
-            return self.resolve(fallback)
+            return self._names.in_place_of(self.resolve(fallback))
         except ModelNotFound as missing:
             raise ModelNotFound(fallback, near=missing.near, pull=missing.pull, asked=name) from missing
 
@@ -301,7 +304,8 @@ class ModelLibrary:
         """Have the list right about a name: read the folders again unless they have what it says."""
         self._settings.reread()
         match self._fitting(name):
-            case [model]:
+            case [found]:
+                model = self._names.in_place_of(found)
                 if model.problem is None and await asyncio.to_thread(_all_there, model):
                     return
             case _:

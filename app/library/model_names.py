@@ -58,6 +58,12 @@ class ModelNames:
         near = self._near(plain_name(meant), aliases)
         raise ModelNotFound(meant, near=near, pull=meaning.name if meaning else "", asked=name if target is not None else "")
 
+    def in_place_of(self, model: InstalledModel) -> InstalledModel:
+        """The model that was got because this one's file is of no use, if there is just one; else this one."""
+        meaning = self._catalogue.meaning(model.instead) if model.instead else None
+        usable = [one for one in self._by_meaning(meaning) if one.problem is None] if meaning is not None else []
+        return usable[0] if len(usable) == 1 else model
+
     def aliases_of(self, model: InstalledModel, aliases: Mapping[str, str]) -> tuple[str, ...]:
         """The other names that this model answers to: those that a person gave it, those of other programs, the catalogue's."""
         entry = self._entries[model.id]

@@ -112,6 +112,7 @@ def _noted(store: StoreModel, look: Look) -> Found:
         adapters=adapters,
         defaults=store.defaults,
         variant=store.variant,
+        instead=store.instead if model.problem is not None else "",
     )
 
 

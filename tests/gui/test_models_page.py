@@ -211,6 +211,21 @@ def test_what_is_missing_can_be_fetched(
     qtbot.waitUntil(lambda: bool(downloads.downloads))
 
 
+def test_what_is_of_no_use_here_can_be_had_otherwise(
+    page: ModelsPage,
+    qtbot: QtBot,
+    library: StandInLibrary,
+    downloads: StandInDownloads,
+    on_loop: OnLoop,
+    desktop: StandInDesktop,
+) -> None:
+    desktop.picks = 0
+    on_loop(lambda: library.put(a_model("theirs", problem="It is in a format of Ollama's own.", instead="acme/Same-GGUF")))
+    qtbot.waitUntil(lambda: _shown(page) == "theirs")
+    page.detail.instead_asked.emit("acme/Same-GGUF")
+    qtbot.waitUntil(lambda: [one.repository for one in downloads.downloads] == ["acme/Same-GGUF"])
+
+
 def test_a_note_and_other_names_are_kept(page: ModelsPage, qtbot: QtBot, services: Services) -> None:
     page.detail.alias_added.emit("ember", "gpt-4o")
     qtbot.waitUntil(lambda: services.settings.current.aliases == {"gpt-4o": "ember"})

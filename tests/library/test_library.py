@@ -562,6 +562,21 @@ async def test_what_only_ollama_can_load_says_what_to_get_instead(
     assert "hearth pull" not in str(problems["gpt-oss:7b"])
 
 
+async def test_what_was_got_in_place_of_a_useless_file_serves_requests_for_it(
+    paths: Paths, settings: SettingsStore, tmp_path: Path
+) -> None:
+    ollama = Ollama(tmp_path / "elsewhere" / ".ollama" / "models")
+    ollama.add("registry.ollama.ai/library/gpt-oss/20b", model=write_model(tmp_path / "own.gguf", architecture="gptoss"))
+    library = ModelLibrary(paths, settings, surroundings=Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root"))
+    await library.refresh()
+    assert (await library.find_any("gpt-oss:20b")).problem
+    got = write_model(paths.models / "ggml-org" / "gpt-oss-20b-GGUF" / "gpt-oss-20b-mxfp4.gguf")
+    assert (await library.find_any("gpt-oss:20b")).path == got
+    # What is done to the other by its name is not done to this one.
+    with pytest.raises(NotRemovable):
+        await library.remove("gpt-oss:20b")
+
+
 async def test_what_ollama_pulls_and_removes_shows_up_by_itself(paths: Paths, settings: SettingsStore, tmp_path: Path) -> None:
     here = Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root")
     ollama = Ollama(tmp_path / "elsewhere" / ".ollama" / "models")

@@ -208,6 +208,18 @@ def test_a_model_of_another_program_answers_to_all_its_names_there(name: str) ->
     assert known_as(model, ollamas("gemma3:4b")).find(name, {}) == model
 
 
+def test_a_useless_file_gives_way_to_what_was_got_in_its_place() -> None:
+    useless = replace(ollamas("gpt-oss:20b", "gpt-oss"), problem="It is of no use.", instead="gpt-oss:20b")
+    got = installed("gpt-oss-20b-mxfp4", "MXFP4")
+    alone = ModelNames([(useless, useless.id)], CATALOGUE)
+    assert alone.in_place_of(useless) == useless
+    both = ModelNames([(useless, useless.id), (got, f"ggml-org/gpt-oss-20b-GGUF/{got.id}")], CATALOGUE)
+    assert both.in_place_of(useless) == got
+    assert both.in_place_of(got) == got
+    # Who asks for the very file, to see what is wrong with it, gets that.
+    assert both.find("gpt-oss:20b", {}) == useless
+
+
 def test_names_in_other_programs_are_told_and_never_win_over_an_id() -> None:
     first, second = ollamas("llama3.2:3b", "mario", "gemma3:4b"), ollamas("gemma3:4b")
     index = known_as(first, second)

@@ -42,6 +42,7 @@ class ModelDetail(QScrollArea):
     settings_asked = Signal(str)
     verify_asked = Signal(str)
     repair_asked = Signal(str)
+    instead_asked = Signal(str)
     note_changed = Signal(str, str)
     alias_added = Signal(str, str)
     alias_removed = Signal(str)
@@ -61,6 +62,7 @@ class ModelDetail(QScrollArea):
         self._progress = QProgressBar(textVisible=False, maximum=1000)
         self._progress.setAccessibleName(self.tr("Loading"))
         self._missing = Banner(problem=False)
+        self._banner.acted.connect(lambda: self.instead_asked.emit(self._model.instead if self._model else ""))
         self._missing.acted.connect(lambda: self.repair_asked.emit(self._state.id))
         self._fit = FitCard()
         self._aliases = FlowLayout()
@@ -221,7 +223,7 @@ class ModelDetail(QScrollArea):
         if self._model is None:
             return
         problem = self._model.problem or (state.error if state.state is ModelState.FAILED else None)
-        self._banner.tell(problem or "")
+        self._banner.tell(problem or "", self.tr("Get it") if self._model.instead else "")
         loading = state.state is ModelState.LOADING
         in_memory = state.state in (ModelState.READY, ModelState.LOADING, ModelState.UNLOADING)
         self.load_button.setVisible(not in_memory)

@@ -103,18 +103,18 @@ def _read(notes: Notes, folder: Path, file: Path, name: _Name, equivalent: Calla
     except FileNotFoundError:
         raise
     except BrokenManifest:
-        yield _Found(StoreTrouble(_SOURCE, file, f"{file} is damaged. Get the model again: {name.pull}"))
+        yield _Found(StoreTrouble(_SOURCE, file, f"{file} is damaged. Get the model again with `{name.pull}`."))
         return
     except OSError as error:
         yield _Found(StoreTrouble.of(_SOURCE, file, error))
         return
-    if manifest.remote:
+    weights = next(iter((*manifest.of("model"), *manifest.of("tensor"))), None)
+    if manifest.remote or weights is None:
         return
-    weights = next(iter(manifest.of("model")), None)
-    if manifest.format != "gguf" or (weights is None and manifest.of("tensor")):
-        yield _Found(_other_format(manifest, file, name, equivalent(name.text)))
-    elif weights is not None:
+    if weights.kind == "model" and manifest.format == "gguf":
         yield _Found(_model(manifest, replace(manifest, layers=tuple(whole)), name, equivalent), weights.derived)
+    else:
+        yield _Found(_other_format(manifest, weights.file, name, equivalent(name.text)))
 
 
 def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callable[[str], str]) -> StoreModel:
@@ -132,7 +132,7 @@ def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callabl
         sha256=weights.sha256,
         license=manifest.license,
         defaults=manifest.defaults,
-        problem=None if is_usable else f"Ollama has no more than a part of it. Get it again: {name.pull}",
+        problem=None if is_usable else f"Ollama has no more than a part of it. Get it again with `{name.pull}`.",
         size_bytes=manifest.size_bytes,
         # What came from the hub is as llama.cpp has it.
         instead="" if name.repository else equivalent(name.text),
@@ -140,6 +140,7 @@ def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callabl
 
 
 def _other_format(manifest: Manifest, file: Path, name: _Name, instead: str) -> StoreModel:
-    get = f"Get it as GGUF: hearth pull {instead}" if instead else f"Look for a GGUF of {name.text} on the Models page."
-    problem = f"Ollama keeps it in the format {manifest.format}; llama.cpp loads GGUF files. {get}"
+    get = f"Get it as GGUF with `hearth pull {instead}`, or" if instead else f"Look for a GGUF of {name.text}"
+    kept = manifest.format if manifest.format != "gguf" else "safetensors"
+    problem = f"Ollama keeps it in the format {kept}; llama.cpp loads GGUF files. {get} on the Models page."
     return StoreModel(_SOURCE, name.text, file, problem=problem, size_bytes=manifest.size_bytes, instead=instead)

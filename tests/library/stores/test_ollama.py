@@ -109,6 +109,7 @@ def test_a_format_of_ollamas_own_is_listed_with_what_to_get_instead(ollama: Olla
     assert found.problem is not None
     assert "llama.cpp can't load" in found.problem
     assert "hearth pull gpt-oss:20b" in found.problem
+    assert found.instead == "gpt-oss:20b"
     # The very same file from elsewhere is not called Ollama's.
     (alone,) = listed(surroundings(tmp_path / "nobody"), tmp_path, folders=(file.parent,)).models
     assert alone.problem is None
