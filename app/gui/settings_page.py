@@ -29,6 +29,7 @@ from app.gui.settings.fields import (
 from app.gui.settings.folders import FoldersField
 from app.gui.settings.hub_test import HubTestRow
 from app.gui.settings.hub_token import TokenField
+from app.gui.settings.own_folder import OwnFolderField
 from app.gui.theme import Theme
 from app.service.services import Services
 from app.settings import Settings
@@ -107,7 +108,12 @@ class SettingsPage(QScrollArea):
 
     def _models_card(self) -> Card:
         card = self._card(self.tr("Models"))
-        self._add(card, "models_folders", FoldersField(self._services.paths.models, self._desktop))
+        self.own_folder = OwnFolderField(self._services, self._bridge, self._desktop)
+        self.own_folder.failed.connect(self.banner.tell)
+        card.body.addWidget(self.own_folder)
+        self._add(card, "models_folders", FoldersField(self._desktop))
+        hint = self.tr("Ollama, LM Studio, Hugging Face's cache, llama.cpp, Jan and GPT4All: used where they are.")
+        self._add(card, "other_stores", SwitchField(self.tr("Models of other programs"), hint))
         return card
 
     def _hub_card(self) -> Card:
@@ -264,6 +270,7 @@ class SettingsPage(QScrollArea):
         field.changed.connect(lambda value: self._save(setting, value))
 
     def show_settings(self, settings: Settings) -> None:
+        self.own_folder.set_value(settings.models_folder)
         for name, field in self.fields.items():
             field.set_value(getattr(settings, name))
         if not self._rest.isActive() and self.prompt.toPlainText() != settings.system_prompt:
@@ -283,7 +290,7 @@ class SettingsPage(QScrollArea):
             task = self._bridge.submit(change_server(self._services, port=value), self)
         else:
             task = self._bridge.call(lambda: self._services.settings.update(**{setting: value}), self)
-        if setting == "models_folders":
+        if setting in ("models_folders", "other_stores"):
             task.succeeded.connect(lambda _: self._bridge.submit(self._services.library.refresh(), self).start())
         task.failed.connect(lambda error: self._fail(setting, error))
         task.start()

@@ -15,30 +15,23 @@ __all__ = ["FoldersField"]
 
 
 class FoldersField(QWidget):
-    """Hearth's own folder, and those a person added. `changed` carries the new tuple of added folders."""
+    """The folders a person added. `changed` carries the new tuple of them."""
 
     changed = Signal(object)
 
-    def __init__(self, own: Path, desktop: Desktop) -> None:
+    def __init__(self, desktop: Desktop) -> None:
         super().__init__()
         self._desktop = desktop
         self._folders: tuple[Path, ...] = ()
         self._rows = QVBoxLayout()
         self._rows.setSpacing(Theme.TIGHT)
-        own_row = QHBoxLayout()
-        own_row.addWidget(ElidedLabel(str(own)), 1)
-        open_button = tool_button("folder", self.tr("Open Hearth's own models folder"))
-        open_button.clicked.connect(lambda: desktop.open_folder(own))
-        own_row.addWidget(open_button)
         self.add_button = button(self.tr("Add a folder…"), "plus", name=self.tr("Add a folder with models"))
         self.add_button.clicked.connect(self._add)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(Theme.TIGHT)
-        column.addWidget(label(self.tr("Models folders")))
-        hint = self.tr("Downloads go into the first. Files in added folders are used where they are, and never changed.")
-        column.addWidget(label(hint, "caption", wrap=True))
-        column.addLayout(own_row)
+        column.addWidget(label(self.tr("Other folders with models")))
+        column.addWidget(label(self.tr("Files in there are used where they are, and never changed."), "caption", wrap=True))
         column.addLayout(self._rows)
         bottom = QHBoxLayout()
         bottom.addWidget(self.add_button)
