@@ -11,6 +11,7 @@ from app.cli import (
     aliases,
     catalogue,
     fit,
+    folder,
     formats,
     hub,
     imports,
@@ -72,6 +73,7 @@ cli.command("catalogue")(catalogue.show_catalogue)
 cli.command("list")(models.list_models)
 cli.command("rm")(models.remove)
 cli.command("verify")(models.verify)
+cli.command("folder")(folder.folder)
 cli.command("import")(imports.import_models)
 cli.command("show")(profiles.show_model)
 cli.command("set")(profiles.set_values)

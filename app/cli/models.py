@@ -6,8 +6,6 @@ import asyncio
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from app.cli.byte_progress import byte_progress
 from app.cli.options import ProfileOption
 from app.domain.errors import ChecksumMismatch
 from app.domain.models import FileState, InstalledModel, MissingPart, ModelSource, PartKind, Removal, Verification
@@ -116,7 +114,7 @@ def verify(
         )
         found = []
         for model_id in dict.fromkeys(model.id for model in chosen):
-            with _progress_bar(model_id) as show:
+            with byte_progress(model_id) as show:
                 found.append(await library.verify(model_id, show))
         return found
 
@@ -134,14 +132,6 @@ def verify(
 def _library(profile: Path | None) -> ModelLibrary:
     paths = Paths.of(profile)
     return ModelLibrary(paths, SettingsStore(paths.settings_file))
-
-
-@contextmanager
-def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _verification(found: Verification) -> dict[str, Any]:
