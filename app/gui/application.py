@@ -34,6 +34,8 @@ from app.settings import Settings
 __all__ = ["Shell", "make_application", "run"]
 
 _log = logging.getLogger(__name__)
+# Each call of Qt lets other threads run. At Python's own 5 ms the window would wait so long for a busy one, at every call.
+_SWITCH_S = 0.0005
 
 
 def run(services: Services, service: ServiceLoop, *, hidden: bool) -> int:
@@ -62,6 +64,7 @@ def run(services: Services, service: ServiceLoop, *, hidden: bool) -> int:
 
 def make_application() -> QApplication:
     """The one QApplication, named, with its icon; that of this process if there is one."""
+    sys.setswitchinterval(_SWITCH_S)
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         app = QApplication(sys.argv[:1])

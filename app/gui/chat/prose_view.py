@@ -30,6 +30,7 @@ class _DocumentView(QTextBrowser):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._theme = Theme.current()
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setUndoRedoEnabled(False)
@@ -57,7 +58,9 @@ class _DocumentView(QTextBrowser):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        # A palette changes for many reasons, such as a style sheet of a parent; only another theme has other colours.
+        if event.type() == QEvent.Type.PaletteChange and (theme := Theme.current()) != self._theme:
+            self._theme = theme
             self._recolour()
 
     def _recolour(self) -> None:

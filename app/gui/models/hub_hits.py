@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -134,72 +135,63 @@ class HitRowDelegate(QStyledItemDelegate):
     """A heading; or two lines: name, publisher and marks, then facts; at the right whether it fits."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
-        name, facts = _fonts(option)
-        if isinstance(index.data(_Role.ROW), Heading):
-            return QSize(160, QFontMetrics(facts).height() + Theme.GAP + Theme.PAD)
-        return QSize(160, QFontMetrics(name).height() + QFontMetrics(facts).height() + 2 * Theme.GAP + 2)
+        look = _look(Theme.current().body_pt, option.font.family())
+        return look.heading_size if isinstance(index.data(_Role.ROW), Heading) else look.row_size
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         row: Row = index.data(_Role.ROW)
-        name_font, facts_font = _fonts(option)
+        look = _look(Theme.current().body_pt, option.font.family())
         rect: QRect = option.rect
         if isinstance(row, Heading):
-            facts_font.setWeight(QFont.Weight.DemiBold)
-            painter.setFont(facts_font)
+            painter.setFont(look.heading)
             painter.setPen(Theme.current().muted)
             box = rect.adjusted(Theme.PAD, 0, -Theme.PAD, -Theme.TIGHT)
             painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, row.text)
         else:
             _paint_ground(painter, option)
             chosen = bool(option.state & QStyle.StateFlag.State_Selected)
-            self._paint_model(painter, rect, row, index.data(_Role.FACTS), (name_font, facts_font), chosen=chosen)
+            self._paint_model(painter, rect, row, index.data(_Role.FACTS), look, chosen=chosen)
         painter.restore()
 
     def _paint_model(
-        self, painter: QPainter, rect: QRect, row: Hit | Suggestion, facts: str, fonts: tuple[QFont, QFont], *, chosen: bool
+        self, painter: QPainter, rect: QRect, row: Hit | Suggestion, facts: str, look: _Look, *, chosen: bool
     ) -> None:
-        theme = Theme.current()
-        name_font, facts_font = fonts
         inner = rect.adjusted(Theme.PAD, Theme.GAP, -Theme.PAD, -Theme.GAP)
         right = inner.right()
         if row.verdict is not None:
             text = verdict_text(row.verdict)
-            right -= pill_width(text, facts_font)
-            paint_pill(painter, right, inner.center().y(), text, fit_tone(row.verdict), font=facts_font, chosen=chosen)
+            right -= pill_width(text, look.facts)
+            paint_pill(painter, right, inner.center().y(), text, fit_tone(row.verdict), font=look.facts, chosen=chosen)
             right -= Theme.PAD
-        first = QRect(inner.left(), inner.top(), right - inner.left(), QFontMetrics(name_font).height())
-        self._paint_title(painter, first, row, name_font, facts_font)
-        second = QRect(inner.left(), first.bottom() + 2, right - inner.left(), QFontMetrics(facts_font).height())
-        painter.setFont(facts_font)
-        painter.setPen(theme.muted)
-        shown = QFontMetrics(facts_font).elidedText(facts, Qt.TextElideMode.ElideRight, second.width())
+        first = QRect(inner.left(), inner.top(), right - inner.left(), look.name_height)
+        self._paint_title(painter, first, row, look)
+        second = QRect(inner.left(), first.bottom() + 2, right - inner.left(), look.facts_height)
+        painter.setFont(look.facts)
+        painter.setPen(Theme.current().muted)
+        shown = look.facts_metrics.elidedText(facts, Qt.TextElideMode.ElideRight, second.width())
         painter.drawText(second, Qt.AlignmentFlag.AlignVCenter, shown)
 
-    def _paint_title(self, painter: QPainter, line: QRect, row: Hit | Suggestion, name_font: QFont, small_font: QFont) -> None:
+    def _paint_title(self, painter: QPainter, line: QRect, row: Hit | Suggestion, look: _Look) -> None:
         """The name first, then marks, then who published it, as far as there is room."""
         theme = Theme.current()
         marks = _marks(row)
         room = line.width() - (_MARK + Theme.TIGHT) * len(marks)
-        metrics = QFontMetrics(name_font)
-        name = metrics.elidedText(_title(row), Qt.TextElideMode.ElideRight, room)
-        painter.setFont(name_font)
+        name = look.name_metrics.elidedText(_title(row), Qt.TextElideMode.ElideRight, room)
+        painter.setFont(look.name)
         painter.setPen(theme.text)
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
-        x = line.left() + metrics.horizontalAdvance(name) + Theme.GAP
+        x = line.left() + look.name_metrics.horizontalAdvance(name) + Theme.GAP
         for mark in marks:
             role = IconRole.WARNING if mark == "lock" else IconRole.ACCENT
             icon(mark, role=role).paint(painter, QRect(x, line.center().y() - _MARK // 2, _MARK, _MARK))
             x += _MARK + Theme.TIGHT
         rest = QRect(x, line.top(), max(0, line.right() - x), line.height())
-        painter.setFont(small_font)
+        painter.setFont(look.facts)
         painter.setPen(theme.muted)
-        painter.drawText(
-            rest,
-            Qt.AlignmentFlag.AlignVCenter,
-            QFontMetrics(small_font).elidedText(_publisher(row), Qt.TextElideMode.ElideRight, rest.width()),
-        )
+        publisher = look.facts_metrics.elidedText(_publisher(row), Qt.TextElideMode.ElideRight, rest.width())
+        painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, publisher)
 
 
 def _title(row: Row) -> str:
@@ -255,13 +247,25 @@ def _paint_ground(painter: QPainter, option: QStyleOptionViewItem) -> None:
     painter.drawRoundedRect(option.rect.adjusted(1, 1, -1, -1), Theme.RADIUS_SMALL, Theme.RADIUS_SMALL)
 
 
-def _fonts(option: QStyleOptionViewItem) -> tuple[QFont, QFont]:
-    theme = Theme.current()
-    name, facts = QFont(option.font), QFont(option.font)
-    name.setPointSizeF(theme.body_pt)
-    name.setWeight(QFont.Weight.DemiBold)
-    facts.setPointSizeF(theme.caption_pt)
-    return name, facts
+class _Look:
+    """Fonts and sizes of rows. Made once for a font: views ask for the height of every row again and again."""
+
+    def __init__(self, theme: Theme, family: str) -> None:
+        self.name, self.facts, self.heading = (QFont(family) for _ in range(3))
+        self.name.setPointSizeF(theme.body_pt)
+        self.name.setWeight(QFont.Weight.DemiBold)
+        self.facts.setPointSizeF(theme.caption_pt)
+        self.heading.setPointSizeF(theme.caption_pt)
+        self.heading.setWeight(QFont.Weight.DemiBold)
+        self.name_metrics, self.facts_metrics = QFontMetrics(self.name), QFontMetrics(self.facts)
+        self.name_height, self.facts_height = self.name_metrics.height(), self.facts_metrics.height()
+        self.heading_size = QSize(160, self.facts_height + Theme.GAP + Theme.PAD)
+        self.row_size = QSize(160, self.name_height + self.facts_height + 2 * Theme.GAP + 2)
+
+
+@functools.lru_cache(maxsize=4)
+def _look(body_pt: float, family: str) -> _Look:
+    return _Look(Theme.current(), family)
 
 
 def _tr(text: str) -> str:
