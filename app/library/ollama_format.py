@@ -34,6 +34,9 @@ _STARTS: Final = {
     "qwen35moe": ("mtp.",),
 }
 _ENDS: Final = {"qwen35": (".ssm_dt",), "qwen35moe": (".ssm_dt",), "qwen3next": (".ssm_dt",)}
+# A quarter of a megabyte as bytes; as texts of one character each, which llama.cpp takes badly, ten times that.
+_CHARACTER_MAP: Final = "tokenizer.ggml.precompiled_charsmap"
+_LARGEST_CHARACTER_MAP: Final = 1 << 20
 # Keys that all but Ollama's files have.
 _LACKED: Final = {
     "gemma3": "gemma3.attention.layer_norm_rms_epsilon",
@@ -55,9 +58,15 @@ def ollama_format(architecture: str, container: Container) -> str:
         or (lacked is not None and lacked not in keys)
         or _named_otherwise(architecture, {tensor.name: tensor for tensor in container.tensors})
         or (architecture == "gemma4" and container.metadata.get("tokenizer.ggml.model") == "llama")
+        or (architecture == "bert" and _size_of(container, _CHARACTER_MAP) > _LARGEST_CHARACTER_MAP)
     ):
         return f"is laid out in Ollama's own way ({architecture})"
     return ""
+
+
+def _size_of(container: Container, key: str) -> int:
+    start, end = container.entries.get(key, (0, 0))
+    return end - start
 
 
 def _named_otherwise(architecture: str, tensors: Mapping[str, Tensor]) -> bool:

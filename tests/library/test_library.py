@@ -554,10 +554,12 @@ async def test_what_only_ollama_can_load_says_what_to_get_instead(
     for tag in ("20b", "latest", "7b"):
         ollama.add(f"registry.ollama.ai/library/gpt-oss/{tag}", model=own)
         write_model(own, architecture="gptoss", seed=ord(tag[0]))
+    ollama.add("registry.ollama.ai/library/pirate/latest", model=own, derived_from="gpt-oss:20b")
     library = ModelLibrary(paths, settings, surroundings=Surroundings(tmp_path / "elsewhere", {}, "linux", tmp_path / "root"))
     problems = {model.id: model.problem for model in await library.refresh() if model.problem}
     assert "`hearth pull gpt-oss:20b`" in str(problems["gpt-oss:20b"])
     assert "`hearth pull gpt-oss`" in str(problems["gpt-oss"])
+    assert "`hearth pull gpt-oss:20b`" in str(problems["pirate"])
     # Nobody knows this one, and another size is not the same.
     assert "hearth pull" not in str(problems["gpt-oss:7b"])
 

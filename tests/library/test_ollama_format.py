@@ -20,7 +20,7 @@ def described(path: Path, architecture: str, keys: dict[str, Any], tensors: tupl
                 writer.add_string(key, value)
             case float():
                 writer.add_float32(key, value)
-            case list():
+            case list() | bytes():
                 writer.add_array(key, value)
             case _:
                 writer.add_uint32(key, value)
@@ -57,6 +57,7 @@ SECTIONS = {"qwen3vl.rope.dimension_sections": [24, 20, 20, 0]}
         ("qwen3vl", {}, ()),
         ("nemotron_h_moe", {}, ("blk.1.ffn_latent_in.weight",)),
         ("laguna", {}, ("blk.0.attn_g.weight",)),
+        ("bert", {"tokenizer.ggml.precompiled_charsmap": ["A"] * 130_000}, ()),
     ],
 )
 def test_signs_of_ollamas_converters(tmp_path: Path, architecture: str, keys: dict[str, Any], tensors: tuple[str, ...]) -> None:
@@ -77,6 +78,7 @@ def test_signs_of_ollamas_converters(tmp_path: Path, architecture: str, keys: di
         ("qwen3vl", SECTIONS, ()),
         ("nemotron_h_moe", {}, ("blk.1.ffn_latent_down.weight",)),
         ("laguna", {}, ("blk.0.attn_gate.weight",)),
+        ("bert", {"tokenizer.ggml.precompiled_charsmap": bytes(240_000)}, ()),
     ],
 )
 def test_what_llama_cpp_converts_has_none(

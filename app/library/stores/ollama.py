@@ -112,7 +112,7 @@ def _read(notes: Notes, folder: Path, file: Path, name: _Name, equivalent: Calla
     if manifest.remote or weights is None:
         return
     if weights.kind == "model" and manifest.format == "gguf":
-        yield _Found(_model(manifest, replace(manifest, layers=tuple(whole)), name, equivalent), weights.derived)
+        yield _Found(_model(manifest, replace(manifest, layers=tuple(whole)), name, equivalent), bool(weights.origin))
     else:
         yield _Found(_other_format(manifest, weights.file, name, equivalent(name.text)))
 
@@ -135,7 +135,7 @@ def _model(manifest: Manifest, whole: Manifest, name: _Name, equivalent: Callabl
         problem=None if is_usable else f"Ollama has no more than a part of it. Get it again with `{name.pull}`.",
         size_bytes=manifest.size_bytes,
         # What came from the hub is as llama.cpp has it.
-        instead="" if name.repository else equivalent(name.text),
+        instead="" if name.repository else equivalent(name.text) or equivalent(weights.origin),
     )
 
 

@@ -36,12 +36,12 @@ class BrokenManifest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`kind` is what follows "application/vnd.ollama.image."; `derived` of one that was taken over from another model."""
+    """`kind` is what follows "application/vnd.ollama.image."; `origin` is the model that it was taken over from, else ""."""
 
     kind: str
     file: Path
     size_bytes: int
-    derived: bool
+    origin: str
 
     @property
     def sha256(self) -> str:
@@ -114,7 +114,7 @@ def _runner(manifest: dict[str, Any]) -> str:
 
 def _layer(folder: Path, layer: dict[str, Any]) -> Layer:
     kind = str(layer.get("mediaType")).removeprefix(_MEDIA)
-    return Layer(kind, _blob(folder, layer["digest"]), int(layer.get("size") or 0), derived=bool(layer.get("from")))
+    return Layer(kind, _blob(folder, layer["digest"]), int(layer.get("size") or 0), str(layer.get("from") or ""))
 
 
 def _blob(folder: Path, digest: str) -> Path:
