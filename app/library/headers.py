@@ -79,7 +79,7 @@ class HeaderCache:
             str(path): [*stamp, dataclasses.asdict(header) if isinstance(header, GgufHeader) else header]
             for path, (stamp, header) in self._known.items()
         }
-        new = self._file.with_suffix(".new")
+        new = self._file.with_suffix(f".{os.getpid()}.new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             new.write_text(json.dumps({"format": _FORMAT, "headers": entries}), "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def _entries(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, entries: dict[str, Any]) -> None:
-    new = folder / f"{NOTE_NAME}.new"
+    # Another program may be at it too.
+    new = folder / f"{NOTE_NAME}.{os.getpid()}.new"
     new.write_text(json.dumps({"format": _FORMAT, "files": entries}, indent=1), "utf-8")
     new.replace(folder / NOTE_NAME)
