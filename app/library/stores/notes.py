@@ -55,7 +55,7 @@ class Notes:
             return cast("_Parsed", before[1])
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
             raise ValueError("no small file")
-        made = parse(file.read_text("utf-8-sig"), *more)
+        made = parse(file.read_text("utf-8").removeprefix("\ufeff"), *more)
         self._cache.known[file, parse] = (stamp, made)
         return made
 

@@ -25,8 +25,8 @@ def why_unreadable(folder: Path, error: OSError) -> str:
     closed = _closed(folder)
     group = _readers(closed) if sys.platform == "linux" else ""
     if group:
-        return f"Add your account to the group {group} and log in again: sudo usermod -aG {group} $USER"
-    return f"Allow your account to read it: sudo chmod o+rx '{closed}'"
+        return f"Add your account to the group {group} with `sudo usermod -aG {group} $USER`, and log in again."
+    return f"Allow your account to read it with `sudo chmod o+rx '{closed}'`."
 
 
 def _closed(folder: Path) -> Path:

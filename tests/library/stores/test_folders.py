@@ -30,7 +30,8 @@ def test_lm_studio(tmp_path: Path, moved: str) -> None:
     if moved == "settings":
         models = tmp_path / "downloads"
         home.mkdir(parents=True)
-        (home / "settings.json").write_text(json.dumps({"downloadsFolder": str(models)}))
+        # As editors on Windows write it.
+        (home / "settings.json").write_text(json.dumps({"downloadsFolder": str(models)}), "utf-8-sig")
     repository = models / "lmstudio-community" / "Tiny-GGUF"
     write_model(repository / "Tiny-Q8_0.gguf")
     write_projector(repository / "mmproj-Tiny-BF16.gguf")
