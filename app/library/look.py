@@ -82,9 +82,13 @@ class Look:
         on_error: Callable[[OSError], None] = lambda _error: None,
         *,
         belongs: Callable[[str], bool] = lambda _name: True,
+        depth: int = _MAX_DEPTH,
     ) -> list[GgufFile]:
-        """Every GGUF file below a folder whose name `belongs`. `on_error` hears of folders that can't be read."""
-        return [file for path in self._walk(folder, on_error) if belongs(path.name) and (file := self.file(path))]
+        """Every GGUF file whose name `belongs`, below a folder and at most `depth` folders in it.
+
+        `on_error` hears of folders that can't be read.
+        """
+        return [file for path in self._walk(folder, on_error, depth) if belongs(path.name) and (file := self.file(path))]
 
     def beside(self, path: Path) -> list[Path]:
         """The GGUF files in the folder of one."""
@@ -95,7 +99,7 @@ class Look:
         except OSError:
             return []
 
-    def _walk(self, top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    def _walk(self, top: Path, on_error: Callable[[OSError], None], most: int) -> Iterator[Path]:
         """Linked folders too, each folder once, and none that are hidden."""
         folders: list[tuple[Path, int]] = [(top, 0)]
         seen: set[tuple[int, int]] = set()
@@ -121,7 +125,7 @@ class Look:
                     if n_files > _MAX_FILES:
                         return
                     yield folder / name
-            if depth < _MAX_DEPTH:
+            if depth < most:
                 below = [name for name, is_folder in entries if is_folder and not name.startswith(".")]
                 folders += [(folder / name, depth + 1) for name in reversed(below)]
 

@@ -22,6 +22,8 @@ from app.library.stores.formats import foreign_format
 __all__ = ["models_of_others"]
 
 _SHA256_DIGITS: Final = 64
+# A publisher, a repository, and folders in that. Somebody will have told a program to keep models on top of a disk.
+_DEPTH: Final = 4
 
 
 def models_of_others(stores: Iterable[Store], look: Look, on_trouble: Callable[[StoreTrouble], None]) -> Iterator[Found]:
@@ -45,7 +47,7 @@ def _in_folder(store: StoreFolder, look: Look, on_trouble: Callable[[StoreTroubl
     parts: list[tuple[Path, list[GgufFile]]] = []
     taken: set[str] = set()
     for folder in store.folders:
-        files = look.files(folder, on_error, belongs=belongs)
+        files = look.files(folder, on_error, belongs=belongs, depth=_DEPTH)
         if len(store.folders) > 1:
             files = [file for file in files if _within(file.path, folder) not in taken]
             taken.update(_within(file.path, folder) for file in files)

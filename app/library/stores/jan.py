@@ -12,7 +12,7 @@ import yaml
 from app.domain.models import ModelSource
 from app.library.stores.notes import Notes
 from app.library.stores.store import StoreFolder, StoreModel, StoreTrouble
-from app.library.stores.surroundings import Surroundings
+from app.library.stores.surroundings import Surroundings, can_be_path
 
 __all__ = ["jan_models"]
 
@@ -93,7 +93,7 @@ def _content(text: str) -> dict[str, Any]:
 
 def _file(data: Path, told: object) -> Path | None:
     """Relative to the data folder, or absolute."""
-    return data / told if isinstance(told, str) and told and "\0" not in told else None
+    return data / told if isinstance(told, str) and told and can_be_path(told) else None
 
 
 def _sha256(content: dict[str, Any]) -> str:

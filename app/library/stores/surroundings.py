@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Surroundings"]
+__all__ = ["Surroundings", "can_be_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Surroundings:
 
     def path(self, written: object) -> Path | None:
         """A path as settings have it: perhaps in quotes or from the home folder on; None for what is no full path."""
-        text = written.strip().strip("\"'") if isinstance(written, str) else ""
+        text = written.strip().strip("\"'") if isinstance(written, str) and can_be_path(written) else ""
         path = self.home / text[1:].lstrip("/\\") if text == "~" or text.startswith(("~/", "~\\")) else Path(text)
         return path if path.is_absolute() else None
 
@@ -74,3 +74,11 @@ class Surroundings:
                 return self.home / "Library" / "Caches"
             case _:
                 return self.variable("XDG_CACHE_HOME") or self.home / ".cache"
+
+
+def can_be_path(text: str) -> bool:
+    """Whether the system can be asked for it: a note may hold any characters."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
