@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.domain.endpoints import OFFICIAL_HUB, hub_endpoint, proxy_address
 from app.domain.errors import SettingsError
+from app.domain.generation import SamplerStep
 from app.domain.observable import Observable
 from app.domain.origins import host_name, web_origin
 
@@ -55,6 +56,22 @@ ReasoningBudget: TypeAlias = Annotated[int, Field(ge=-1)]
 AliasName: TypeAlias = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s\x00-\x1f](.*[^\s])?$")]
 
 
+def _sampler_steps(written: object) -> object:
+    """By any of their names; as one text they are joined by ";"."""
+    steps = written.split(";") if isinstance(written, str) else written
+    return tuple(SamplerStep.named(str(step)) for step in steps) if isinstance(steps, (list, tuple)) else steps
+
+
+def _in_order(steps: tuple[SamplerStep, ...]) -> tuple[SamplerStep, ...]:
+    if not SamplerStep.is_order(steps):
+        raise ValueError("each step once, 'penalties' and 'dry' before all others")
+    return steps
+
+
+SamplerOrder: TypeAlias = Annotated[tuple[SamplerStep, ...], BeforeValidator(_sampler_steps), AfterValidator(_in_order)]
+Breakers: TypeAlias = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)]
+
+
 class AdapterSettings(BaseModel):
     """A LoRA adapter and how strongly it is applied."""
 
@@ -88,11 +105,14 @@ class SamplingSettings(BaseModel):
     dry_base: float | None = Field(default=None, ge=1, le=100)
     dry_allowed_length: Count | None = None
     dry_penalty_last_n: LastTokens | None = None
+    dry_sequence_breakers: Breakers | None = None
     repeat_penalty: float | None = Field(default=None, gt=0, le=100)
     frequency_penalty: Finite | None = None
     presence_penalty: Finite | None = None
     repeat_last_n: LastTokens | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    # The order of the steps; one that is not named is not taken.
+    samplers: SamplerOrder | None = None
 
 
 class ModelSettings(BaseModel):

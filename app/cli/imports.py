@@ -1,4 +1,4 @@
-"""`hearth import`: models that are on this computer already."""
+"""`hearth import`: models that are on this computer already, or are still to be got."""
 
 from __future__ import annotations
 
@@ -13,31 +13,52 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app.cli.options import ProfileOption
+from app.cli.pull import pull
 from app.domain.errors import InvalidRequest
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
 from app.library.library import ModelLibrary
 from app.paths import Paths
-from app.service.imports import ImportFiles, ImportService, ImportWay
+from app.service.imports import ImportFiles, ImportService, ImportWay, named_path
 from app.settings import SettingsStore
 
 __all__ = ["import_models"]
 
+# As a shell has it for a program that was interrupted.
+_INTERRUPTED_STATUS = 130
+
 
 def import_models(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A GGUF file, or a folder with some.")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|NAME|ORG/NAME[:QUANTIZATION]|URL",
+            help="A GGUF file, a folder with some, or what `hearth pull` takes.",
+        ),
+    ],
     way: Annotated[
         ImportWay,
-        typer.Option("--how", help="Use it where it is, link it into the models folder, or copy it."),
+        typer.Option("--how", help="Files: use them where they are, link them into the models folder, or copy them."),
     ] = ImportWay.USE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     profile: ProfileOption = None,
 ) -> None:
     """Use models that are on this computer already, with their shards and projectors."""
-    # Absolute, so that nothing is looked for on the hub.
-    ids = asyncio.run(_imported(path.expanduser().absolute(), way, Paths.of(profile or context.obj)))
+    path = named_path(place.strip(), here=Path.cwd())
+    if path is None:
+        if way is not ImportWay.USE:
+            raise InvalidRequest(
+                f"{place} is no file or folder here, and what is downloaded is neither linked nor copied. Leave --how out."
+            )
+        pull(context, place, as_json=as_json, profile=profile)
+        return
+    try:
+        ids = asyncio.run(_imported(path, way, Paths.of(profile or context.obj)))
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. Nothing was imported.", err=True)
+        raise typer.Exit(_INTERRUPTED_STATUS) from None
     if as_json:
         print(json.dumps({"models": ids}))
     else:
@@ -51,7 +72,7 @@ async def _imported(path: Path, way: ImportWay, paths: Paths) -> list[str]:
     service = ImportService(library, hub, downloads, settings)
     plan = await service.plan(str(path))
     if not isinstance(plan, ImportFiles):
-        raise InvalidRequest(f"{path} is no file or folder. Get models from the hub with `hearth pull`.")
+        raise InvalidRequest(f"{path} is gone.", param="path")
     if way is not ImportWay.COPY:
         return [model.id for model in (await service.run(plan, way)).models]
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +23,16 @@ from app.library.library import ModelLibrary
 from app.library.provenance import Provenance, provenance_of
 from app.paths import Paths
 from app.service.model_profiles import EffectiveValue, ModelProfiles, ValueSource
-from app.settings import SettingsStore
+from app.service.moved_models import MovedModels
+from app.settings import AdapterSettings, SettingsStore
 
 __all__ = ["set_values", "show_model"]
 
+_TEXTS = ("system_prompt", "note")
+_FILES = ("draft_model", "chat_template")
+_NAMES_TOO = ("chat_template",)
+# What stands between the parts of a list that was written without brackets.
+_LISTS = {"devices": ",", "tensor_split": ",", "adapters": ",", "sampling.samplers": ";", "sampling.dry_sequence_breakers": ","}
 _SOURCES = {
     ValueSource.MODEL: "set for it",
     ValueSource.GENERAL: "set for all models",
@@ -42,9 +50,9 @@ def show_model(
     """Show everything about a model: its files, where it came from, and every setting with its value."""
 
     async def run() -> tuple[InstalledModel, tuple[str, ...], Provenance | None, tuple[EffectiveValue, ...]]:
-        library, profiles = await _tools(profile or context.obj)
-        found = library.resolve(model)
-        return found, library.aliases_of(found), provenance_of(found.path), await profiles.effective(found.id)
+        async with _tools(profile or context.obj) as (library, profiles):
+            found = library.resolve(model)
+            return found, library.aliases_of(found), provenance_of(found.path), await profiles.effective(found.id)
 
     found, aliases, origin, values = asyncio.run(run())
     if as_json:
@@ -74,11 +82,12 @@ def set_values(
     """Set how one model is loaded and answers. `hearth show ID` lists the names."""
 
     async def run() -> dict[str, Any]:
-        _, profiles = await _tools(profile or context.obj)
-        if source is not None:
-            profiles.take(model, _read(source))
-        profiles.update(model, dict(map(_assignment, values or ())))
-        return profiles.export(model)
+        async with _tools(profile or context.obj) as (_, profiles):
+            if source is not None:
+                profiles.take(model, _read(source))
+            if values:
+                profiles.update(model, dict(map(_assignment, values)))
+            return profiles.export(model)
 
     exported = asyncio.run(run())
     if export:
@@ -87,25 +96,52 @@ def set_values(
         raise InvalidRequest(f"Say what to set: hearth set {model} n_ctx=8192. `hearth show {model}` lists the names.")
 
 
-async def _tools(profile: Path | None) -> tuple[ModelLibrary, ModelProfiles]:
+@asynccontextmanager
+async def _tools(profile: Path | None) -> AsyncGenerator[tuple[ModelLibrary, ModelProfiles], None]:
+    """What is set for a model is where the model is now, before and after."""
     paths = Paths.of(profile)
     settings = SettingsStore(paths.settings_file)
     library = ModelLibrary(paths, settings)
     await library.refresh()
-    return library, ModelProfiles(library, settings)
+    moved = MovedModels(library, settings, paths.model_files)
+    await moved.follow()
+    try:
+        yield library, ModelProfiles(library, settings)
+    finally:
+        await moved.close()
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """Values are JSON where they can be read so, else text; an empty one takes a setting back."""
+    """An empty value takes a setting back."""
     name, sign, value = text.partition("=")
     if not sign:
         raise InvalidRequest(f"'{text}' sets nothing. Write NAME=VALUE, such as n_ctx=8192.")
-    if not value:
-        return name, None
+    return name.strip(), _typed(name.strip(), value) if value else None
+
+
+def _typed(name: str, text: str) -> Any:
+    """Lists need no brackets, texts no quotation marks; files begin in the folder of the shell. The rest is JSON."""
+    if name in _TEXTS:
+        return text
+    if name in _FILES:
+        # A template may also be the name of one that comes with Hearth.
+        file = Path(text).expanduser()
+        return str(file.absolute()) if name not in _NAMES_TOO or file.is_file() else text
     try:
-        return name, json.loads(value)
+        value = json.loads(text)
     except ValueError:
-        return name, value
+        value = text.split(_LISTS[name]) if name in _LISTS else text
+    if name == "adapters":
+        return [_adapter(one) for one in (value if isinstance(value, list) else [value])]
+    return value if name not in _LISTS or isinstance(value, list) else [value]
+
+
+def _adapter(given: Any) -> Any:
+    """A file is enough, and {"path": …, "scale": …} says how strongly it is applied."""
+    one = {"path": given} if isinstance(given, str) else given
+    if isinstance(one, dict) and isinstance(one.get("path"), str):
+        return {**one, "path": str(Path(one["path"]).expanduser().absolute())}
+    return one
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -139,10 +175,14 @@ def _facts(model: InstalledModel, aliases: tuple[str, ...], origin: Provenance |
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return " ".join(map(repr, value))
+        return ", ".join(map(_text, value))
+    if isinstance(value, AdapterSettings):
+        return f"{value.path} ({value.scale:g})"
     return str(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
@@ -66,6 +67,13 @@ class SamplerStep(enum.StrEnum):
         """By any of the names that llama.cpp takes: `top_k`, `top-k`, `topk`, `k`. Raises ValueError."""
         plain = name.strip().lower().replace("-", "").replace("_", "")
         return cls(_STEP_NAMES.get(plain, plain))
+
+    @classmethod
+    def is_order(cls, steps: Sequence[SamplerStep]) -> bool:
+        """Whether the steps can be taken one after the other: each once, PENALTIES and DRY before all others."""
+        edits = (cls.PENALTIES, cls.DRY)
+        n_edits = sum(step in edits for step in steps)
+        return len(set(steps)) == len(steps) and all(step in edits for step in steps[:n_edits])
 
 
 # llama.cpp's names without dashes, its letters, and what else is common.
@@ -308,6 +316,7 @@ class ChatRequest:
     restart. A `preferred` request is begun before others that wait.
     `keep_alive_s` is how long the model stays in memory after its last answer, -1 for ever; None leaves that to the settings.
     `n_ctx` is the context, in tokens, that the model must have at least: it is loaded again where it has less.
+    Where no message is the system's, what a person set for the model is said first, unless `takes_system_prompt` is off.
     """
 
     model: str
@@ -325,6 +334,7 @@ class ChatRequest:
     template_args: dict[str, Any] = field(default_factory=dict)
     cache_key: str | None = None
     preferred: bool = False
+    takes_system_prompt: bool = True
     keep_alive_s: float | None = None
     n_ctx: int | None = None
 

@@ -10,7 +10,6 @@ from app.domain.generation import SamplerStep, SamplingParams
 __all__ = ["check_sampling", "sampler_order"]
 
 _MAX_TOKENS = 2**31 - 1
-_EDITS = frozenset({SamplerStep.PENALTIES, SamplerStep.DRY})
 # Least and most; both are allowed.
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("temperature", 0, math.inf),
@@ -58,7 +57,7 @@ def check_sampling(params: SamplingParams, *, max_tokens: int | None) -> None:
     if len(breakers) > _MAX_BREAKERS or not all(breakers):
         message = f"dry_sequence_breakers takes up to {_MAX_BREAKERS} strings, none of them empty."
         raise InvalidRequest(message, param="dry_sequence_breakers")
-    if not _is_order(params.samplers):
+    if not SamplerStep.is_order(params.samplers):
         raise InvalidRequest("samplers: each step once, 'penalties' and 'dry' before all others.", param="samplers")
 
 
@@ -68,12 +67,7 @@ def sampler_order(sequence: str) -> tuple[SamplerStep, ...] | None:
         steps = tuple(SamplerStep.named(name) for name in sequence.split(";") if name.strip())
     except ValueError:
         return None
-    return steps if steps and _is_order(steps) else None
-
-
-def _is_order(steps: tuple[SamplerStep, ...]) -> bool:
-    n_edits = sum(step in _EDITS for step in steps)
-    return len(set(steps)) == len(steps) and all(step in _EDITS for step in steps[:n_edits])
+    return steps if steps and SamplerStep.is_order(steps) else None
 
 
 def _bounds(least: float, most: float) -> str:

@@ -19,6 +19,7 @@ from app.library.gguf import GgufKind
 from app.library.headers import GgufFile, HeaderCache
 from app.library.look import Look, Seen
 from app.library.missing import missing_parts
+from app.library.placing import IMPORTED
 from app.library.store_listing import models_of_others
 from app.library.stores import Store, StoreTrouble
 
@@ -129,7 +130,8 @@ def _repository(item: Found, look: Look) -> str:
     if note is not None:
         return note.repository
     above = item.place.split("/")[:-1]
-    return "/".join(above[:2]) if item.source is ModelSource.LIBRARY and len(above) >= 2 else item.repository
+    named = item.source is ModelSource.LIBRARY and len(above) >= 2 and above[0] != IMPORTED
+    return "/".join(above[:2]) if named else item.repository
 
 
 def _fetched_projectors(ours: Iterable[GgufFile], library: Path, look: Look) -> Mapping[str, list[GgufFile]]:

@@ -24,7 +24,10 @@ from app.library.disk_share import DiskShare
 from app.library.file_lock import try_lock
 from app.library.provenance import Provenance, forget_provenance, record_provenance
 
-__all__ = ["Placing", "copy_files", "link_files", "sweep_copies"]
+__all__ = ["IMPORTED", "Placing", "copy_files", "link_files", "sweep_copies"]
+
+IMPORTED: Final = "imported"
+"""The folder, in our own, for what came from no repository."""
 
 _PIECE_BYTES: Final = 4 << 20
 # Hidden, so that nothing in there is listed. On the disk of the models, so that a finished copy only gets another name.

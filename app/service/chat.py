@@ -189,7 +189,8 @@ def _chat_job(used: ModelInUse, request: ChatRequest) -> tuple[GenerateJob, Answ
 def _decided(used: ModelInUse, request: ChatRequest) -> ChatRequest:
     """With what the model's settings say where the request does not."""
     messages = request.messages
-    if used.system_prompt and not any(message.role in (Role.SYSTEM, Role.DEVELOPER) for message in messages):
+    has_one = any(message.role in (Role.SYSTEM, Role.DEVELOPER) for message in messages)
+    if used.system_prompt and request.takes_system_prompt and not has_one:
         messages = (Message.of(Role.SYSTEM, used.system_prompt), *messages)
     return replace(request, messages=messages, reasoning=request.reasoning.over(used.reasoning))
 

@@ -24,7 +24,7 @@ from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.library.listing import models_at
 from app.library.local_names import local_path
-from app.library.placing import Placing, copy_files, link_files
+from app.library.placing import IMPORTED, Placing, copy_files, link_files
 from app.library.provenance import Provenance, provenance_of
 from app.library.undisturbed import undisturbed
 from app.library.verify import told_hash
@@ -245,8 +245,8 @@ def _target(plan: ImportFiles, model: InstalledModel, file: Path, origin: Proven
         return local_path(ours, origin.repository, origin.name if origin.name.casefold().endswith(".gguf") else name)
     if plan.is_folder and model.source is ModelSource.FOLDER and plan.path in model.path.parents:
         within = model.path.parent.relative_to(plan.path).as_posix()
-        return local_path(ours, "imported", f"{plan.path.name}/{within}/{name}")
-    return local_path(ours, "imported", f"{model.id}/{name}")
+        return local_path(ours, IMPORTED, f"{plan.path.name}/{within}/{name}")
+    return local_path(ours, IMPORTED, f"{model.id}/{name}")
 
 
 def _file_name(model: InstalledModel, file: Path) -> str:

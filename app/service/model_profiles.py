@@ -16,6 +16,7 @@ from app.domain.models import InstalledModel
 from app.engine.recommended_sampling import recommended_sampling
 from app.library.gguf_container import read_container
 from app.library.library import ModelLibrary
+from app.library.model_names import known_alias, plain_name
 from app.service.model_config import engine_config
 from app.settings import ModelSettings, SamplingSettings, Settings, SettingsStore
 
@@ -70,6 +71,7 @@ class ModelProfiles:
         Raises ModelNotFound, InvalidRequest for a name that is no setting, and SettingsError for a value that can't be.
         """
         model = self._library.resolve(model_id)
+        self._settings.reread()
         own = self._settings.current.models.get(model.id, ModelSettings()).model_dump()
         for name, value in changes.items():
             holder, field = (own["sampling"], name.removeprefix(_SAMPLING)) if name.startswith(_SAMPLING) else (own, name)
@@ -103,7 +105,8 @@ class ModelProfiles:
         }
 
     def take(self, model_id: str, exported: Mapping[str, Any]) -> None:
-        """Have the settings of an export hold for a model, in place of all that were set for it; aliases are added.
+        """Have the settings of an export hold for a model, in place of all that were set for it; names of its own are added
+        where nothing else here has them.
 
         Raises ModelNotFound, InvalidRequest for what is no export, SettingsError for a value that can't be.
         """
@@ -113,10 +116,15 @@ class ModelProfiles:
             raise InvalidRequest("This file holds no settings of a model. Hearth writes them with its export.", param="file")
         if exported.get("version") != _VERSION:
             raise InvalidRequest("A newer version of Hearth wrote these settings. Update Hearth.", param="file")
+        self._settings.reread()
         current = self._settings.current
+        ids = {plain_name(one.id) for one in self._library.models}
+        free = [
+            name for name in map(str, aliases) if known_alias(name, current.aliases) is None and plain_name(name) not in ids
+        ]
         self._settings.update(
             models={**_dumped(current), model.id: dict(settings)},
-            aliases={**current.aliases, **dict.fromkeys(map(str, aliases), model.id)},
+            aliases={**current.aliases, **dict.fromkeys(free, model.id)},
         )
 
     async def write_export(self, model_id: str, file: Path) -> None:

@@ -71,6 +71,7 @@ class MovedModels:
             self._moves.update(moves)
             if moves and max(self._moves.values()) <= _MOST_MOVES:
                 _log.info("Settings follow their models: %s", moves)
+                self._settings.reread()
                 try:
                     self._settings.update(**_brought(self._settings.current, now))
                 except SettingsError as error:

@@ -54,6 +54,41 @@ def test_values_are_set_exported_and_taken_over(profile: Path, tmp_path: Path) -
     assert piped.returncode == 0
 
 
+def test_values_are_written_as_people_write_them(profile: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{{ messages }}")
+    values = {
+        "note=2024": ("note", "2024"),
+        "system_prompt=null": ("system_prompt", "null"),
+        "devices=CUDA0,CUDA1": ("devices", ["CUDA0", "CUDA1"]),
+        "tensor_split=3,1": ("tensor_split", [3.0, 1.0]),
+        "draft_model=d.gguf": ("draft_model", str(tmp_path / "d.gguf")),
+        "adapters=a.gguf": ("adapters", [{"path": str(tmp_path / "a.gguf")}]),
+        "chat_template=mine.jinja": ("chat_template", str(tmp_path / "mine.jinja")),
+        "gpu_layers=7": ("gpu_layers", 7),
+        "use_mmap=off": ("use_mmap", False),
+        "keep_alive_s=-1": ("keep_alive_s", -1.0),
+    }
+    done = run_hearth("set", "ember", *values, "sampling.mirostat=2", "sampling.samplers=top_k;temp", "--export", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    set_now = json.loads(done.stdout)["settings"]
+    assert set_now.pop("sampling") == {"mirostat": 2, "samplers": ["top_k", "temperature"]}
+    assert set_now == dict(values.values())
+    done = run_hearth("set", "ember", "chat_template=chatml", 'adapters=[{"path": "/b.gguf", "scale": 0.5}]', "--export")
+    set_now = json.loads(done.stdout)["settings"]
+    assert (set_now["chat_template"], set_now["adapters"]) == ("chatml", [{"path": "/b.gguf", "scale": 0.5}])
+    shown = run_hearth("show", "ember").stdout
+    assert "/b.gguf (0.5)" in shown
+    assert "top_k, temperature" in shown
+
+
+def test_what_is_set_follows_a_renamed_file(profile: Path) -> None:
+    file = write_model(Paths.of(profile).models / "Tiny-Q8_0.gguf")
+    run_hearth("set", "Tiny-Q8_0", "n_ctx=512")
+    file.rename(file.with_name("Small-Q8_0.gguf"))
+    shown = json.loads(run_hearth("show", "Small", "--json").stdout)
+    assert shown["settings"]["n_ctx"] == {"value": 512, "source": "model"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -64,7 +99,9 @@ def test_values_are_set_exported_and_taken_over(profile: Path, tmp_path: Path) -
         (("set", "ember", "n_ctx=-5"), 1, "n_ctx"),
         (("set", "ember", "--from", "nowhere.json"), 1, "nowhere.json"),
         (("import", "nowhere.gguf"), 1, "nowhere.gguf"),
-        (("import", os.devnull), 1, "can't be used"),
+        (("import", os.devnull), 1, "neither a file nor a folder"),
+        (("import", "org/name", "--how", "copy"), 1, "Leave --how out"),
+        (("set", "ember", "adapters=[3]"), 1, "adapters"),
     ],
 )
 def test_what_can_not_be_done_says_why(arguments: tuple[str, ...], status: int, said: str) -> None:

@@ -410,3 +410,5 @@ async def test_a_models_own_instructions_are_for_conversations_without_any(
     await answer(bench, request)
     await bench.chat.count_prompt_tokens(request)
     assert seen == [texts, texts]
+    await answer(bench, replace(request, takes_system_prompt=False))
+    assert seen[-1] == [text for text in texts if text != "Be brief."]

@@ -181,6 +181,9 @@ async def test_a_folder_comes_with_its_folders(tmp_path: Path, way: ImportWay) -
         assert {model.path.parent for model in found} == {top, top / "one", top / "two", top / "two" / "three"}
         # The folders that it lies in are no repository.
         assert {model.repository for model in found} == {""}
+        (top / "one" / "same.gguf").rename(top / "one" / "renamed.gguf")
+        await library.refresh()
+        assert library.resolve("renamed").repository == ""
 
 
 async def test_a_folder_is_brought_in_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import InvalidRequest, ModelNotFound, SettingsError
+from app.domain.generation import SamplerStep
 from app.library.library import ModelLibrary
 from app.library.stores import Surroundings
 from app.paths import Paths
@@ -97,10 +98,34 @@ async def test_an_export_holds_what_was_set_and_is_taken_over_whole(profiles: Mo
     assert exported["aliases"] == ["gpt-4o"]
     before = settings.current.models["ember"]
     settings.update(models={}, aliases={})
+    # Names that mean something else here are left to that.
+    exported["aliases"] += ["Ember", "other"]
+    settings.update(aliases={"OTHER": "elsewhere"})
     profiles.update("ember", {"n_parallel": 3})
     profiles.take("ember", exported)
     assert settings.current.models["ember"] == before
-    assert settings.current.aliases == {"gpt-4o": "ember"}
+    assert settings.current.aliases == {"OTHER": "elsewhere", "gpt-4o": "ember"}
+
+
+async def test_what_another_program_set_meanwhile_stays(profiles: ModelProfiles, settings: SettingsStore) -> None:
+    profiles.update("ember", {"n_ctx": 1024})
+    SettingsStore(Paths.of().settings_file).update(
+        models={"other": ModelSettings(n_ctx=1), "ember": ModelSettings(n_parallel=2)}
+    )
+    profiles.update("ember", {"n_batch": 64})
+    assert settings.current.models == {"other": ModelSettings(n_ctx=1), "ember": ModelSettings(n_parallel=2, n_batch=64)}
+
+
+async def test_an_order_of_samplers_is_set_by_any_of_their_names(profiles: ModelProfiles, settings: SettingsStore) -> None:
+    profiles.update("ember", {"sampling.samplers": "dry;k;top-p;temp", "sampling.dry_sequence_breakers": ["."]})
+    told = (await value(profiles, "sampling.samplers")).value
+    assert told == (SamplerStep.DRY, SamplerStep.TOP_K, SamplerStep.TOP_P, SamplerStep.TEMPERATURE)
+    exported = profiles.export("ember")["settings"]["sampling"]
+    assert exported == {"samplers": ["dry", "top_k", "top_p", "temperature"], "dry_sequence_breakers": ["."]}
+    assert SettingsStore(Paths.of().settings_file).current == settings.current
+    for wrong in ("top_k;dry", ["top_k", "top_k"], "heat", 3):
+        with pytest.raises(SettingsError, match="samplers"):
+            profiles.update("ember", {"sampling.samplers": wrong})
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def transcription_request(task: Task, body: TranscriptionBody, sound: bytes) -> 
         sampling=SamplingChoice(temperature=body.temperature),
         reasoning=ReasoningChoice(Effort.NONE),
         top_logprobs=0 if body.wants_logprobs else None,
+        # It would answer what it hears.
+        takes_system_prompt=False,
         keep_alive_s=body.kept_alive_s,
         n_ctx=body.wanted_ctx,
     )
