@@ -103,8 +103,7 @@ class DownloadJob:
                 await undisturbed(self._install)
             finally:
                 # Before the locks are let go: the next one may be waiting for the same file.
-                for part in self._parts:
-                    await undisturbed(self._let_go, part)
+                await undisturbed(self._let_go)
 
     async def _get(self, fetcher: Fetcher, item: _Item, pause: Pause) -> None:
         expected = item.expected
@@ -155,13 +154,14 @@ class DownloadJob:
                 ),
             )
 
-    def _let_go(self, part: PartFile) -> None:
+    def _let_go(self) -> None:
         """Keep what has arrived, but no empty files of a download that never began."""
-        if part.have_bytes:
-            part.close()
-        else:
-            part.discard()
-            self._remove_empty(part.target.parent)
+        for part in self._parts:
+            if part.have_bytes:
+                part.close()
+            else:
+                part.discard()
+                self._remove_empty(part.target.parent)
 
     def _remove_empty(self, folder: Path) -> None:
         with contextlib.suppress(OSError):

@@ -207,10 +207,12 @@ class DownloadManager:
         if self._fetcher is not None:
             await (await self._fetcher).close()
             self._fetcher = None
+        # What is told from now on is not noted any more: the notes may be another program's by then.
+        records, self._records = self._records, None
         if self._saving is not None:
             await self._saving
-        if self._records is not None:
-            await undisturbed(self._records.close)
+        if records is not None:
+            await undisturbed(records.close)
 
     def _new_entry(self, repository: RemoteRepository, files: tuple[RemoteFile, ...], folder: Path) -> DownloadEntry:
         return DownloadEntry(repository, files, folder, self._disk, self._told)

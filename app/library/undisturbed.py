@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -18,5 +19,8 @@ async def undisturbed(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({running})
+        while not running.done():
+            # Who is in a hurry may cancel more than once.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
         raise

@@ -20,7 +20,7 @@ from tests.library.downloading import AT_ONCE, files_below, listing, new_manager
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")]
 
 MODEL = bytes(range(256)) * 160_000  # 41 MB
-POLICY = replace(AT_ONCE, span_bytes=4 << 20, sync_s=0.02)
+POLICY = replace(AT_ONCE, span_bytes=4 << 20, sync_s=0.02, stall_s=10.0)
 
 
 @pytest.fixture
