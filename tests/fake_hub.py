@@ -377,7 +377,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _promised(self, data: bytes) -> str:
-        return hashlib.sha256(data + b"!" if self.hub.faults.lie_about_sha256 else data).hexdigest()
+        return _digest("sha256", data + b"!" if self.hub.faults.lie_about_sha256 else data)
 
 
 def _told(name: str, repository: _Repository) -> dict[str, Any]:
