@@ -128,6 +128,9 @@ async def _on_hub(tools: FitTools, name: str, n_ctx: int | None) -> _One | _Many
     # Raises for a repository without models.
     choose(repository, wanted)
     told = await asyncio.gather(*(_or_error(told_of, file) for file in repository.models))
+    if told and all(isinstance(answer, AppError) for _, answer in told):
+        # Nothing could be looked at: that is no answer.
+        raise next(answer for _, answer in told if isinstance(answer, AppError))
     return _Many(repository, tuple(told), await tools.service.recommended(repository))
 
 

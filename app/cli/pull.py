@@ -24,6 +24,7 @@ from app.library.download_records import DownloadRecords
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.hub_access import HubAccess
+from app.library.library import own_folder
 from app.library.local_names import local_path
 from app.library.web_file import is_web_file, web_file
 from app.paths import Paths, resource
@@ -62,7 +63,7 @@ async def _pulled(paths: Paths, model: str, file: str | None, shown: _Shown) -> 
         found = await _found(tools, model, file)
         # An earlier one may have ended in the middle; what else is there is left to whoever began it.
         await tools.downloads.restore(lambda record: record.id == found.id)
-        with shown(tools.settings.current.models_folder or paths.models) as show:
+        with shown(own_folder(paths, tools.settings)) as show:
             unsubscribe = tools.downloads.changed.subscribe(show)
             try:
                 await _downloaded(tools.downloads, found)
@@ -130,9 +131,7 @@ async def _tools(paths: Paths) -> AsyncGenerator[_Tools, None]:
         settings = SettingsStore(paths.settings_file)
         hub = Hub(HubAccess.of(paths, settings))
         stack.push_async_callback(hub.close)
-        downloads = DownloadManager(
-            hub, settings, lambda: settings.current.models_folder or paths.models, DownloadRecords(paths.downloads)
-        )
+        downloads = DownloadManager(hub, settings, lambda: own_folder(paths, settings), DownloadRecords(paths.downloads))
         stack.push_async_callback(downloads.close)
         yield _Tools(settings, Catalogue.read(resource("catalogue.json")), hub, downloads)
 

@@ -228,8 +228,9 @@ class _Filling:
         if self._url:
             return asked(url=self._url, headers=headers, is_link=False)
         # The counter is how authors see that their models are downloaded.
-        headers |= {"x-hf-download-counter": "1", **await self._fetcher.hub.headers()}
-        return asked(url=self._fetcher.hub.file_url(self._repository, self._part.expected.name), headers=headers, is_link=False)
+        url = self._fetcher.hub.file_url(self._repository, self._part.expected.name)
+        headers |= {"x-hf-download-counter": "1", **await self._fetcher.hub.headers(url)}
+        return asked(url=url, headers=headers, is_link=False)
 
     def _gap(self) -> Span | None:
         """The first bytes that are missing and that nobody fetches."""

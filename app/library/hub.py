@@ -131,9 +131,9 @@ class Hub:
         """Where a file's bytes are, at the commit that was listed. It redirects to another host for large files."""
         return f"{self.endpoint}/{repository.id}/resolve/{quote(repository.revision, safe='')}/{quote(name)}"
 
-    async def headers(self) -> dict[str, str]:
-        """What to send to `file_url` and to no other host."""
-        return await self._access.headers()
+    async def headers(self, url: str) -> dict[str, str]:
+        """What to send to an address that `file_url` gave, and to no other host."""
+        return await self._access.headers(url)
 
     def refusal(self, repository: str, status: int, retry_after_s: float | None = None) -> AppError:
         """The error that an HTTP status of the hub stands for."""

@@ -102,11 +102,11 @@ class HubAccess:
         transport = HubTransport(self, keeps_connections=keeps_connections)
         return httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=True)
 
-    async def token(self) -> HubToken | None:
-        """What is sent to the present endpoint."""
+    async def token(self, endpoint: str = "") -> HubToken | None:
+        """What is sent to an endpoint, or to the present one."""
         if self._given is not None:
             return self._given
-        endpoint = self.endpoint
+        endpoint = endpoint or self.endpoint
         async with self._asking:
             known = self._known.get(endpoint)
             if known is None or time.monotonic() - known[0] > _TOKEN_KEPT_S:
@@ -114,10 +114,11 @@ class HubAccess:
                 self._known[endpoint] = known
         return known[1]
 
-    async def headers(self) -> dict[str, str]:
-        """What to send to the hub and to no other host."""
-        token = await self.token()
-        return {"authorization": f"Bearer {token.value}"} if token is not None else {}
+    async def headers(self, url: str) -> dict[str, str]:
+        """What to send to an address; a token only if that belongs to the endpoint of this moment, which it was entered for."""
+        endpoint = self.endpoint
+        token = await self.token(endpoint)
+        return {"authorization": f"Bearer {token.value}"} if token is not None and url.startswith(f"{endpoint}/") else {}
 
     async def set_token(self, value: str) -> TokenSource:
         """Keep a token for the present endpoint and use it from now on; tells where it is kept. Raises SettingsError."""

@@ -45,7 +45,10 @@ def hit_of(info: ModelInfo) -> HubModel:
 def repository_of(name: str, info: ModelInfo) -> RemoteRepository:
     facts = _Facts(info)
     files = group_files(
-        ListedFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else None) for file in info.siblings or ()
+        # What a hub tells no size of can't be told from what arrives cut.
+        ListedFile(file.rfilename, file.size, file.lfs.sha256 if file.lfs else None)
+        for file in info.siblings or ()
+        if file.size
     )
     return RemoteRepository(
         id=info.id or name,

@@ -16,8 +16,10 @@ from app.library.projectors import PROJECTOR_PREFERENCE, core_name
 
 __all__ = ["ListedFile", "group_files", "is_projector_name", "projector_for"]
 
-# Not models to choose from: importance matrices, and drafts that only speed up another model.
-_PARTS: Final = re.compile(r"imatrix|^mtp-|^eagle3-|^dflash-|^dspark-", re.IGNORECASE)
+# Not models to choose from: drafts that only speed up another model, and importance matrices. Models that were quantized with
+# one may say so in their names.
+_DRAFTS: Final = re.compile(r"^mtp-|^eagle3-|^dflash-|^dspark-", re.IGNORECASE)
+_MATRIX: Final = re.compile(r"imatrix", re.IGNORECASE)
 _PROJECTOR: Final = re.compile(r"mmproj", re.IGNORECASE)
 _PROJECTOR_FOLDERS: Final = frozenset({"vision", "mmproj"})
 
@@ -36,7 +38,8 @@ def group_files(files: Iterable[ListedFile]) -> tuple[RemoteFile, ...]:
     groups: defaultdict[tuple[PurePosixPath, int], list[ListedFile]] = defaultdict(list)
     for file in files:
         path = PurePosixPath(file.name)
-        if path.suffix.casefold() != ".gguf" or _PARTS.search(path.name):
+        is_matrix = _MATRIX.search(path.name) and not quantization_in(path.stem)
+        if path.suffix.casefold() != ".gguf" or is_matrix or _DRAFTS.search(path.name):
             continue
         shard = shard_of(path.stem)
         groups[(path.with_name(shard.stem), shard.count) if shard else (path, 0)].append(file)

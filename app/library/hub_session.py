@@ -48,8 +48,10 @@ class HubSession:
     async def ask(self, work: Callable[[HfApi], T]) -> T:
         """Raises what `work` does, HubUnreachable and its kinds."""
         self._access.check_online()
-        token = await self._access.token()
-        api = HfApi(endpoint=self._access.endpoint, token=token.value if token else False, library_name="hearth")
+        # Once: it may change while the token is looked up, and that belongs to this one.
+        endpoint = self._access.endpoint
+        token = await self._access.token(endpoint)
+        api = HfApi(endpoint=endpoint, token=token.value if token else False, library_name="hearth")
         call = _Call(self._client, self._access)
         self._calls.add(call)
         try:
@@ -63,7 +65,7 @@ class HubSession:
 
     async def text(self, url: str, *, max_bytes: int) -> tuple[int, str]:
         """Status and beginning of what is at an address of the hub."""
-        headers = await self._access.headers()
+        headers = await self._access.headers(url)
         request = self._client.build_request("GET", url, headers=headers)
         status, _, body = await _Call(self._client, self._access).fetch(request, max_bytes=max_bytes, cut=True, redirects=True)
         return status, body.decode("utf-8", errors="replace")

@@ -33,7 +33,7 @@ from app.library.verify import check_files
 from app.paths import Paths, resource
 from app.settings import SettingsStore
 
-__all__ = ["ModelLibrary"]
+__all__ = ["ModelLibrary", "own_folder"]
 
 # The folders are not read again for a name that no model had this short a time ago.
 _MISS_S = 1.0
@@ -170,7 +170,7 @@ class ModelLibrary:
     @property
     def folder(self) -> Path:
         """Our own folder, where downloads go; it need not exist yet."""
-        return _absolute(self._settings.current.models_folder or self._paths.models)
+        return own_folder(self._paths, self._settings)
 
     async def freed_by(self, model_id: str) -> int:
         """The bytes that removing it would give back. Raises ModelNotFound, and NotRemovable if it can't be removed."""
@@ -425,6 +425,11 @@ def _on_loop(on_progress: Callable[[int, int], None]) -> Callable[[int, int], No
             loop.call_soon_threadsafe(on_progress, done, total)
 
     return tell
+
+
+def own_folder(paths: Paths, settings: SettingsStore) -> Path:
+    """Where downloads go: as set, else the usual place."""
+    return _absolute(settings.current.models_folder or paths.models)
 
 
 def _absolute(path: Path) -> Path:

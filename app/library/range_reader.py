@@ -73,7 +73,7 @@ class RangeReader:
     async def _range(self, part: RemotePart, start: int, end: int) -> bytes:
         headers = {"accept-encoding": "identity", "range": f"bytes={start}-{end - 1}"}
         if part.on_hub:
-            headers |= await self._hub.headers()
+            headers |= await self._hub.headers(part.url)
         # httpx2 leaves the authorization out when a redirect leads to another origin.
         async with self._client.stream("GET", part.url, headers=headers) as response:
             behind = _bytes_before(response, part, start)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -21,8 +22,9 @@ from app.library.provenance import Provenance, forget_provenance, provenance_of,
 __all__ = ["TRASH_FOLDER", "Trash", "check_ours", "freed_bytes"]
 
 _log = logging.getLogger(__name__)
-TRASH_FOLDER: Final = ".trash"
+TRASH_FOLDER: Final = ".hearth-trash"
 _LOCK: Final = "lock"
+_REMOVAL_ID: Final = re.compile(r"^[0-9a-f]{32}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class _Removed:
 
 
 class Trash:
-    """Files wait in `<models folder>/.trash/<id>`: on the same disk, so that nothing is copied.
+    """Files wait in `<models folder>/.hearth-trash/<id>`: on the same disk, so that nothing is copied.
 
     A lock in there is held while the program lives that put them there; whoever finds it free deletes the rest of a program
     that was killed. Used by one thread at a time.
@@ -114,8 +116,11 @@ class Trash:
         except OSError:
             return
         for folder in folders:
+            # Whatever else somebody put there is theirs.
+            if not _REMOVAL_ID.match(folder.name):
+                continue
             with contextlib.suppress(OSError):
-                lock = _locked(folder)
+                lock = _locked(folder, os.O_RDWR)
                 if lock is not None:
                     _log.info("What was removed before is deleted: %s", folder)
                     _close_and_delete(lock, folder)
@@ -126,7 +131,7 @@ class Trash:
         folder = top / TRASH_FOLDER / removal_id
         try:
             folder.mkdir(parents=True)
-            lock = _locked(folder)
+            lock = _locked(folder, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise NotRemovable(f"{name} can't be removed: {top} can't be written ({error.strerror}).") from error
         if lock is None:
@@ -162,9 +167,9 @@ def freed_bytes(files: Sequence[Path]) -> int:
     return freed
 
 
-def _locked(folder: Path) -> int | None:
-    """An open lock; None if another program holds it."""
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+def _locked(folder: Path, flags: int) -> int | None:
+    """An open lock; None if another program holds it. Raises OSError."""
+    descriptor = os.open(folder / _LOCK, flags, 0o600)
     if try_lock(descriptor):
         return descriptor
     os.close(descriptor)

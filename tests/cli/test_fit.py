@@ -71,6 +71,13 @@ def test_a_file_is_told_by_its_address_on_the_hub_or_elsewhere(hub: FakeHub, tmp
         assert "fits in memory" in told.stdout, told.stderr
 
 
+def test_a_gated_repository_is_no_answer_but_its_own_status(hub: FakeHub, ember_path: Path) -> None:
+    hub.add("org/gated-GGUF", {"m-Q8_0.gguf": ember_path.read_bytes()}, gated=True)
+    told = run_hearth("fit", "org/gated-GGUF")
+    assert told.returncode == 4
+    assert "Traceback" not in told.stderr
+
+
 @pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize(("name", "status"), [("nobody", 3), ("org/nothing", 3), ("none.gguf", 1), ("org/repo/../x", 1)])
 def test_what_is_nowhere_ends_with_the_status_for_it(name: str, status: int) -> None:

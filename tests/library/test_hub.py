@@ -148,8 +148,15 @@ async def test_a_saved_token_is_not_sent_to_a_mirror(fake: FakeHub, monkeypatch:
     await hub.repository("org/repo")
 
     assert "authorization" not in fake.requests[-1].headers
-    assert await hub.headers() == {}
-    assert await Hub(endpoint="https://huggingface.co").headers() == {"authorization": "Bearer hf_saved"}
+    assert await hub.headers(f"{fake.endpoint}/org/repo") == {}
+    official = "https://huggingface.co"
+    assert await Hub(endpoint=official).headers(f"{official}/org/repo") == {"authorization": "Bearer hf_saved"}
+
+
+async def test_files_whose_sizes_a_hub_does_not_tell_are_none_to_choose(fake: FakeHub) -> None:
+    fake.add("org/empty", {**FILES, "nothing-Q8_0.gguf": b""})
+    listing = await Hub(endpoint=fake.endpoint).repository("org/empty")
+    assert "nothing-Q8_0.gguf" not in [file.label for file in listing.models]
 
 
 async def test_a_repository_that_is_not_there_is_named(fake: FakeHub) -> None:

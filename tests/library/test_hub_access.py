@@ -60,13 +60,13 @@ async def test_an_entered_token_is_used_from_then_on_and_known_after_a_restart(
     assert await access.token() is None
     assert await access.set_token("hf_secret") is TokenSource.KEYRING
 
-    assert await access.headers() == {"authorization": "Bearer hf_secret"}
+    assert await access.headers(f"{fake.endpoint}/x") == {"authorization": "Bearer hf_secret"}
     again = HubAccess(lambda: settings.current, HubTokens(tmp_path / "t.json", keyring))
     hub = Hub(again)
     assert (await hub.repository("org/private")).models
     await hub.close()
     await again.forget_token()
-    assert await again.headers() == {}
+    assert await again.headers(f"{fake.endpoint}/x") == {}
 
 
 async def test_another_hub_gets_no_token_that_was_not_entered_for_it(
@@ -117,7 +117,7 @@ async def test_one_that_was_entered_goes_before_that_of_the_environment(
     settings.update(hub_endpoint="https://huggingface.co")
     await access.set_token("hf_entered")
 
-    assert await access.headers() == {"authorization": "Bearer hf_entered"}
+    assert await access.headers("https://huggingface.co/x") == {"authorization": "Bearer hf_entered"}
 
 
 async def test_a_token_is_shown_by_no_representation(access: HubAccess) -> None:
@@ -155,7 +155,7 @@ async def test_the_storage_behind_the_hub_gets_no_token(access: HubAccess, fake:
     url = hub.file_url(await hub.repository("org/gated"), "m-Q4_K_M.gguf")
 
     async with access.client(timeout=5) as client:
-        answer = await client.get(url, headers=await access.headers())
+        answer = await client.get(url, headers=await access.headers(url))
 
     assert answer.content == FILES["m-Q4_K_M.gguf"]
     assert "authorization" not in fake.transfers[0].headers
@@ -286,3 +286,13 @@ async def test_a_stalled_transfer_still_runs_into_its_own_time_limit(fake: FakeH
         with pytest.raises(httpx2.ReadTimeout):
             await client.get(url)
     await hub.close()
+
+
+async def test_an_address_of_the_hub_before_gets_no_token_of_the_one_now(
+    access: HubAccess, settings: SettingsStore, fake: FakeHub
+) -> None:
+    before = f"{fake.endpoint}/org/repo/resolve/main/m.gguf"
+    settings.update(hub_endpoint="https://huggingface.co")
+    await access.set_token("hf_official")
+    assert await access.headers(before) == {}
+    assert await access.headers("https://huggingface.co.evil.example/x") == {}

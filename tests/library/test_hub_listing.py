@@ -32,6 +32,7 @@ def chosen(repo: RemoteRepository, label: str) -> str | None:
         ("Ministral-3-3B-Instruct-2512-BF16-mmproj.gguf", "BF16", True),
         ("vision/MiniCPM-o-4_5-vision-F16.gguf", "F16", True),
         ("tiny.GGUF", "", False),
+        ("Mistral-imatrix-Q4_K_M.gguf", "Q4_K_M", False),
     ],
 )
 def test_a_name_tells_quantization_and_projector(name: str, quantization: str, is_projector: bool) -> None:

@@ -23,7 +23,7 @@ def test_files_of_one_name_from_two_folders_come_back_each_to_its_own(tmp_path: 
     first, second = write(tmp_path / "a" / "m.gguf", 1), write(tmp_path / "b" / "m.gguf", 2)
     trash = Trash()
     removal_id = trash.put("m", (first, second), tmp_path)
-    assert [entry.name for entry in tmp_path.iterdir()] == [".trash"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [".hearth-trash"]
 
     trash.restore(removal_id)
 
@@ -75,13 +75,13 @@ def test_what_a_killed_program_left_is_deleted_but_not_what_a_living_one_may_bri
         "Trash().put('m', (Path(sys.argv[1]),), Path(sys.argv[2])); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(gone), str(tmp_path)], check=False, timeout=60)
-    assert len(list((tmp_path / ".trash").iterdir())) == 1
+    assert len(list((tmp_path / ".hearth-trash").iterdir())) == 1
     living = Trash()
     removal_id = living.put("m", (kept,), tmp_path)
 
     Trash.sweep(tmp_path)
 
-    assert [entry.name for entry in (tmp_path / ".trash").iterdir()] == [removal_id]
+    assert [entry.name for entry in (tmp_path / ".hearth-trash").iterdir()] == [removal_id]
     living.restore(removal_id)
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept.gguf"]
 
@@ -92,3 +92,15 @@ def test_links_and_files_with_another_name_free_nothing(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(target)
 
     assert freed_bytes((file, linked, tmp_path / "link", tmp_path / "none")) == 7
+
+
+def test_what_somebody_else_put_there_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / ".hearth-trash" / "Old notes" / "thesis.md"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    unlocked = tmp_path / ".hearth-trash" / ("a" * 32) / "file"
+    unlocked.parent.mkdir()
+    unlocked.write_text("no removal of ours: it has no lock")
+    Trash.sweep(tmp_path)
+    assert theirs.exists()
+    assert unlocked.exists()
