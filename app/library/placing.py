@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,16 +133,19 @@ def _copied(item: Placing, copy: Path, on_bytes: Callable[[int], None], stopped:
 
 
 def _pump(source: FileIO, target: FileIO, on_bytes: Callable[[int], None], stopped: threading.Event) -> tuple[str, int]:
+    """Each piece is hashed while it is written."""
     digest, buffer, copied = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES)), 0
-    while n_read := source.readinto(buffer):
-        if stopped.is_set():
-            raise InterruptedError
-        piece = buffer[:n_read]
-        digest.update(piece)
-        while piece:
-            piece = piece[target.write(piece) :]
-        copied += n_read
-        on_bytes(copied)
+    with ThreadPoolExecutor(1, "copy-hash") as hashing:
+        while n_read := source.readinto(buffer):
+            if stopped.is_set():
+                raise InterruptedError
+            hashed = hashing.submit(digest.update, buffer[:n_read])
+            left = buffer[:n_read]
+            while left:
+                left = left[target.write(left) :]
+            hashed.result()
+            copied += n_read
+            on_bytes(copied)
     return digest.hexdigest(), copied
 
 
