@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from app.domain.errors import NotEnoughSpace
 from app.domain.models import DownloadState
 from app.library.disk_share import free_bytes
+from app.library.placing import Placing, copy_files, link_files
+from app.library.provenance import Provenance
 from tests.fake_hub import FakeHub
 from tests.library.downloading import AT_ONCE, files_below, listing, new_manager, paused, state_of
 
@@ -100,3 +103,26 @@ async def test_what_another_download_set_aside_is_free_once_that_one_is_cancelle
 
     assert waiting.error
     assert files_below(disk / "models") == ["org/more/a-Q8_0.gguf"]
+
+
+@pytest.fixture
+def placing(disk: Path, tmp_path: Path) -> Placing:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(MODEL)
+    return Placing(file, disk / "models" / "imported" / "m.gguf", Provenance("", "", "m.gguf", len(MODEL), ""))
+
+
+def test_a_copy_that_fills_the_disk_leaves_nothing(disk: Path, placing: Placing) -> None:
+    def fill(_copied: int) -> None:
+        if not (disk / "other").exists():
+            (disk / "other").write_bytes(bytes(40_000_000))
+
+    with pytest.raises(NotEnoughSpace) as told:
+        copy_files([placing], disk / "models", on_bytes=fill, stopped=threading.Event())
+    assert told.value.folder == disk / "models"
+    assert files_below(disk) == ["other"]
+
+
+def test_a_file_on_another_disk_is_linked_by_its_name(placing: Placing) -> None:
+    link_files([placing])
+    assert placing.target.readlink() == placing.source
