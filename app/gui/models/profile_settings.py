@@ -8,7 +8,7 @@ from typing import TypeAlias
 from PySide6.QtCore import QCoreApplication
 
 from app.domain.models import Capability, InstalledModel
-from app.gui.models.profile_values import Choice, FilePath, Names, Notation, Number, Numbers, PlainText
+from app.gui.models.profile_values import Choice, FilePath, Names, Notation, Number, Numbers, PlainText, Quoted
 
 __all__ = ["Adapters", "Group", "LongText", "Setting", "ValueKind", "groups"]
 
@@ -190,6 +190,18 @@ def _more_sampling() -> Group:
                 _tr("Tokens DRY looks at"),
                 _tr("How far back, in prompt and answer."),
                 Number(0, 2**31 - 1, True, everything, -1),
+            ),
+            _drawn(
+                "dry_sequence_breakers",
+                _tr("DRY breakers"),
+                _tr("Where a phrase ends, whatever comes again after it."),
+                Quoted(),
+            ),
+            _drawn(
+                "samplers",
+                _tr("Order of the steps"),
+                _tr("By llama.cpp's names, penalties and dry first; a step that is not named is not taken."),
+                Names(),
             ),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QCoreApplication, QLocale
 
-__all__ = ["Choice", "FilePath", "Names", "Notation", "Number", "Numbers", "PlainText", "choice_text"]
+__all__ = ["Choice", "FilePath", "Names", "Notation", "Number", "Numbers", "PlainText", "Quoted", "choice_text"]
 
 
 class Notation(Protocol):
@@ -96,6 +97,23 @@ class Names:
 
     def parse(self, text: str) -> tuple[str, ...]:
         return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """Several texts that may be of blanks and commas: each in quotation marks, as in JSON."""
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ", ".join(json.dumps(text, ensure_ascii=False) for text in value)
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        try:
+            texts = json.loads(f"[{text}]")
+        except ValueError:
+            texts = [None]
+        if not all(isinstance(one, str) for one in texts):
+            raise ValueError(_tr("Enter texts in quotation marks with commas between them, such as {0}.").format('"\\n", ":"'))
+        return tuple(texts)
 
 
 @dataclass(frozen=True, slots=True)

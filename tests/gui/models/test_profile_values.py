@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from app.domain.generation import SamplerStep
 from app.domain.models import Capability
 from app.gui.models.profile_settings import groups
-from app.gui.models.profile_values import FilePath, Names, Notation, Number, Numbers, PlainText
+from app.gui.models.profile_values import FilePath, Names, Notation, Number, Numbers, PlainText, Quoted
 from app.settings import ModelSettings, SamplingSettings
 from tests.gui.stand_ins import a_model
 
@@ -29,6 +30,7 @@ SEED = Number(0, 2**32 - 1, word="random")
         (Number(0, 1, whole=False), ".05", 0.05),
         (Names(), "CUDA0, CUDA1,", ("CUDA0", "CUDA1")),
         (Numbers(), "3 1.5", (3.0, 1.5)),
+        (Quoted(), r'"\n", ", ", "\""', ("\n", ", ", '"')),
         (PlainText(), "chatml", "chatml"),
         (FilePath(), "/models/small.gguf", "/models/small.gguf"),
     ],
@@ -48,6 +50,8 @@ def test_a_value_is_read_from_what_was_typed(notation: Notation, text: str, valu
         (Numbers(), "3 x", "with blanks between"),
         (Numbers(), "-1", "with blanks between"),
         (Numbers(), "inf", "with blanks between"),
+        (Quoted(), "a, b", "in quotation marks"),
+        (Quoted(), '"a", 3', "in quotation marks"),
     ],
 )
 def test_what_can_t_be_a_value_is_said_with_what_can(notation: Notation, text: str, told: str) -> None:
@@ -66,6 +70,8 @@ def test_what_can_t_be_a_value_is_said_with_what_can(notation: Notation, text: s
         (Number(0, 1e12, whole=False), 1_000_000.0, "1000000"),
         (Names("all"), (), "all"),
         (Numbers(), (3.0, 1.0), "3 1"),
+        (Names(), (SamplerStep.TOP_K, SamplerStep.TEMPERATURE), "top_k, temperature"),
+        (Quoted(), ("\n", "“"), r'"\n", "“"'),
         (FilePath("none"), None, "none"),
         (FilePath(), Path("/models/small.gguf"), str(Path("/models/small.gguf"))),
     ],
