@@ -11,6 +11,7 @@ import pytest
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.cli.program import environment, run_hearth
+from tests.fake_hub import FakeHub
 from tests.library.gguf_maker import write_model
 
 
@@ -109,6 +110,16 @@ def test_what_can_not_be_done_says_why(arguments: tuple[str, ...], status: int, 
     assert ended.returncode == status
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_is_no_path_is_downloaded(profile: Path) -> None:
+    with FakeHub() as hub:
+        hub.add("org/repo", {"m-Q8_0.gguf": b"GGUF" + bytes(5000), "m-Q4_K_M.gguf": b"GGUF" + bytes(4000)})
+        SettingsStore(Paths.of(profile).settings_file).update(hub_endpoint=hub.endpoint)
+        done = run_hearth("import", "org/repo:q8_0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
+    assert (Paths.of(profile).models / "org" / "repo" / "m-Q8_0.gguf").stat().st_size == 5004
 
 
 @pytest.mark.parametrize(("how", "source"), [("use", "added"), ("link", "library"), ("copy", "library")])
