@@ -6,10 +6,13 @@ import gc
 import ipaddress
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from app.library.stores import Surroundings
 
 # No test changes the keyring of whoever runs it.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
@@ -41,8 +44,10 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Models that other programs keep for whoever runs the tests are none of theirs.
     for name in ("HOME", "USERPROFILE", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
-    for name in ("OLLAMA_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "LLAMA_CACHE"):
+    for name in ("OLLAMA_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "LLAMA_CACHE", "JAN_DATA_FOLDER"):
         monkeypatch.delenv(name, raising=False)
+    # Nor are those of a service.
+    monkeypatch.setattr(Surroundings, "here", lambda: Surroundings(Path.home(), os.environ, sys.platform, tmp_path / "root"))
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return folder
