@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,6 +69,13 @@ class HitsModel(QAbstractListModel):
             self.beginInsertRows(QModelIndex(), len(self._rows), len(self._rows) + len(fresh) - 1)
             self._rows += fresh
             self.endInsertRows()
+
+    def set_verdicts(self, verdicts: Mapping[str, FitVerdict]) -> None:
+        """Whether hits fit, by repository."""
+        for place, row in enumerate(self._rows):
+            if isinstance(row, Hit) and (verdict := verdicts.get(row.model.id, row.verdict)) is not row.verdict:
+                self._rows[place] = Hit(row.model, verdict)
+                self.dataChanged.emit(self.index(place), self.index(place))
 
     def row(self, index: _Index) -> Row | None:
         return self._rows[index.row()] if index.isValid() and index.row() < len(self._rows) else None

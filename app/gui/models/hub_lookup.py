@@ -28,7 +28,7 @@ _REPOSITORY = re.compile(r"^[\w.-]+/[\w.-]+(?::\S+)?$")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Found on the hub. `verdict` is rough, None where nothing can be said."""
+    """Found on the hub. `verdict` is rough, None where nothing can be said, or not yet."""
 
     model: HubModel
     verdict: FitVerdict | None
@@ -70,7 +70,12 @@ class HubLookup:
                 most = min(largest, query.most_parameters or largest)
                 query = replace(query, least_parameters=max(1, query.least_parameters), most_parameters=most)
         found = await self._services.hub.search(query)
-        return FoundPage(tuple([Hit(model, await self._of_parameters(model)) for model in found.models]), found.next)
+        return FoundPage(tuple(Hit(model, None) for model in found.models), found.next)
+
+    async def verdicts(self, hits: tuple[Hit, ...]) -> dict[str, FitVerdict]:
+        """By repository, of those of which something can be told. The first time takes a second or two."""
+        rated = {hit.model.id: await self._of_parameters(hit.model) for hit in hits}
+        return {name: verdict for name, verdict in rated.items() if verdict is not None}
 
     async def suggestions(self) -> tuple[Suggestion, ...]:
         """Of some families the largest that this computer runs at ease."""

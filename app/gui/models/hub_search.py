@@ -8,6 +8,7 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListView, QStackedWidget, QVBoxLayout, QWidget
 
+from app.domain.fit import FitVerdict
 from app.gui.bridge import Bridge
 from app.gui.controls import Banner, EmptyState, button, label
 from app.gui.errands import Errands
@@ -40,6 +41,7 @@ class HubSearch(QWidget):
         self._asked = False
         self._known: tuple[Suggestion, ...] = ()
         self._hits: tuple[Hit, ...] = ()
+        self._verdicts: dict[str, FitVerdict] = {}
         self._next = ""
         self._loading = False
         self._barren = 0
@@ -120,6 +122,7 @@ class HubSearch(QWidget):
         self._errands.drop()
         self._asked = True
         self._known, self._hits, self._next, self._barren = (), (), "", 0
+        self._verdicts = {}
         self.banner.tell("")
         self.further_button.hide()
         text = self.field.text().strip()
@@ -144,7 +147,8 @@ class HubSearch(QWidget):
 
     def _take_known(self, known: tuple[Suggestion, ...]) -> None:
         self._known = known
-        if known or self._hits:
+        # Not into a list that a person already reads.
+        if known and not (self._hits and self.list.verticalScrollBar().value()):
             self._show_rows()
 
     def _take_first(self, page: FoundPage) -> None:
@@ -152,13 +156,22 @@ class HubSearch(QWidget):
         self._arrived(page)
         self._show_rows()
         self.list.scrollToTop()
+        self._rate(page.hits)
         self._fill()
 
     def _take_more(self, page: FoundPage) -> None:
         self._hits += page.hits
         self._arrived(page)
         self.hits.add_rows(page.hits)
+        self._rate(page.hits)
         self._fill()
+
+    def _rate(self, hits: tuple[Hit, ...]) -> None:
+        self._errands.start(self._lookup.verdicts(hits), self._take_verdicts)
+
+    def _take_verdicts(self, verdicts: dict[str, FitVerdict]) -> None:
+        self._verdicts |= verdicts
+        self.hits.set_verdicts(self._verdicts)
 
     def _arrived(self, page: FoundPage) -> None:
         self._loading = False
@@ -206,6 +219,7 @@ class HubSearch(QWidget):
             rows.append(Heading(self._hub_heading(words=words)))
             rows += self._hits
         self.hits.set_rows(rows)
+        self.hits.set_verdicts(self._verdicts)
         if rows:
             self._stack.setCurrentWidget(self.list)
         elif self._loading:

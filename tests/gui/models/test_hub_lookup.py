@@ -55,7 +55,7 @@ async def test_hits_are_rated_by_their_parameters(lookup: HubLookup, services: S
     hub = cast(StandInHub, services.hub)
     hub.pages[""] = (HubModel("a/8b", parameters=8 * 10**9), HubModel("a/70b", parameters=70 * 10**9), HubModel("a/unknown"))
     page = await lookup.page(HubQuery(), only_fitting=False)
-    assert [hit.verdict for hit in page.hits] == [FitVerdict.MEMORY, FitVerdict.TOO_LARGE, None]
+    assert await lookup.verdicts(page.hits) == {"a/8b": FitVerdict.MEMORY, "a/70b": FitVerdict.TOO_LARGE}
 
 
 async def test_the_narrower_bound_holds(lookup: HubLookup, services: Services) -> None:
@@ -70,7 +70,7 @@ async def test_where_nothing_can_be_told_nothing_is_rated_and_nothing_left_out(
     hub = cast(StandInHub, services.hub)
     hub.pages[""] = (HubModel("a/8b", parameters=8 * 10**9),)
     page = await lookup.page(HubQuery(), only_fitting=True)
-    assert [hit.verdict for hit in page.hits] == [None]
+    assert await lookup.verdicts(page.hits) == {}
     assert hub.queries[-1].most_parameters == 0
     assert await lookup.suggestions()
 

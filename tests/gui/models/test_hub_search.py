@@ -209,6 +209,7 @@ def test_a_row_speaks_of_everything_it_shows(search: HubSearch, qtbot: QtBot) ->
     search.show()
     qtbot.waitUntil(lambda: "Small-VL-GGUF" in _titles(search))
     row = _titles(search).index("Small-VL-GGUF")
+    qtbot.waitUntil(lambda: "Fits in memory" in search.hits.index(row).data(Qt.ItemDataRole.AccessibleTextRole))
     spoken = search.hits.index(row).data(Qt.ItemDataRole.AccessibleTextRole)
     for expected in ("Small-VL-GGUF", "8.0 billion parameters", "mit", "1.2 M downloads", "Vision", "Gated", "Fits in memory"):
         assert expected in spoken
