@@ -52,7 +52,7 @@ class _Work:
         # Cancelled from inside, never from outside: a task that is cancelled before its first step does not even begin.
         self._running = asyncio.ensure_future(self._coroutine)
         if self._is_cancelled:
-            asyncio.get_running_loop().call_soon(self._cancel)
+            self._cancel()
         try:
             await asyncio.wait([self._running])
         finally:
@@ -60,7 +60,8 @@ class _Work:
 
     def _cancel(self) -> None:
         if self._running is not None:
-            self._running.cancel()
+            # Behind its first step, which may still be waiting for its turn.
+            asyncio.get_running_loop().call_soon(self._running.cancel)
 
 
 class _Errand(QObject):

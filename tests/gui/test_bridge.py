@@ -202,3 +202,20 @@ def test_closing_ends_what_runs_without_a_word(qtbot: QtBot, loop: ServiceLoop) 
     bridge.close()
     assert ended.is_set()
     qtbot.waitUntil(lambda: heard == [])
+
+
+def test_tasks_that_are_cancelled_at_once_all_begin_and_tell_of_their_end(qtbot: QtBot, bridge: Bridge) -> None:
+    began: list[int] = []
+    ended: list[int] = []
+
+    async def wait(number: int) -> None:
+        began.append(number)
+        await asyncio.Event().wait()
+
+    for number in range(300):
+        task = bridge.submit(wait(number))
+        task.cancelled.connect(lambda number=number: ended.append(number))
+        task.start()
+        task.cancel()
+    qtbot.waitUntil(lambda: len(ended) == 300, timeout=20_000)
+    assert len(began) == 300
