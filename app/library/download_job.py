@@ -63,7 +63,7 @@ class DownloadJob:
     async def run(self, fetcher: Fetcher, pause: Pause) -> None:
         """Fetch, verify and install every file, or none. Raises DownloadError; what has arrived stays on the disk."""
         try:
-            needed_bytes = self.total_bytes - await asyncio.to_thread(self.on_disk_bytes)
+            needed_bytes = await asyncio.to_thread(self._needed_bytes)
             with self._disk.reserve(self._folder, needed_bytes, self._left_bytes):
                 await self._run(fetcher, pause)
         except OSError as error:
@@ -80,9 +80,17 @@ class DownloadJob:
             for item in self._items
         )
 
+    def _needed_bytes(self) -> int:
+        """The room that it does not take yet."""
+        return sum(
+            item.expected.size_bytes - PartFile(item.target, item.expected).taken_bytes()
+            for item in self._items
+            if not _has_size(item.target, item.expected.size_bytes)
+        )
+
     def lacks_space(self) -> bool:
         """Whether there is no room for what is still to come. Blocks on the disk."""
-        return self._disk.lacks(self._folder, self.total_bytes - self.on_disk_bytes()) is not None
+        return self._disk.lacks(self._folder, self._needed_bytes()) is not None
 
     async def discard(self) -> None:
         """Delete what has arrived, in this run or an earlier one, but nothing that another download works on."""

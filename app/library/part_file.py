@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class PartFile:
         self.taken_up = False
         self._part = target.with_name(f"{target.name}.part")
         self._state = target.with_name(f"{target.name}.part.json")
+        self._new_state = target.with_name(f"{target.name}.part.json.new")
         self._file: IO[bytes] | None = None
         self._hash = hashlib.sha256()
         self._hashed_bytes = 0
@@ -80,6 +82,16 @@ class PartFile:
         """How much of it an earlier run left, if that can be used."""
         found = self._read_state()
         return found[1].total if found else 0
+
+    def taken_bytes(self) -> int:
+        """How much room it takes already. On a full disk that is more than could be noted, and will be used again."""
+        try:
+            status = self._part.stat()
+        except OSError:
+            return 0
+        # Where the system does not tell how much of a file with gaps is there (Windows), it fills them.
+        taken: int = status.st_blocks * 512 if sys.platform != "win32" else status.st_size
+        return min(taken, status.st_size, self.expected.size_bytes)
 
     def open(self) -> None:
         """Open what an earlier run left, or begin. Raises AlreadyDownloading if another process has it open."""
@@ -164,8 +176,8 @@ class PartFile:
                 return
         self._close()
         self._forget()
-        self._part.unlink(missing_ok=True)
-        self._state.unlink(missing_ok=True)
+        for file in (self._part, self._state, self._new_state):
+            file.unlink(missing_ok=True)
 
     def _forget(self) -> None:
         self.have = ByteRanges()
@@ -206,10 +218,9 @@ class PartFile:
 
     def _write_state(self, spans: Iterable[Span]) -> None:
         state = {"format": _FORMAT, "expected": asdict(self.expected), "etag": self.etag, "have": list(spans)}
-        new = self._state.with_name(f"{self._state.name}.new")
-        with new.open("w", encoding="utf-8") as stream:
+        with self._new_state.open("w", encoding="utf-8") as stream:
             stream.write(json.dumps(state))
-        new.replace(self._state)
+        self._new_state.replace(self._state)
 
 
 class PartWriter:

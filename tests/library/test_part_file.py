@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +236,16 @@ def test_a_file_of_the_same_size_with_other_bytes_is_not_there_already(target: P
     assert not already_there(target, EXPECTED)
     assert already_there(target, replace(EXPECTED, sha256=None))
     assert not already_there(target.with_name("none"), EXPECTED)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no gaps there")
+def test_room_that_is_taken_is_known_whether_it_was_noted_or_not(target: Path) -> None:
+    part = opened(target)
+    with part.writer(80_000) as writer:
+        writer.write(DATA[80_000:])
+
+    taken = PartFile(target, EXPECTED).taken_bytes()
+    part.discard()
+
+    assert 20_000 <= taken <= 28_192
+    assert PartFile(target, EXPECTED).taken_bytes() == 0
