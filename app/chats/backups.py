@@ -46,6 +46,9 @@ def backup_if_due(file: Path, *, now: datetime | None = None) -> Path | None:
         return None
     copy = _folder(file) / f"{file.stem}-{now.strftime(_STAMP)}{file.suffix}"
     copy.parent.mkdir(exist_ok=True)
+    for left in copy.parent.glob(f"{file.stem}-*{file.suffix}.new*"):
+        # Of a program that was killed in the middle.
+        left.unlink(missing_ok=True)
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         whole_copy(connection, copy)
     for old in known[_KEPT - 1 :]:
@@ -78,6 +81,7 @@ def whole_copy(connection: sqlite3.Connection, target: Path) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+        unfinished.with_name(f"{unfinished.name}-journal").unlink(missing_ok=True)
 
 
 def is_sound(file: Path) -> bool:

@@ -141,12 +141,15 @@ class ChatStore:
         )
 
     def take(self, archived: ArchivedConversation) -> Conversation | None:
-        """Keep a conversation that was exported, whole or not at all; None if there is one of its id already."""
-        with self._errors():
+        """Keep a conversation that was exported, whole or not at all; None if there is one of its id already.
+
+        One that was deleted, but not purged yet, gives way to it.
+        """
+        with self._errors(), transaction(self._connection):
+            self._connection.execute("DELETE FROM conversation WHERE id = ? AND deleted IS NOT NULL", (archived.id,))
             if self._connection.execute("SELECT 1 FROM conversation WHERE id = ?", (archived.id,)).fetchone():
                 return None
-            with transaction(self._connection):
-                add_archived(self._connection, archived, self._attach)
+            add_archived(self._connection, archived, self._attach)
         return self.conversation(archived.id)
 
     # ------------------------------------------------------------------------------------------------------ messages

@@ -184,6 +184,7 @@ class MainWindow(QMainWindow):
         """Save what is not saved yet. After this, closing only closes."""
         self._quitting = True
         self.settings.flush()
+        self.models.detail.flush()
         self._save_geometry()
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QMimeData, QModelIndex, QSignalBlocker, Qt, Signal
@@ -74,6 +75,9 @@ class ModelsPage(QWidget):
         self.setAcceptDrops(True)
         self._errands = Errands(bridge, self)
         self._work: Task | None = None
+        self._waiting: deque[tuple[Task, str]] = deque()
+        self._wanted: deque[str] = deque()
+        self._bringing = False
         self.models = ModelListModel(self)
         self.filter = ModelFilter(self)
         self.filter.setSourceModel(self.models)
@@ -321,12 +325,25 @@ class ModelsPage(QWidget):
         if file is not None:
             self.bring_in(str(file))
 
-    def bring_in(self, text: str) -> None:
-        """Get the model that a path, a folder, a name or an address leads to, after asking how."""
-        self.banner.tell("")
-        task = self._bridge.submit(self._services.imports.plan(text), self)
+    def bring_in(self, *texts: str) -> None:
+        """Get the models that paths, folders, names or addresses lead to, after asking how: one after the other."""
+        self._wanted += texts
+        if not self._bringing:
+            self.banner.tell("")
+            self._bring_next()
+
+    def _bring_next(self) -> None:
+        self._bringing = bool(self._wanted)
+        if not self._wanted:
+            return
+        task = self._bridge.submit(self._services.imports.plan(self._wanted.popleft()), self)
         task.succeeded.connect(self._ask_how)
-        self._run_task(task)
+        task.failed.connect(self._fail_to_bring)
+        task.start()
+
+    def _fail_to_bring(self, error: Exception) -> None:
+        self._fail(error)
+        self._bring_next()
 
     def _ask_how(self, plan: ImportPlan) -> None:
         match plan:
@@ -336,8 +353,10 @@ class ModelsPage(QWidget):
                 actions: tuple[str, ...] = (self.tr("Download"),)
                 if self._choice(self.tr("Download {0}?").format(repository.id), details, actions) is not None:
                     self.get.download(repository, file, projector)
+                self._bring_next()
             case ImportFiles(known=known, models=models) if len(known) == len(models) and known:
                 self.select(known[0].id)
+                self._bring_next()
             case ImportFiles():
                 self._ask_where(plan)
 
@@ -354,6 +373,8 @@ class ModelsPage(QWidget):
         picked = self._choice(title, details, actions)
         if picked is not None:
             self._import(plan, ways[picked])
+        else:
+            self._bring_next()
 
     def _choice(self, text: str, details: str, actions: tuple[str, ...]) -> int | None:
         return self._desktop.choose(self, title=self.tr("Add a model"), text=text, details=details, actions=actions)
@@ -362,20 +383,27 @@ class ModelsPage(QWidget):
         task = self._bridge.follow(lambda tell: self._services.imports.run(plan, way, on_bytes=tell), self)
         task.progressed.connect(lambda done: self.work.show_progress(done, plan.size_bytes))
         task.succeeded.connect(lambda done: self.select(done.models[0].id) if done.models else None)
+        task.failed.connect(self._fail)
+        for ended in (task.succeeded, task.failed, task.cancelled):
+            ended.connect(lambda *_: self._bring_next())
         self._start_work(task, self.tr("Copying") if way is ImportWay.COPY else self.tr("Adding"))
 
     def _start_work(self, task: Task, words: str) -> None:
-        self._cancel_work()
-        self._work = task
-        self.work.begin(words)
-        for ended in (task.succeeded, task.failed, task.cancelled):
-            ended.connect(lambda *_: self._end_work(task))
-        self._run_task(task)
+        """After what is going on already, if anything is."""
+        self._waiting.append((task, words))
+        if self._work is None:
+            self._next_work()
 
-    def _end_work(self, task: Task) -> None:
-        if self._work is task:
-            self._work = None
-            self.work.end()
+    def _next_work(self) -> None:
+        self._work = None
+        self.work.end()
+        if not self._waiting:
+            return
+        self._work, words = self._waiting.popleft()
+        self.work.begin(words)
+        for ended in (self._work.succeeded, self._work.failed, self._work.cancelled):
+            ended.connect(lambda *_: self._next_work())
+        self._work.start()
 
     def _cancel_work(self) -> None:
         if self._work is not None:
@@ -386,6 +414,7 @@ class ModelsPage(QWidget):
         task = self._bridge.follow(lambda tell: library.verify(model_id, lambda done, total: tell((done, total))), self)
         task.progressed.connect(lambda told: self.work.show_progress(*told))
         task.succeeded.connect(self._tell_verified)
+        task.failed.connect(self._fail)
         self._start_work(task, self.tr("Checking files"))
 
     def _tell_verified(self, verification: Verification) -> None:
@@ -475,9 +504,10 @@ class ModelsPage(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        for text in _dropped(event.mimeData()):
-            self.bring_in(text)
-        event.acceptProposedAction()
+        self.bring_in(*_dropped(event.mimeData()))
+        # Whatever was proposed: a file that was moved would be deleted where it came from.
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
 
 
 def _dropped(data: QMimeData) -> list[str]:

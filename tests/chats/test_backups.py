@@ -91,3 +91,13 @@ def test_a_damaged_database_takes_the_place_of_no_backup(file: Path) -> None:
         backup_if_due(file, now=NOON + DAY)
     assert [made_at(copy) for copy in backups(file)] == [NOON]
     assert not list(file.parent.glob("backups/*.new"))
+
+
+def test_what_a_kill_left_of_a_copy_goes_with_the_next(file: Path) -> None:
+    talk(file, "one", NOON - DAY)
+    folder = file.with_name("backups")
+    folder.mkdir()
+    for name in ("chats-20260101-000000.sqlite3.new", "chats-20260101-000000.sqlite3.new-journal"):
+        (folder / name).write_bytes(b"half")
+    copy = backed_up(file, NOON)
+    assert list(folder.iterdir()) == [copy]

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from app.domain.errors import ModelLoadFailed, NotAModel
@@ -224,6 +225,42 @@ def test_what_is_of_no_use_here_can_be_had_otherwise(
     qtbot.waitUntil(lambda: _shown(page) == "theirs")
     page.detail.instead_asked.emit("acme/Same-GGUF")
     qtbot.waitUntil(lambda: [one.repository for one in downloads.downloads] == ["acme/Same-GGUF"])
+
+
+def test_a_note_that_is_typed_is_kept(page: ModelsPage, qtbot: QtBot, services: Services) -> None:
+    field = page.detail.findChild(QPlainTextEdit)
+    assert field is not None
+    qtbot.keyClicks(field, "mine")
+    qtbot.waitUntil(lambda: [one.note for one in services.settings.current.models.values()] == ["mine"])
+    qtbot.keyClicks(field, " still")
+    page.select("second-model")
+    qtbot.waitUntil(lambda: services.settings.current.models["ember"].note == "mine still")
+    assert field.toPlainText() == ""
+    page.select("ember")
+    qtbot.waitUntil(lambda: field.toPlainText() == "mine still")
+
+
+def test_several_files_that_are_dropped_come_in_one_after_the_other(
+    page: ModelsPage, qtbot: QtBot, services: Services, desktop: StandInDesktop
+) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(f"/somewhere/{name}.gguf") for name in ("one", "two", "three")])
+    desktop.picks = 2
+    assert _drop(page, data)
+    qtbot.waitUntil(lambda: page.models.rowCount() == 5)
+    assert cast(StandInImports, services.imports).ways == [ImportWay.COPY] * 3
+    qtbot.waitUntil(lambda: not page.work.isVisible())
+
+
+def test_what_is_dropped_is_never_taken_away_from_where_it_was(page: ModelsPage) -> None:
+    data = QMimeData()
+    data.setText("org/repo")
+    # With Shift, a file manager proposes to move.
+    any_action = Qt.DropAction.CopyAction | Qt.DropAction.MoveAction
+    drop = QDropEvent(QPointF(9, 9), any_action, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier)
+    drop.setDropAction(Qt.DropAction.MoveAction)
+    page.dropEvent(drop)
+    assert drop.dropAction() is Qt.DropAction.CopyAction
 
 
 def test_a_note_and_other_names_are_kept(page: ModelsPage, qtbot: QtBot, services: Services) -> None:

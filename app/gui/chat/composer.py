@@ -252,7 +252,9 @@ class Composer(QFrame):
 
     def dropEvent(self, event: QDropEvent) -> None:
         self._attach_from(event.mimeData())
-        event.acceptProposedAction()
+        # Whatever was proposed: a file that was moved would be deleted where it came from.
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
         self._edit.setFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

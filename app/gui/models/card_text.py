@@ -16,7 +16,7 @@ _TAGS = (
 # What may have to be changed, and code, which stays as it is. Everything is bounded: a card may be made to be slow to read.
 _PIECE = re.compile(
     r"^[ ]{0,3}(?P<fence>`{3,}|~{3,})"
-    r"|(?P<code>(?P<tick>`+)[^`\n]{1,2000}(?P=tick))"
+    r"|(?P<code>(?<!`)(?P<tick>`{1,20})(?!`)[^`\n]{1,2000}(?P=tick))"
     r"|(?P<comment><!--)"
     r"|<(?P<silent>script|style)\b"
     rf"|<(?P<end>/?)(?P<tag>{_TAGS})\b(?P<rest>[^<>]{{0,2000}})>"

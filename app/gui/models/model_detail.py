@@ -74,6 +74,7 @@ class ModelDetail(QScrollArea):
         self._note.setAccessibleName(self.tr("Note on this model"))
         self._note.setTabChangesFocus(True)
         self._note.setFixedHeight(58)
+        self._told_note = ""
         self._rest = QTimer(self, interval=_TYPING_MS, singleShot=True)
         self._rest.timeout.connect(self.flush)
         self._note.textChanged.connect(self._rest.start)
@@ -148,6 +149,7 @@ class ModelDetail(QScrollArea):
         """Show a model, or nothing."""
         if self._model is not None and (model is None or model.id != self._model.id):
             self.flush()
+            self._show_note("")
             self._fit.hide()
             self._alias_field.clear()
         self._model = model
@@ -173,9 +175,9 @@ class ModelDetail(QScrollArea):
 
     def show_settings(self, note: str, aliases: tuple[str, ...], known: tuple[str, ...]) -> None:
         """What a person wrote about the chosen model; `known` are names that it has without their doing."""
+        # What is being typed stays.
         if not self._rest.isActive() and self._note.toPlainText() != note:
-            self._note.setPlainText(note)
-            self._rest.stop()
+            self._show_note(note)
         clear(self._aliases)
         for name in aliases:
             made = button(name, "close", kind="filter", name=self.tr("Take the name {0} away").format(name))
@@ -191,9 +193,16 @@ class ModelDetail(QScrollArea):
         return not self._fit.isHidden() and self._fit.is_too_large
 
     def flush(self) -> None:
-        """Tell of a note that was typed a moment ago."""
-        if self._rest.isActive() and self._model is not None:
-            self.note_changed.emit(self._model.id, self._note.toPlainText().strip())
+        """Tell of a note that was typed and not told of yet."""
+        self._rest.stop()
+        note = self._note.toPlainText().strip()
+        if self._model is not None and note != self._told_note:
+            self._told_note = note
+            self.note_changed.emit(self._model.id, note)
+
+    def _show_note(self, note: str) -> None:
+        self._told_note = note
+        self._note.setPlainText(note)
         self._rest.stop()
 
     def _add_alias(self) -> None:

@@ -90,3 +90,13 @@ def test_a_conversation_whose_messages_hang_in_the_air_leaves_nothing_behind(sto
     with pytest.raises(InvalidRequest, match="damaged"):
         store.take(archived)
     assert len(store.conversations()) == before
+
+
+def test_a_conversation_that_was_deleted_comes_back_from_its_file(store: ChatStore, tmp_path: Path) -> None:
+    conversation_id = branched(store)
+    archived = store.export(conversation_id)
+    store.delete(conversation_id)
+    assert store.take(archived) is not None
+    store.purge_deleted()
+    assert store.export(conversation_id) == archived
+    assert store.attachment_data(store.messages(conversation_id)[0].attachments[0].sha256) == PNG

@@ -44,3 +44,11 @@ def test_a_card_made_to_be_slow_is_not(piece: str) -> None:
     began = time.perf_counter()
     card_markdown(card, base=_BASE)
     assert time.perf_counter() - began < 2
+
+
+def test_a_card_of_nothing_but_ticks_is_read_at_once() -> None:
+    started = time.process_time()
+    card_markdown("x" + "`" * 59_000)
+    card_markdown(("`" * 21 + "x") * 2000)
+    # It took half a minute while every run was tried from every one of its ticks.
+    assert time.process_time() - started < 3
