@@ -34,7 +34,9 @@ def reachable(locked: list[dict[str, Any]]) -> set[str]:
     """The names of what is installed on some machine: uv also locks what the overrides shut out."""
     needs: dict[str, set[str]] = defaultdict(set)
     for package in locked:
-        groups = [package.get("dependencies", []), *package.get("dev-dependencies", {}).values()]
+        # With those of its extras: nobody asks for one that is not wanted.
+        extras = package.get("optional-dependencies", {}).values()
+        groups = [package.get("dependencies", []), *package.get("dev-dependencies", {}).values(), *extras]
         needs[package["name"]] |= {need["name"] for group in groups for need in group if "never" not in need.get("marker", "")}
     found, open_names = set(), ["hearth"]
     while open_names:
