@@ -18,19 +18,19 @@ def add_archived(
     connection: sqlite3.Connection, archived: ArchivedConversation, attach: Callable[[str, int, NewPicture], None]
 ) -> None:
     """Within a transaction. Raises InvalidRequest for messages that hang together in no way that can be kept."""
-    connection.execute(
-        "INSERT INTO conversation (id, title, has_own_title, model, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            archived.id,
-            archived.title,
-            int(archived.has_own_title),
-            archived.model,
-            us_of(archived.created),
-            us_of(archived.updated),
-        ),
-    )
     above: set[str | None] = {None}
     try:
+        connection.execute(
+            "INSERT INTO conversation (id, title, has_own_title, model, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                archived.id,
+                archived.title,
+                int(archived.has_own_title),
+                archived.model,
+                us_of(archived.created),
+                us_of(archived.updated),
+            ),
+        )
         for message in archived.messages:
             if message.parent_id not in above:
                 raise sqlite3.IntegrityError("a message follows one that is not there")
@@ -38,8 +38,8 @@ def add_archived(
             _add(connection, archived.id, message)
             for position, picture in enumerate(message.pictures):
                 attach(message.id, position, picture)
-    except sqlite3.IntegrityError as error:
-        raise InvalidRequest(f"The conversation '{archived.title}' is damaged: {error}.", param="file") from error
+    except (sqlite3.IntegrityError, UnicodeEncodeError, OverflowError) as error:
+        raise InvalidRequest(f"The conversation {archived.title!a} is damaged: {error}.", param="file") from error
     # Among the alternatives of each place one is shown: where the file says nothing, the newest.
     connection.execute(
         "UPDATE message SET chosen = 1 WHERE number IN (SELECT max(number) FROM message WHERE conversation = ?"

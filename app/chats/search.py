@@ -34,19 +34,21 @@ LIMIT ?
 
 def found(connection: sqlite3.Connection, text: str, limit: int) -> Iterator[SearchHit]:
     """See `ChatStore.search`. Of several messages of a conversation the latest is told."""
-    words = tuple(dict.fromkeys(text.split()))
+    # SQLite knows capitals of ASCII only, and ends a text at a NUL.
+    connection.create_function("folded", 1, str.casefold, deterministic=True)
+    words = tuple(dict.fromkeys(text.replace("\0", " ").casefold().split()))
     if not words:
         return
     long, short = [word for word in words if len(word) >= _INDEXED], [word for word in words if len(word) < _INDEXED]
     conditions = ["message_text MATCH ?"] if long else []
     values = [" ".join('"' + word.replace('"', '""') + '"' for word in long)] if long else []
-    conditions += ["message.text LIKE ? ESCAPE '\\'"] * len(short)
+    conditions += ["folded(message.text) LIKE ? ESCAPE '\\'"] * len(short)
     values += map(_pattern, short)
     query = _HITS.format(
         columns=", ".join(f"conversation.{name.strip()}" for name in CONVERSATION_COLUMNS.split(",")),
         source="JOIN message_text ON message_text.rowid = message.number" if long else "",
         in_text=" AND ".join(conditions),
-        in_title=" AND ".join(["title LIKE ? ESCAPE '\\'"] * len(words)),
+        in_title=" AND ".join(["folded(title) LIKE ? ESCAPE '\\'"] * len(words)),
     )
     for row in connection.execute(query, (*values, *map(_pattern, words), limit)):
         snippet, marks = _snippet(row["text"], words) if row["message"] else ("", ())

@@ -125,7 +125,7 @@ class ConversationService:
     async def take(self, files: Sequence[Path]) -> Taken:
         """Keep the conversations in files of this program or of others; what was taken before is passed over.
 
-        Raises InvalidRequest for the first file that holds none, before anything of it is kept.
+        A file is taken whole or not at all. Raises InvalidRequest for the first that can't be; those before it are kept.
         """
         taken = Taken()
         for file in files:
@@ -133,7 +133,7 @@ class ConversationService:
                 archived = await asyncio.to_thread(read_conversations, file)
             except OSError as error:
                 raise InvalidRequest(f"{file.name} can't be read: {error.strerror or error}.", param="file") from error
-            kept = await self._change(partial(_take_all, archived=archived))
+            kept = await self._change(partial(ChatStore.take, archived=archived))
             new = sum(one is not None for one in kept)
             taken = Taken(taken.new + new, taken.known + len(kept) - new)
         return taken
@@ -387,10 +387,6 @@ def _replace(file: Path, data: bytes) -> None:
         new.replace(file)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _take_all(store: ChatStore, archived: Sequence[ArchivedConversation]) -> list[Conversation | None]:
-    return [store.take(one) for one in archived]
 
 
 def _cache_key(conversation_id: str) -> str:

@@ -48,6 +48,15 @@ def test_whatever_is_typed_is_looked_for_as_it_is(store: ChatStore, text: str) -
     assert titles(store, text) == ["with"]
 
 
+@pytest.mark.parametrize("text", ["привет", "ПРИВЕТ МИР", "über", "ÜB", "strasse", "при"])
+def test_capitals_do_not_count_in_any_language(store: ChatStore, text: str) -> None:
+    talk(store, "Привет Мир, Über uns, Straße", "QQQ")
+    talk(store, "other", "Привет Мир, Über uns, Strasse")
+    assert "other" in titles(store, text)
+    assert "Привет Мир, Über uns, Straße" in titles(store, text)
+    assert titles(store, "\0") == []
+
+
 def test_the_snippet_shows_the_place(store: ChatStore) -> None:
     talk(store, "Long", "word " * 100 + "\nthe Needle\nis here " + "word " * 100)
     (hit,) = store.search("needle here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -18,6 +19,21 @@ __all__ = ["read_conversations"]
 
 _MOST_BYTES: Final = 2_000_000_000
 _MOST_PICTURE_BYTES: Final = 50_000_000
+# RuntimeError and NotImplementedError: an archive that is encrypted, or packed in a way that Python does not know.
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 def read_conversations(file: Path) -> list[ArchivedConversation]:
@@ -26,9 +42,10 @@ def read_conversations(file: Path) -> list[ArchivedConversation]:
     Raises InvalidRequest, and OSError for a file that can't be read.
     """
     try:
-        found = _of_zip(file) if zipfile.is_zipfile(file) else _read(_parsed(file.read_bytes()), lambda _name: None)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile) as error:
-        reason = f": {error}" if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError) else ""
+        found = _of_zip(file) if zipfile.is_zipfile(file) else _read(_parsed(_whole(file)), lambda _name: None)
+    except _UNREADABLE as error:
+        # What our own checks say is a sentence; what a decoder says is not for a person.
+        reason = f": {error}" if type(error) is ValueError else ""
         known = "It reads its own files, and the exports of ChatGPT, Open WebUI and LM Studio."
         said = f"{file.name} holds no conversations that Hearth can read{reason.removesuffix('.')}. {known}"
         raise InvalidRequest(said, param="file") from error
@@ -69,9 +86,13 @@ def _member(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
     return data
 
 
-def _parsed(data: bytes) -> Any:
-    if len(data) > _MOST_BYTES:
+def _whole(file: Path) -> bytes:
+    if file.stat().st_size > _MOST_BYTES:
         raise ValueError("it is too large")
+    return file.read_bytes()
+
+
+def _parsed(data: bytes) -> Any:
     return json.loads(data.decode("utf-8-sig"))
 
 

@@ -46,12 +46,12 @@ def test_what_goes_out_comes_in_again_the_same(store: ChatStore, tmp_path: Path)
     with ChatStore(tmp_path / "other.sqlite3") as other:
         (archived,) = read_conversations(file)
         assert archived == before
-        assert other.take(archived) is not None
+        assert other.take([archived])[0] is not None
         assert other.export(conversation_id) == before
         assert other.messages(conversation_id) == shown
         assert other.attachment_data(shown[0].attachments[0].sha256) == PNG
         assert [hit.conversation.title for hit in other.search("circle")] == ["My shapes"]
-        assert other.take(archived) is None
+        assert other.take([archived]) == (None,)
         assert len(other.conversations()) == 1
 
 
@@ -88,7 +88,7 @@ def test_a_conversation_whose_messages_hang_in_the_air_leaves_nothing_behind(sto
     (archived,) = read_conversations(file)
     before = len(store.conversations())
     with pytest.raises(InvalidRequest, match="damaged"):
-        store.take(archived)
+        store.take([archived])
     assert len(store.conversations()) == before
 
 
@@ -96,7 +96,7 @@ def test_a_conversation_that_was_deleted_comes_back_from_its_file(store: ChatSto
     conversation_id = branched(store)
     archived = store.export(conversation_id)
     store.delete(conversation_id)
-    assert store.take(archived) is not None
+    assert store.take([archived])[0] is not None
     store.purge_deleted()
     assert store.export(conversation_id) == archived
     assert store.attachment_data(store.messages(conversation_id)[0].attachments[0].sha256) == PNG

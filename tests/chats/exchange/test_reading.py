@@ -139,10 +139,10 @@ def read(tmp_path: Path, content: Any) -> ArchivedConversation:
     file.write_text(json.dumps(content), "utf-8")
     (conversation,) = read_conversations(file)
     with ChatStore(tmp_path / "chats.sqlite3") as store:
-        assert store.take(conversation) is not None
+        assert store.take([conversation])[0] is not None
         kept = store.messages(conversation.id)
         (again,) = read_conversations(file)
-        assert store.take(again) is None
+        assert store.take([again]) == (None,)
     assert [message.text for message in kept] == [message.text for message in conversation.shown]
     return conversation
 
@@ -215,3 +215,32 @@ def test_loops_in_a_tree_end(tmp_path: Path) -> None:
     mapping = {**cast(dict[str, Any], CHATGPT["mapping"]), "ask": node("ask", "answer", ["search"], "user", text("Loop"))}
     conversation = read(tmp_path, {**CHATGPT, "mapping": mapping})
     assert [message.text for message in conversation.messages] == ["Loop", "The Forum.", "And this?", "The Pantheon."]
+
+
+@pytest.mark.parametrize("flags", [1, 0])
+def test_an_archive_that_can_not_be_unpacked_is_refused(tmp_path: Path, flags: int) -> None:
+    file = tmp_path / "holiday.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("conversations.json", "[]")
+    content = bytearray(file.read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    # Encrypted, or packed in a way that nobody knows.
+    content[6], content[entry + 8] = flags, flags
+    content[8], content[entry + 10] = (0, 0) if flags else (99, 99)
+    file.write_bytes(content)
+    with pytest.raises(InvalidRequest, match=r"LM Studio\.$"):
+        read_conversations(file)
+
+
+@pytest.mark.parametrize("change", [{"title": "lone \ud800"}, {"create_time": 1e13}])
+def test_values_that_no_database_takes_are_refused_and_leave_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps([CHATGPT, {**CHATGPT, "conversation_id": "other", **change}]))
+    archived = read_conversations(file)
+    with ChatStore(tmp_path / "chats.sqlite3") as store:
+        try:
+            store.take(archived)
+        except InvalidRequest:
+            assert store.conversations() == ()
+        else:
+            assert len(store.conversations()) == 2
