@@ -127,6 +127,10 @@ class InstalledModel:
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities
 
+    def is_from(self, repository: str) -> bool:
+        """Whether it came from this repository, as far as its note or its folders tell."""
+        return self.repository == repository or f"/{repository}/" in self.path.as_posix()
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:

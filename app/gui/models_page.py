@@ -184,7 +184,7 @@ class ModelsPage(QWidget):
         self.refresh_button.clicked.connect(self.refresh)
         # Invalid: what is shown was filtered out. It stays until something else is chosen.
         self.list.selectionModel().currentChanged.connect(lambda index: self._choose(index) if index.isValid() else None)
-        self.list.activated.connect(lambda index: self._load(index.data(ModelRole.MODEL).id))
+        self.list.activated.connect(lambda index: self._load_or_ask(index.data(ModelRole.MODEL).id))
         self.detail.load_asked.connect(self._load_or_ask)
         self.detail.options_asked.connect(self._open_load_options)
         self.load_options.load_asked.connect(self._load)
@@ -434,16 +434,10 @@ class ModelsPage(QWidget):
         self._run_task(self._bridge.call(lambda: self._services.profiles.update(model_id, changes), self))
 
     def _add_alias(self, model_id: str, name: str) -> None:
-        settings = self._services.settings
-        self._run_task(self._bridge.call(lambda: settings.update(aliases={**settings.current.aliases, name: model_id}), self))
+        self._run_task(self._bridge.call(lambda: self._services.profiles.add_alias(model_id, name), self))
 
     def _remove_alias(self, name: str) -> None:
-        settings = self._services.settings
-
-        def remove() -> None:
-            settings.update(aliases={alias: target for alias, target in settings.current.aliases.items() if alias != name})
-
-        self._run_task(self._bridge.call(remove, self))
+        self._run_task(self._bridge.call(lambda: self._services.profiles.remove_alias(name), self))
 
     def _open_settings(self, model_id: str) -> None:
         model = self.detail.model

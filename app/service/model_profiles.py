@@ -91,6 +91,22 @@ class ModelProfiles:
         """Leave a setting to what holds for all. Raises as `update`."""
         self.update(model_id, {name: None})
 
+    def add_alias(self, model_id: str, name: str) -> None:
+        """Give a model another name. Raises ModelNotFound, InvalidRequest where the name means another model, SettingsError."""
+        model, current = self._library.resolve(model_id), self._settings.current
+        if any(other.id.casefold() == plain_name(name) for other in self._library.models):
+            raise InvalidRequest(f"{name} is an installed model. Choose another name.", param="name")
+        known = known_alias(name, current.aliases)
+        if known is not None and current.aliases[known] != model.id:
+            said = f"{known} is another name of {current.aliases[known]} already. Take it away there first."
+            raise InvalidRequest(said, param="name")
+        self._settings.update(aliases={**current.aliases, known or name: model.id})
+
+    def remove_alias(self, name: str) -> None:
+        """Raises SettingsError."""
+        aliases = self._settings.current.aliases
+        self._settings.update(aliases={known: model for known, model in aliases.items() if known != name})
+
     def export(self, model_id: str) -> dict[str, Any]:
         """What is set for a model, and its aliases, as JSON can hold it. Raises ModelNotFound."""
         model = self._library.resolve(model_id)

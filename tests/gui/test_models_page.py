@@ -323,6 +323,13 @@ def test_the_file_can_be_shown_in_the_file_manager(page: ModelsPage, desktop: St
 def test_a_downloaded_model_is_listed_and_shown(
     page: ModelsPage, qtbot: QtBot, downloads: StandInDownloads, library: StandInLibrary, on_loop: OnLoop
 ) -> None:
+    # Another repository has a file of this name too.
+    files = (Path("/models/second-model.gguf"),)
+    others = (
+        a_model("others", repository="acme/Other", files=files),
+        a_model("second-model", repository="acme/Second", files=files),
+    )
+    on_loop(lambda: library.put(library.models[0], *others))
     before = library.refreshes
     done = DownloadProgress("d1", "acme/Second", "second-model.gguf", DownloadState.DONE, 5, 5)
     on_loop(lambda: downloads.put(done))

@@ -187,3 +187,19 @@ async def test_what_a_model_of_another_program_comes_with_is_told(settings: Sett
     prompt, temperature = "You are Mario.", 0.6
     assert told["system_prompt"] == EffectiveValue("system_prompt", prompt, ValueSource.FILE, prompt)
     assert told["sampling.temperature"] == EffectiveValue("sampling.temperature", temperature, ValueSource.FILE, temperature)
+
+
+async def test_a_name_is_given_to_one_model_and_never_taken_from_another(
+    profiles: ModelProfiles, settings: SettingsStore
+) -> None:
+    profiles.add_alias("ember", "fast")
+    assert settings.current.aliases == {"fast": "ember"}
+    profiles.add_alias("ember", "FAST")
+    assert settings.current.aliases == {"fast": "ember"}
+    settings.update(aliases={"fast": "another"})
+    with pytest.raises(InvalidRequest, match="another name of another"):
+        profiles.add_alias("ember", "Fast")
+    with pytest.raises(InvalidRequest, match="installed model"):
+        profiles.add_alias("ember", "Ember:latest")
+    profiles.remove_alias("fast")
+    assert settings.current.aliases == {}

@@ -118,7 +118,8 @@ class GetPage(QStackedWidget):
         library = self._services.library
 
         def find() -> str | None:
-            return next((model.id for model in library.models if any(file.name == name for file in model.files)), None)
+            named = [model for model in library.models if any(file.name == name for file in model.files)]
+            return next((model.id for model in named if model.is_from(progress.repository)), None)
 
         task = self._bridge.call(find, self)
         task.succeeded.connect(lambda model_id: self.shown.emit(model_id) if model_id else None)

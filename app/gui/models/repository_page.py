@@ -404,7 +404,7 @@ class RepositoryPage(QWidget):
 
     def _names_installed(self) -> frozenset[str]:
         wanted = self._repository.id if self._repository is not None else ""
-        here = [model for model in self._installed if model.repository == wanted or wanted in model.path.as_posix()]
+        here = [model for model in self._installed if model.is_from(wanted)]
         return frozenset(file.name for model in here for file in model.files)
 
 
