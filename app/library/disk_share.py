@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -39,11 +40,24 @@ class DiskShare:
     def __init__(self, free_bytes: Callable[[Path], int] = free_bytes) -> None:
         self._free_bytes = free_bytes
         self._locks: dict[Path, asyncio.Lock] = {}
+        self._wanted: Counter[Path] = Counter()
         self._reserved: dict[object, Callable[[], int]] = {}
 
-    def lock(self, target: Path) -> asyncio.Lock:
-        """Held by the one download that works on a file: two quantizations of a model share their projector."""
-        return self._locks.setdefault(target, asyncio.Lock())
+    def is_wanted(self, target: Path) -> bool:
+        """Whether somebody works on this file, or waits for it."""
+        return target in self._wanted
+
+    @asynccontextmanager
+    async def alone_with(self, target: Path) -> AsyncIterator[None]:
+        """For the one download that works on a file: two quantizations of a model share their projector."""
+        self._wanted[target] += 1
+        try:
+            async with self._locks.setdefault(target, asyncio.Lock()):
+                yield
+        finally:
+            self._wanted[target] -= 1
+            if not self._wanted[target]:
+                del self._wanted[target], self._locks[target]
 
     @contextmanager
     def reserve(self, folder: Path, needed_bytes: int, left_bytes: Callable[[], int]) -> Iterator[None]:

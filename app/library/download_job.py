@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from app.domain.errors import ChecksumMismatch, DownloadError
 from app.domain.models import RemoteFile, RemoteRepository
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from app.library.fetch import Fetcher, Pause
 
 __all__ = ["DownloadJob"]
+
+StandAside: TypeAlias = Callable[[Awaitable[None]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,15 @@ class DownloadJob:
     def done_bytes(self) -> int:
         return self._finished_bytes + sum(part.have_bytes for part in self._parts)
 
-    async def run(self, fetcher: Fetcher, pause: Pause) -> None:
-        """Fetch, verify and install every file, or none. Raises DownloadError; what has arrived stays on the disk."""
+    async def run(self, fetcher: Fetcher, pause: Pause, stand_aside: StandAside) -> None:
+        """Fetch, verify and install every file, or none. Raises DownloadError; what has arrived stays on the disk.
+
+        `stand_aside` awaits what it is given: that another download is done with a file.
+        """
         try:
             needed_bytes = await asyncio.to_thread(self._needed_bytes)
             with self._disk.reserve(self._folder, needed_bytes, self._left_bytes):
-                await self._run(fetcher, pause)
+                await self._run(fetcher, pause, stand_aside)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._disk.is_full(self._folder, self._left_bytes()) from error
@@ -95,18 +100,19 @@ class DownloadJob:
     async def discard(self) -> None:
         """Delete what has arrived, in this run or an earlier one, but nothing that another download works on."""
         for item in self._items:
-            lock = self._disk.lock(item.target)
-            if not lock.locked():
-                async with lock:
+            if not self._disk.is_wanted(item.target):
+                async with self._disk.alone_with(item.target):
                     await undisturbed(PartFile(item.target, item.expected).discard)
                     await undisturbed(self._remove_empty, item.target.parent)
         self._parts = []
 
-    async def _run(self, fetcher: Fetcher, pause: Pause) -> None:
+    async def _run(self, fetcher: Fetcher, pause: Pause, stand_aside: StandAside) -> None:
         async with AsyncExitStack() as held:
             try:
                 for item in self._items:
-                    await held.enter_async_context(self._disk.lock(item.target))
+                    is_wanted = self._disk.is_wanted(item.target)
+                    entering = held.enter_async_context(self._disk.alone_with(item.target))
+                    await (stand_aside(entering) if is_wanted else entering)
                     await self._get(fetcher, item, pause)
                 await undisturbed(self._install)
             finally:

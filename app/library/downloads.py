@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -267,7 +267,8 @@ class DownloadManager:
             if entry.outdated:
                 await self._look_again(entry)
             await self._find_folder(entry)
-            await entry.job.run(await self._shared_fetcher(), partial(self._pause, entry))
+            fetcher = await self._shared_fetcher()
+            await entry.job.run(fetcher, partial(self._pause, entry), partial(self._stand_aside, entry))
             return True
         except AlreadyDownloading as error:
             obstacle: DownloadError = error
@@ -320,14 +321,22 @@ class DownloadManager:
     async def _pause(self, entry: DownloadEntry, reason: str, pause_s: float) -> None:
         """Between two tries of a transfer."""
         entry.tell(DownloadState.WAITING, error=reason, retry_at=_in(pause_s))
-        gives_way = pause_s > _SHORT_S
-        if gives_way:
-            self._turns.give_back(entry.id)
-        await self._rest(entry, pause_s)
-        if gives_way:
-            self._tell_queued(entry)
-            await self._turns.take(entry.id)
+        rest = self._rest(entry, pause_s)
+        await (self._without_turn(entry, rest) if pause_s > _SHORT_S else rest)
         entry.tell(DownloadState.RUNNING)
+
+    async def _stand_aside(self, entry: DownloadEntry, wait: Awaitable[None]) -> None:
+        """While another download has a file that this one needs too."""
+        self._tell_queued(entry)
+        await self._without_turn(entry, wait)
+        entry.tell(DownloadState.RUNNING)
+
+    async def _without_turn(self, entry: DownloadEntry, wait: Awaitable[object]) -> None:
+        """Who waits for a file must not have a turn: whoever has the file may need one to be done with it."""
+        self._turns.give_back(entry.id)
+        await wait
+        self._tell_queued(entry)
+        await self._turns.take(entry.id)
 
     async def _rest(self, entry: DownloadEntry, pause_s: float) -> bool:
         """Whether somebody wanted to go on at once."""

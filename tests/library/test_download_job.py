@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,11 @@ FILES = {f"{name}.gguf": os.urandom(200_000) for name in ("a", "b", "shared")}
 
 async def at_once(reason: str, pause_s: float) -> None:
     """A pause that is none."""
+
+
+async def patiently(wait: Awaitable[None]) -> None:
+    """Waits for a file that another download has, and lets nobody else go first."""
+    await wait
 
 
 @pytest.fixture
@@ -74,11 +79,11 @@ async def test_nothing_is_installed_until_every_file_is_right(
     failing = job(tmp_path, disk, "a.gguf", "shared.gguf")
     fake.faults.drop_after = [10**9, 100, 0]
     with pytest.raises(HubUnreachable):
-        await failing.run(fetcher, at_once)
+        await failing.run(fetcher, at_once, patiently)
     assert names_in(tmp_path / "org") == ["a.gguf.part", "a.gguf.part.json", "shared.gguf.part", "shared.gguf.part.json"]
 
     again = job(tmp_path, disk, "a.gguf", "shared.gguf")
-    await again.run(fetcher, at_once)
+    await again.run(fetcher, at_once, patiently)
 
     assert names_in(tmp_path / "org") == ["a.gguf", "shared.gguf"]
     assert again.done_bytes == again.total_bytes == 400_000
@@ -115,7 +120,7 @@ async def test_discarding_deletes_what_an_earlier_run_left_too(
 ) -> None:
     fake.faults.drop_after = [10**9, 100, 0]
     with pytest.raises(HubUnreachable):
-        await job(tmp_path, disk, "a.gguf", "b.gguf").run(fetcher, at_once)
+        await job(tmp_path, disk, "a.gguf", "b.gguf").run(fetcher, at_once, patiently)
 
     await job(tmp_path, disk, "a.gguf", "b.gguf").discard()
 
@@ -127,8 +132,8 @@ async def test_discarding_leaves_alone_what_another_job_works_on(disk: DiskShare
     other = job(
         tmp_path, disk, "a.gguf", "shared.gguf", on_change=lambda: first_arrived.set() if other.done_bytes == 200_000 else None
     )
-    async with disk.lock(tmp_path / "org" / "repo" / "shared.gguf"):
-        running = asyncio.ensure_future(other.run(fetcher, at_once))
+    async with disk.alone_with(tmp_path / "org" / "repo" / "shared.gguf"):
+        running = asyncio.ensure_future(other.run(fetcher, at_once, patiently))
         await first_arrived.wait()
         await job(tmp_path, disk, "a.gguf", "shared.gguf").discard()
         assert names_in(tmp_path / "org") == ["a.gguf.part", "a.gguf.part.json"]
@@ -139,11 +144,11 @@ async def test_discarding_leaves_alone_what_another_job_works_on(disk: DiskShare
 
 async def test_a_disk_that_fills_up_midway_is_told_as_that(fetcher: Fetcher, tmp_path: Path) -> None:
     class FullDisk(DiskShare):
-        def lock(self, target: Path) -> asyncio.Lock:
+        def is_wanted(self, target: Path) -> bool:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(NotEnoughSpace) as caught:
-        await job(tmp_path, FullDisk(lambda _: 10**12), "a.gguf").run(fetcher, at_once)
+        await job(tmp_path, FullDisk(lambda _: 10**12), "a.gguf").run(fetcher, at_once, patiently)
 
     assert caught.value.needed_bytes == 200_000 + 200_000_000
     assert caught.value.folder == tmp_path
@@ -152,16 +157,16 @@ async def test_a_disk_that_fills_up_midway_is_told_as_that(fetcher: Fetcher, tmp
 async def test_a_folder_that_cannot_be_written_is_named(fetcher: Fetcher, disk: DiskShare, ember_path: Path) -> None:
     # A file where the folder should be.
     with pytest.raises(DownloadError, match=r"ember\.gguf can't be written"):
-        await job(ember_path, disk, "a.gguf").run(fetcher, at_once)
+        await job(ember_path, disk, "a.gguf").run(fetcher, at_once, patiently)
 
 
 async def test_space_is_given_back_when_a_job_ends(fetcher: Fetcher, tmp_path: Path) -> None:
     disk = DiskShare(lambda _: 200_000_000 + 200_000)
 
-    await job(tmp_path, disk, "a.gguf").run(fetcher, at_once)
-    await job(tmp_path, disk, "b.gguf").run(fetcher, at_once)
+    await job(tmp_path, disk, "a.gguf").run(fetcher, at_once, patiently)
+    await job(tmp_path, disk, "b.gguf").run(fetcher, at_once, patiently)
     with pytest.raises(NotEnoughSpace):
-        await job(tmp_path / "other", disk, "a.gguf", "b.gguf").run(fetcher, at_once)
+        await job(tmp_path / "other", disk, "a.gguf", "b.gguf").run(fetcher, at_once, patiently)
 
     assert names_in(tmp_path / "org") == ["a.gguf", "b.gguf"]
 

@@ -15,7 +15,18 @@ from app.domain.models import DownloadState, RemoteRepository
 from app.library.downloads import DownloadManager
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
-from tests.library.downloading import AT_ONCE, a_store, arrived, exists, files_below, listing, new_manager, paused, state_of
+from tests.library.downloading import (
+    AT_ONCE,
+    a_store,
+    arrived,
+    exists,
+    files_below,
+    listing,
+    new_manager,
+    paused,
+    state_of,
+    the,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -208,6 +219,28 @@ async def test_who_waits_long_lets_the_next_one_run(
     patient.resume(first)
     assert (await patient.wait(first)).state is DownloadState.DONE
     await patient.close()
+
+
+async def test_who_waits_for_a_shared_file_lets_whoever_has_it_go_on(
+    fake: FakeHub, folder: Path, settings: SettingsStore
+) -> None:
+    projector = {"mmproj-F16.gguf": os.urandom(1_300_000)}
+    fake.add("org/many", FILES | projector)
+    repository = await listing(fake, "org/many")
+    shared = the(repository, "mmproj-F16.gguf")
+    patient = new_manager(fake, folder, settings=settings, policy=replace(AT_ONCE, first_pause_s=1000.0, max_pause_s=1000.0))
+    fake.faults.statuses, fake.faults.statuses_from = [503], 1
+    first = patient.start(repository, the(repository, "a.gguf"), shared)
+    second = patient.start(repository, the(repository, "b.gguf"), shared)
+    await state_of(patient, first, DownloadState.WAITING)
+    await arrived(patient, second, len(FILES["b.gguf"]))
+
+    patient.resume(first)
+    last = [await asyncio.wait_for(patient.wait(download_id), 20) for download_id in (first, second)]
+    await patient.close()
+
+    assert [progress.state for progress in last] == [DownloadState.DONE, DownloadState.DONE]
+    assert files_below(folder) == ["org/many/a.gguf", "org/many/b.gguf", "org/many/mmproj-F16.gguf"]
 
 
 async def test_a_failed_download_can_be_tried_again_or_forgotten(
