@@ -68,7 +68,7 @@ class Fetcher:
         Raises the DownloadError that ended it, or OSError; what has arrived stays.
         """
         filling = _Filling(self, repository, part, on_bytes, url)
-        keeping = asyncio.get_running_loop().create_task(_keep(part, self.policy.sync_s), name="keep a download")
+        keeping = asyncio.get_running_loop().create_task(filling.keep(), name="keep a download")
         failures = 0
         try:
             while not part.complete:
@@ -140,13 +140,32 @@ class _Filling:
         self._active: list[_Active] = []
         self._setback: Setback | None = None
         self._lost = 0
+        # What has arrived is not dropped while it is read or noted.
+        self._keeping = asyncio.Lock()
+
+    async def keep(self) -> None:
+        """Hash what arrives, and bring it to the disk now and then, until this task is cancelled."""
+        part, sync_s = self._part, self._fetcher.policy.sync_s
+        synced, due = part.have.spans, time.monotonic() + sync_s
+        while True:
+            async with self._keeping:
+                if has_more := part.unhashed_bytes > 0:
+                    await undisturbed(part.hash_step)
+                if time.monotonic() >= due and part.have.spans != synced:
+                    began, spans = time.monotonic(), part.have.spans
+                    await undisturbed(part.sync, spans)
+                    # A slow disk has better things to do than to be synced.
+                    now = time.monotonic()
+                    synced, due = spans, now + max(sync_s, 4 * (now - began))
+            if not has_more:
+                await asyncio.sleep(_TICK_S)
 
     async def round(self) -> Setback | None:
         """Fetch until all is there, or no connection brings anything. Returns why it ended early; raises what is final."""
         self._setback = None
         self._lost = 0
         if not self._has_ranges and self._part.have_bytes:
-            await undisturbed(self._part.start_over)
+            await self._start_over()
         begun = False
         workers: set[asyncio.Task[None]] = set()
         try:
@@ -167,11 +186,15 @@ class _Filling:
             # The second time it is a server that tells a file by another tag each time.
             self._has_ranges = not (error.ignored or self._began_anew)
             self._began_anew, self._link = True, ""
-            await undisturbed(self._part.start_over)
+            await self._start_over()
             return None
         finally:
             await self._end(workers)
         return self._setback
+
+    async def _start_over(self) -> None:
+        async with self._keeping:
+            await undisturbed(self._part.start_over)
 
     async def _end(self, workers: set[asyncio.Task[None]]) -> None:
         for worker in workers:
@@ -256,22 +279,6 @@ class _Filling:
                 self._link = head.link or self._link
                 if not self._part.etag:
                     self._part.etag = head.etag
-
-
-async def _keep(part: PartFile, sync_s: float) -> None:
-    """Hash what arrives, and bring it to the disk now and then, until this task is cancelled."""
-    synced, due = part.have.spans, time.monotonic() + sync_s
-    while True:
-        if part.unhashed_bytes > 0:
-            await undisturbed(part.hash_step)
-        else:
-            await asyncio.sleep(_TICK_S)
-        if time.monotonic() >= due and part.have.spans != synced:
-            began, spans = time.monotonic(), part.have.spans
-            await undisturbed(part.sync, spans)
-            # A slow disk has better things to do than to be synced.
-            now = time.monotonic()
-            synced, due = spans, now + max(sync_s, 4 * (now - began))
 
 
 def _end(connection: Connection, running: asyncio.Future[None]) -> None:

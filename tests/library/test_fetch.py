@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -37,6 +38,21 @@ def new_fetcher(fake: FakeHub, policy: RetryPolicy, *, token: str | None = None,
 
 async def at_once(reason: str, pause_s: float) -> None:
     """A pause that is none."""
+
+
+class Enough:
+    """Called as bytes arrive; waits until something is so."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        self._condition = condition
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        if self._condition():
+            self._event.set()
+
+    async def reached(self) -> None:
+        await asyncio.wait_for(self._event.wait(), 20)
 
 
 @pytest.fixture
@@ -156,6 +172,38 @@ async def test_a_server_that_ignores_ranges_sends_the_file_again(
     part.verify()
 
 
+async def test_what_arrived_is_not_dropped_while_it_is_hashed(fake: FakeHub, fetcher: Fetcher, tmp_path: Path) -> None:
+    class Watched(PartFile):
+        hashing = overlapped = False
+        dropped = threading.Event()
+
+        def hash_step(self) -> bool:
+            self.hashing = True
+            self.dropped.wait(0.3)
+            try:
+                return super().hash_step()
+            finally:
+                self.hashing = False
+
+        def start_over(self) -> None:
+            self.overlapped = self.overlapped or self.hashing
+            super().start_over()
+            self.dropped.set()
+
+    fake.faults.ignore_ranges = True
+    part = Watched(tmp_path / "m.gguf", EXPECTED)
+    part.open()
+    with part.writer(0) as writer:
+        writer.write(DATA[:400_000])
+    part.have.add(0, 400_000)
+
+    await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
+
+    assert not part.overlapped
+    part.verify()
+    part.close()
+
+
 async def test_another_etag_means_from_the_first_byte(fetcher: Fetcher, part_of: Callable[..., PartFile]) -> None:
     part = part_of(have=bytes(700_000), etag='"of another version"')
 
@@ -245,9 +293,9 @@ async def test_cancelling_while_bytes_arrive_leaves_a_part_that_can_be_taken_up(
 ) -> None:
     fake.faults.pause_after = 1_200_000
     part = part_of()
-    begun = asyncio.Event()
-    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, begun.set, at_once))
-    await begun.wait()
+    begun = Enough(lambda: part.have_bytes > 0)
+    task = asyncio.ensure_future(fetcher.fill(REPOSITORY, part, begun, at_once))
+    await begun.reached()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -263,21 +311,6 @@ async def test_cancelling_while_bytes_arrive_leaves_a_part_that_can_be_taken_up(
 # Several connections
 
 SPANS = RetryPolicy(tries=3, first_pause_s=0.0, max_pause_s=1.0, stall_s=5.0, span_bytes=100_000)
-
-
-class Enough:
-    """Called as bytes arrive; waits until something is so."""
-
-    def __init__(self, condition: Callable[[], bool]) -> None:
-        self._condition = condition
-        self._event = asyncio.Event()
-
-    def __call__(self) -> None:
-        if self._condition():
-            self._event.set()
-
-    async def reached(self) -> None:
-        await asyncio.wait_for(self._event.wait(), 20)
 
 
 @pytest.fixture
