@@ -135,6 +135,7 @@ class _Filling:
         self._on_bytes = on_bytes
         self._url = url
         self._link = ""
+        self._ended_links: set[str] = set()
         self._has_ranges = True
         self._began_anew = False
         self._active: list[_Active] = []
@@ -224,9 +225,11 @@ class _Filling:
                 active = _Active(connection, span)
                 self._active.append(active)
                 try:
-                    await self._fetcher.run(connection, await self._asked(span))
+                    asked = await self._asked(span)
+                    await self._fetcher.run(connection, asked)
                 except LinkEnded:
-                    self._link = ""
+                    # For good, though others may still be served what they asked it for.
+                    self._ended_links.add(asked.url)
                 except Setback as setback:
                     self._setback, self._link = setback, ""
                     if connection.arrived(span[0]) == span[0]:
@@ -246,7 +249,7 @@ class _Filling:
         to_the_end = end == self._part.expected.size_bytes
         whole = not self._has_ranges or (start == 0 and to_the_end)
         asked = partial(Asked, start=start, end=None if to_the_end else end, whole=whole)
-        if self._link:
+        if self._link and self._link not in self._ended_links:
             return asked(url=self._link, headers=headers, is_link=True)
         if self._url:
             return asked(url=self._url, headers=headers, is_link=False)
@@ -276,7 +279,8 @@ class _Filling:
             self._part.have.add(start, active.connection.arrived(start))
             head = active.connection.head
             if head is not None:
-                self._link = head.link or self._link
+                if head.link not in self._ended_links:
+                    self._link = head.link or self._link
                 if not self._part.etag:
                     self._part.etag = head.etag
 

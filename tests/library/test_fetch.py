@@ -355,6 +355,29 @@ async def test_links_that_end_are_renewed(fake: FakeHub, spans: Fetcher, part_of
     assert len([request for request in fake.requests if "/resolve/" in request.path]) >= 5
 
 
+async def test_an_ended_link_is_not_asked_again_while_others_still_use_it(
+    fake: FakeHub, spans: Fetcher, part_of: Callable[..., PartFile]
+) -> None:
+    fake.faults.link_uses = 1
+    fake.faults.pause_after = 50_000
+    part = part_of()
+
+    def asked_hub() -> int:
+        return len([request for request in fake.requests if "/resolve/" in request.path])
+
+    # Each of the four connections has a link of its own at last.
+    enough = Enough(lambda: asked_hub() >= 4)
+    task = asyncio.ensure_future(spans.fill(REPOSITORY, part, enough, at_once))
+    await enough.reached()
+    asked = len(fake.transfers)
+    fake.faults.link_uses = fake.faults.pause_after = None
+    fake.resume.set()
+    await task
+
+    part.verify()
+    assert asked <= 12
+
+
 async def test_connections_that_break_are_taken_up_again(
     fake: FakeHub, spans: Fetcher, part_of: Callable[..., PartFile]
 ) -> None:
