@@ -16,7 +16,7 @@ from app.domain.models import RemoteFile, RemoteRepository
 from app.library.disk_share import DiskShare
 from app.library.local_names import local_path
 from app.library.part_file import Expected, PartFile, already_there
-from app.library.provenance import Provenance, record_provenance
+from app.library.provenance import Provenance, provenance_of, record_provenance
 from app.library.undisturbed import undisturbed
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class DownloadJob:
         expected = item.expected
         if await asyncio.to_thread(_has_size, item.target, expected.size_bytes):
             self._verify(True)
-            if await asyncio.to_thread(already_there, item.target, expected):
+            if await asyncio.to_thread(self._is_there, item):
                 self._finished_bytes += expected.size_bytes
                 return
         part = PartFile(item.target, expected)
@@ -137,6 +137,15 @@ class DownloadJob:
                 raise
             # What an earlier run left may have been damaged by a power cut: once more, from the first byte.
             await self._arrive(fetcher, part, item.url, pause)
+
+    def _is_there(self, item: _Item) -> bool:
+        if not already_there(item.target, item.expected):
+            return False
+        if item.expected.sha256 is not None:
+            return True
+        # Nobody tells what is in it: only the note tells it from another file of the same size.
+        note = provenance_of(item.target)
+        return note is not None and note == self._provenance(item, note.sha256)
 
     async def _arrive(self, fetcher: Fetcher, part: PartFile, url: str, pause: Pause) -> None:
         await undisturbed(part.open)
@@ -154,19 +163,19 @@ class DownloadJob:
 
     def _note(self, part: PartFile) -> None:
         """Where the file came from. A model without the note is a model all the same."""
-        expected = part.expected
-        url = next((item.url for item in self._items if item.expected is expected), "")
+        item = next(item for item in self._items if item.expected is part.expected)
         with contextlib.suppress(OSError):
-            record_provenance(
-                part.target,
-                Provenance(
-                    repository="" if url else self._repository.id,
-                    revision=expected.revision,
-                    name=url or expected.name,
-                    size_bytes=expected.size_bytes,
-                    sha256=expected.sha256 or part.sha256,
-                ),
-            )
+            record_provenance(part.target, self._provenance(item, part.expected.sha256 or part.sha256))
+
+    def _provenance(self, item: _Item, sha256: str) -> Provenance:
+        expected = item.expected
+        return Provenance(
+            repository="" if item.url else self._repository.id,
+            revision=expected.revision,
+            name=item.url or expected.name,
+            size_bytes=expected.size_bytes,
+            sha256=sha256,
+        )
 
     def _let_go(self) -> None:
         """Keep what has arrived, but no empty files of a download that never began."""

@@ -47,7 +47,8 @@ async def web_file(access: HubAccess, address: str) -> tuple[RemoteRepository, R
     async with client:
         found = [await _look(client, url) for url in addresses]
     url = urlsplit(address)
-    repository = f"{url.hostname}/{PurePosixPath(unquote(url.path)).parent.name or 'files'}"
+    # All of it: files of one name lie in folders of one name on many a server.
+    repository = "/".join((url.netloc.lower(), *PurePosixPath(unquote(url.path)).parent.parts[1:]))
     file = RemoteFile(
         names=tuple(PurePosixPath(unquote(urlsplit(url).path)).name for url in addresses),
         size_bytes=sum(facts.size_bytes for facts in found),

@@ -72,7 +72,7 @@ def test_a_file_elsewhere_is_pulled_by_its_address(hub: FakeHub, profile: Path) 
 
     assert pulled.returncode == 0, pulled.stderr
     assert "m-Q8_0.gguf is installed" in pulled.stdout
-    assert (Paths.of(profile).models / "localhost" / "main" / "m-Q8_0.gguf").read_bytes() == MODEL
+    assert (Paths.of(profile).models / f"localhost_{hub.port}" / "org/repo/resolve/main/m-Q8_0.gguf").read_bytes() == MODEL
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
 from app.library.provenance import Provenance, provenance_of
+from app.library.web_file import web_file
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
@@ -376,3 +377,31 @@ async def test_without_a_network_it_says_so(folder: Path) -> None:
         with pytest.raises(HubUnreachable, match="connection was lost"):
             await manager.wait(manager.start(RemoteRepository("org/repo", "main", (file,)), file))
         await manager.close()
+
+
+async def test_files_of_one_name_from_two_addresses_are_two_files(fake: FakeHub, folder: Path) -> None:
+    files = {owner: b"GGUF" + os.urandom(5000) for owner in ("alice", "bob")}
+    for owner, data in files.items():
+        fake.add(f"{owner}/repo", {"m-Q4_K_M.gguf": data})
+    manager = new_manager(fake, folder)
+    for owner in files:
+        found = await web_file(Hub(endpoint=fake.endpoint).access, f"{fake.endpoint}/{owner}/repo/resolve/main/m-Q4_K_M.gguf")
+        await manager.wait(manager.start(*found))
+    await manager.close()
+
+    assert sorted((folder / name).read_bytes() for name in files_below(folder)) == sorted(files.values())
+
+
+async def test_a_file_without_a_hash_is_there_only_if_it_is_that_version(fake: FakeHub, folder: Path) -> None:
+    manager = new_manager(fake, folder)
+    new = b"GGUF" + os.urandom(5000)
+    for data in (b"GGUF" + bytes(5000), new):
+        fake.add("org/elsewhere", {"m.gguf": data})
+        found = await web_file(Hub(endpoint=fake.endpoint).access, f"{fake.endpoint}/org/elsewhere/resolve/main/m.gguf")
+        await manager.wait(manager.start(*found))
+    n_transfers = len(fake.transfers)
+    await manager.wait(manager.start(*found))
+    await manager.close()
+
+    assert [(folder / name).read_bytes() for name in files_below(folder)] == [new]
+    assert len(fake.transfers) == n_transfers

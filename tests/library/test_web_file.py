@@ -45,7 +45,7 @@ async def test_the_server_says_how_large_the_file_is(fake: FakeHub) -> None:
     url = f"{fake.endpoint}/org/repo/resolve/main/m-Q8_0.gguf"
     repository, file = await web_file(Hub(endpoint=fake.endpoint).access, f" {url}#x ")
 
-    assert repository.id == "127.0.0.1/main"
+    assert repository.id == f"127.0.0.1:{fake.port}/org/repo/resolve/main"
     assert repository.revision
     assert (file.names, file.sizes, file.urls) == (("m-Q8_0.gguf",), (len(MODEL),), (url,))
     assert (file.quantization, file.sha256) == ("Q8_0", (None,))

@@ -168,7 +168,7 @@ async def test_a_file_elsewhere_on_the_web_is_downloaded(tmp_path: Path) -> None
             plan = await service.plan(f"http://localhost:{web.port}/org/repo/resolve/main/m-Q8_0.gguf")
             assert isinstance(plan, ImportDownload)
             await downloads.wait((await service.run(plan)).download_id)
-            assert (library.folder / "localhost" / "main" / "m-Q8_0.gguf").read_bytes() == data
+            assert (library.folder / f"localhost_{web.port}" / "org/repo/resolve/main/m-Q8_0.gguf").read_bytes() == data
 
 
 @pytest.mark.parametrize("way", [ImportWay.LINK, ImportWay.COPY])
