@@ -113,7 +113,7 @@ class Look:
                     continue
                 seen.add(identity)
                 with os.scandir(folder) as found:
-                    entries = sorted((entry.name, entry.is_dir()) for entry in found)
+                    entries = sorted((entry.name, _is_folder(entry)) for entry in found)
             except OSError as error:
                 on_error(error)
                 continue
@@ -128,6 +128,14 @@ class Look:
             if depth < most:
                 below = [name for name, is_folder in entries if is_folder and not name.startswith(".")]
                 folders += [(folder / name, depth + 1) for name in reversed(below)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads in a circle, or to where one may not look.
+        return False
 
 
 def _is_candidate(name: str) -> bool:

@@ -88,3 +88,14 @@ def test_folders_are_read_in_order_each_once_and_not_too_deep(top: Path) -> None
     names = [file.path.relative_to(top).as_posix() for file in look.files(top)]
 
     assert names == ["a/b.gguf", "a/B/c.gguf", "org/repo/m.gguf"]
+
+
+def test_a_link_that_leads_in_a_circle_hides_nothing_beside_it(top: Path) -> None:
+    for name in ("loop.gguf", "loop"):
+        (top / "org" / "repo" / name).symlink_to(name)
+    errors: list[OSError] = []
+
+    found = Look(HeaderCache(top.parent / "headers.json")).files(top, errors.append)
+
+    assert [file.path.name for file in found] == ["m.gguf"]
+    assert errors == []
