@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,7 +56,7 @@ class Found:
     def identities(self) -> Iterator[object]:
         """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""
         changed = (self.variant, *(adapter.path for adapter in self.adapters))
-        yield (self.model.shards[0].identity or self.path.resolve(), changed)
+        yield (self.model.shards[0].identity or os.path.realpath(self.path), changed)
         if self.sha256:
             yield (self.sha256, changed)
 

@@ -74,7 +74,7 @@ class HeaderCache:
         """Write what was learned, without the files that are gone."""
         if self._saved or self._known is None:
             return
-        self._known = {path: entry for path, entry in self._known.items() if path.exists()}
+        self._known = {path: entry for path, entry in self._known.items() if os.path.exists(path)}
         entries = {
             str(path): [*stamp, dataclasses.asdict(header) if isinstance(header, GgufHeader) else header]
             for path, (stamp, header) in self._known.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
 import uuid
@@ -358,8 +359,8 @@ class ModelLibrary:
             self.changed.notify(self._models)
 
     def _with_file(self, path: Path) -> InstalledModel | None:
-        real = path.resolve()
-        return next((model for model in self._models if any(file.resolve() == real for file in model.files)), None)
+        real = os.path.realpath(path)
+        return next((model for model in self._models if any(os.path.realpath(file) == real for file in model.files)), None)
 
     def _usable(self, path: Path) -> InstalledModel:
         model = self._with_file(path)
@@ -437,7 +438,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _all_there(model: InstalledModel) -> bool:
-    return all(file.exists() for file in model.files)
+    return all(os.path.exists(file) for file in model.files)
 
 
 def _check(path: Path, wanted: GgufKind) -> None:

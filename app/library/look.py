@@ -145,7 +145,7 @@ def _is_candidate(name: str) -> bool:
 def _stamp(path: Path) -> _Stamp | None:
     try:
         return _stamp_of(path.stat())
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def _projector(
         note
         for folder, known in notes.items()
         for name, note in known.items()
-        if note.repository == repository and is_projector_name(note.name) and not (folder / name).exists()
+        if note.repository == repository and is_projector_name(note.name) and not os.path.exists(folder / name)
     )
     if (note := next(gone, None)) is not None:
         yield MissingPart(PartKind.PROJECTOR, note.name, note.size_bytes, note.repository)

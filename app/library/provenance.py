@@ -79,7 +79,7 @@ def _valid(entry: object) -> Provenance | None:
 
 
 def _entries(folder: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         content = json.loads((folder / NOTE_NAME).read_text("utf-8"))
         if content["format"] == _FORMAT and isinstance(content["files"], dict):
             return content["files"]

@@ -156,7 +156,9 @@ def _shards(path: Path) -> Iterable[Path]:
     shard = shard_of(path.stem)
     if shard is None:
         return (path,)
-    return sorted(path.parent.glob(f"{_literal(shard.stem)}-*-of-{shard.count:05d}{path.suffix}")) or (path,)
+    with suppress(OSError):
+        return sorted(path.parent.glob(f"{_literal(shard.stem)}-*-of-{shard.count:05d}{path.suffix}")) or (path,)
+    return (path,)
 
 
 def _literal(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def told_hash(file: Path) -> tuple[str, int]:
     note = provenance_of(file)
     if note is not None:
         return note.sha256.lower(), note.size_bytes
-    for name in (file.name, file.resolve().name):
+    for name in (file.name, os.path.basename(os.path.realpath(file))):
         if found := _NAMED_BY_HASH.match(name):
             return found[1], 0
     return "", 0

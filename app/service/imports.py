@@ -218,7 +218,7 @@ def _identity(file: Path) -> object:
         status = file.stat()
         if status.st_ino:
             return (status.st_dev, status.st_ino)
-    return file.resolve()
+    return os.path.realpath(file)
 
 
 def _placings(plan: ImportFiles, ours: Path) -> list[Placing]:

@@ -10,6 +10,7 @@ import pytest
 
 from app.library.headers import HeaderCache
 from app.library.listing import Listing, Places, list_models
+from app.library.provenance import Provenance, record_provenance
 from tests.library.gguf_maker import write_model
 
 
@@ -87,3 +88,15 @@ def test_a_file_of_a_models_folder_that_is_opened_by_path_gets_the_short_id(
 
     assert (ids["m"], ids["a/m"]) == (young, old)
     assert len(ids) == 3
+
+
+def test_odd_notes_and_links_of_a_folder_take_nothing_from_the_list(tmp_path: Path, listed: Callable[..., Listing]) -> None:
+    model = write_model(tmp_path / "models" / "org" / "repo" / "m.gguf")
+    for name in (f"mmproj-{'x' * 300}.gguf", "mmproj-\0.gguf"):
+        record_provenance(model.parent / name, Provenance("org/repo", "", name, 3, ""))
+    loop = tmp_path / "loop.gguf"
+    loop.symlink_to(loop)
+
+    found = listed(folders=(tmp_path / "models",), added=(loop,))
+
+    assert {one.id: one.problem is None for one in found.models} == {"ember": True, "m": True, "loop": False}

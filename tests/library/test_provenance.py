@@ -31,7 +31,14 @@ def test_the_last_to_be_forgotten_takes_the_notes_along(tmp_path: Path) -> None:
 
 
 def test_notes_that_make_no_sense_are_none(tmp_path: Path) -> None:
-    for text in ("", "[]", '{"format": 1, "files": []}', '{"format": 1, "files": {"one.gguf": {"size": 1}}}', '{"format": 9}'):
+    for text in (
+        "",
+        "[]",
+        '{"format": 1, "files": []}',
+        '{"format": 1, "files": {"one.gguf": {"size": 1}}}',
+        '{"format": 9}',
+        "[" * 100_000,
+    ):
         (tmp_path / ".hearth.json").write_text(text)
         assert provenance_of(tmp_path / "one.gguf") is None
 

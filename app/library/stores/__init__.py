@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from app.domain.models import ModelSource
 from app.library.stores.gpt4all import gpt4all_models
 from app.library.stores.hugging_face import hugging_face_models
 from app.library.stores.jan import jan_models
@@ -22,9 +24,16 @@ def find_stores(here: Surroundings, notes: Notes, equivalent: Callable[[str], st
 
     `equivalent` tells what to get from the hub in place of a model by its short name, "" if nobody knows.
     """
-    yield from ollama_models(here, notes, equivalent)
-    yield from lm_studio_models(here, notes)
-    yield from hugging_face_models(here, notes)
-    yield from llama_cpp_models(here, notes)
-    yield from jan_models(here, notes)
-    yield from gpt4all_models(here, notes)
+    for source, found in (
+        (ModelSource.OLLAMA, ollama_models(here, notes, equivalent)),
+        (ModelSource.LM_STUDIO, lm_studio_models(here, notes)),
+        (ModelSource.HUGGING_FACE, hugging_face_models(here, notes)),
+        (ModelSource.LLAMA_CPP, llama_cpp_models(here, notes)),
+        (ModelSource.JAN, jan_models(here, notes)),
+        (ModelSource.GPT4ALL, gpt4all_models(here, notes)),
+    ):
+        try:
+            yield from found
+        except OSError as error:
+            # Other programs' notes can name anything; the rest is listed.
+            yield StoreTrouble.of(source, Path(error.filename or here.home), error)

@@ -77,9 +77,12 @@ def _model(notes: Notes, data: Path, file: Path, name: str) -> StoreModel | Stor
     if path is None:
         return StoreTrouble(_SOURCE, file, f"{file} does not say where its model is. Import the model into Jan again.")
     projector = _file(data, content.get("mmproj_path"))
+    try:
+        problem = None if notes.is_file(path) else f"{path} is gone. Put it back, or remove the model in Jan."
+    except OSError as error:
+        return StoreTrouble.of(_SOURCE, path, error)
     # A projector that is gone takes nothing but sight.
-    projectors = (projector,) if projector is not None and projector.is_file() else ()
-    problem = None if path.is_file() else f"{path} is gone. Put it back, or remove the model in Jan."
+    projectors = (projector,) if projector is not None else ()
     return StoreModel(_SOURCE, name, path, projectors, sha256=_sha256(content), problem=problem)
 
 

@@ -82,6 +82,13 @@ class Notes:
         except (OSError, ValueError):
             return False
 
+    def is_file(self, path: Path) -> bool:
+        """Raises OSError where it can't be told."""
+        try:
+            return stat.S_ISREG(self._stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
 
 def json_object(text: str) -> dict[str, Any]:
     """Raises ValueError for anything else."""

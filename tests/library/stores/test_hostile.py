@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.models import ModelSource
 from app.library.headers import HeaderCache
 from app.library.look import Look
 from app.library.store_listing import models_of_others
 from app.library.stores import NoteCache, Notes, StoreFolder, find_stores
 from tests.library.gguf_maker import write_model
-from tests.library.stores.stores import Ollama, hub_cache, ollama_window, surroundings
+from tests.library.stores.stores import Ollama, hub_cache, listed, ollama_window, surroundings
 
 
 def notes(tmp_path: Path) -> list[Path]:
@@ -89,6 +90,24 @@ def test_mutated_notes_take_nothing_but_what_they_are_about(tmp_path: Path) -> N
         assert file.name == ".lmstudio-home-pointer" or any(model.path == sound for model in found)
         json.dumps([(model.id, str(model.path), model.problem) for model in found]).encode()
         file.write_bytes(before[file])
+
+
+@pytest.mark.parametrize("named", ["/" + "x" * 300, "x/" * 5000, "loop.gguf"], ids=["long name", "long path", "circle"])
+def test_a_note_that_names_what_no_system_can_look_up(tmp_path: Path, named: str) -> None:
+    """The models of the same program, and of others, are listed all the same."""
+    data = tmp_path / "home" / ".local" / "share" / "Jan" / "data"
+    sound = write_model(tmp_path / "sound.gguf")
+    (tmp_path / "home" / ".ollama").mkdir(parents=True)
+    data.mkdir(parents=True)
+    (data / "loop.gguf").symlink_to("loop.gguf")
+    for name, told in (("odd", named), ("sound", str(sound))):
+        (data / "llamacpp" / "models" / name).mkdir(parents=True)
+        (data / "llamacpp" / "models" / name / "model.yml").write_text(f"model_path: '{told}'\nmmproj_path: '{named}'\n")
+
+    found = listed(surroundings(tmp_path), tmp_path)
+
+    assert [model.id for model in found.models] == ["sound"]
+    assert [trouble.source for trouble in found.troubles] == [ModelSource.JAN]
 
 
 @pytest.mark.parametrize("path", ["/a\0b", "\ud800", "/\ud800/x", "relative", "", "~nobody/x"])

@@ -69,6 +69,21 @@ def test_blobs_that_may_not_be_read_are_told(place: Path) -> None:
     assert [trouble.source for trouble in found.troubles] == [ModelSource.OLLAMA]
 
 
+def test_a_note_that_leads_into_a_closed_folder_is_told_and_the_rest_is_listed(place: Path) -> None:
+    models = place / "home" / ".local" / "share" / "Jan" / "data" / "llamacpp" / "models"
+    open_file, closed_file = write_model(place / "open.gguf"), write_model(place / "closed" / "closed.gguf", seed=1)
+    for name, text in (
+        ("open", f"model_path: '{open_file}'\nmmproj_path: '{closed_file}'\n"),
+        ("closed", f"model_path: '{closed_file}'\n"),
+    ):
+        (models / name).mkdir(parents=True)
+        (models / name / "model.yml").write_text(text)
+    with unprivileged(place / "closed"):
+        found = listed(surroundings(place), place)
+    assert [one.id for one in found.models] == ["open"]
+    assert [trouble.folder for trouble in found.troubles] == [closed_file]
+
+
 def test_the_stores_beside_one_that_may_not_be_read_are_listed(place: Path) -> None:
     home = place / "home"
     write_model(home / ".lmstudio" / "models" / "org" / "Open-GGUF" / "Open-Q8_0.gguf")
