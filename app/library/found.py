@@ -11,6 +11,7 @@ from typing import Final
 from app.domain.models import InstalledModel, MissingPart, ModelDefaults, ModelSource
 from app.library.assemble import Assembled
 from app.library.headers import GgufFile
+from app.library.local_names import no_text_in
 from app.library.projectors import best_projector
 
 __all__ = ["BUILT_IN_ID", "RANKS", "Found"]
@@ -52,6 +53,13 @@ class Found:
     def is_own(self) -> bool:
         """Whether a person or we put it there, and not another program."""
         return self.source in _ORDER
+
+    @property
+    def no_text(self) -> str:
+        """Which of its names, or those of its files, can't be shown; "" if all can be."""
+        parts = (self.model.projector, self.model.draft, *self.adapters)
+        files = (*self.model.shards, *(file for file in parts if file is not None))
+        return no_text_in((*(str(file.path) for file in files), self.place, self.name))
 
     def identities(self) -> Iterator[object]:
         """What it has in common with another name of the same file: links, hard links, a copy whose hash both stores tell."""

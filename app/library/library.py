@@ -21,6 +21,7 @@ from app.library.gguf import GgufKind, read_header
 from app.library.headers import HeaderCache
 from app.library.hub import Hub
 from app.library.listing import BUILT_IN_ID, Listing, Places, list_models, no_stores
+from app.library.local_names import NO_TEXT, no_text_in
 from app.library.look import Look
 from app.library.model_names import ModelNames
 from app.library.placing import sweep_copies
@@ -443,6 +444,8 @@ def _all_there(model: InstalledModel) -> bool:
 
 def _check(path: Path, wanted: GgufKind) -> None:
     """Raise NotAModel, saying what the file is, if it is not of this kind."""
+    if shown := no_text_in([str(path)]):
+        raise NotAModel(Path(shown), NO_TEXT[:1].lower() + NO_TEXT[1:])
     kind = read_header(path).kind
     if kind is wanted or (kind is GgufKind.VOCABULARY and wanted is GgufKind.MODEL):
         return

@@ -17,6 +17,7 @@ from app.library.catalogue import Catalogue
 from app.library.found import BUILT_IN_ID, RANKS, Found
 from app.library.gguf import GgufKind
 from app.library.headers import GgufFile, HeaderCache
+from app.library.local_names import NO_TEXT
 from app.library.look import Look, Seen
 from app.library.missing import missing_parts
 from app.library.placing import IMPORTED
@@ -72,7 +73,7 @@ def list_models(places: Places, headers: HeaderCache) -> Listing:
     look = Look(headers)
     ours = _files(places.library, ModelSource.LIBRARY, look, troubles)
     others = models_of_others(places.stores(look), look, troubles.append)
-    for item in itertools.chain(_own(places, ours, look, troubles), others):
+    for item in _sayable(itertools.chain(_own(places, ours, look, troubles), others), troubles.append):
         identities = tuple(item.identities())
         at = next((known[identity] for identity in identities if identity in known), len(items))
         if at == len(items):
@@ -100,14 +101,25 @@ def models_at(path: Path) -> tuple[InstalledModel, ...]:
     """
     # Nothing is to be remembered of files that are only looked at.
     look = Look(HeaderCache(Path(os.devnull)))
+    reasons: list[str] = []
     if path.is_dir():
-        troubles: list[OSError] = []
-        found = tuple(_folder(path, look.files(path, troubles.append), ModelSource.FOLDER))
-        if troubles and not found:
-            raise NotAModel(path, f"it can't be read: {troubles[0].strerror or troubles[0]}.")
+        files = look.files(path, lambda error: reasons.append(f"it can't be read: {error.strerror or error}."))
+        named = _folder(path, files, ModelSource.FOLDER)
     else:
-        found = tuple(_single(path, (), look, ModelSource.PATH))
+        named = _single(path, (), look, ModelSource.PATH)
+    found = tuple(_sayable(named, lambda trouble: reasons.append(trouble.reason)))
+    if reasons and not found:
+        raise NotAModel(path, reasons[0])
     return tuple(item.listed(item.stem, ()) for item in found)
+
+
+def _sayable(items: Iterable[Found], on_trouble: Callable[[StoreTrouble], None]) -> Iterator[Found]:
+    """Without those whose names are no text: one would spoil every answer that lists it."""
+    for item in items:
+        if shown := item.no_text:
+            on_trouble(StoreTrouble(item.source, Path(shown), f"{shown} can't be used. {NO_TEXT}"))
+        else:
+            yield item
 
 
 def _own(places: Places, ours: Sequence[GgufFile], look: Look, troubles: list[StoreTrouble]) -> Iterator[Found]:

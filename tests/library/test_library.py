@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -650,3 +651,14 @@ async def test_a_folder_where_nothing_happens_is_not_read_again(
     await library.close()
 
     assert len(scans) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its file systems take only text as names")
+async def test_a_file_whose_name_is_no_text_is_refused_in_words_that_can_be_shown(
+    library: ModelLibrary, tmp_path: Path
+) -> None:
+    odd = write_model(tmp_path / os.fsdecode(b"bad\xff.gguf"))
+    for refused in (library.open_path(odd), library.add(odd)):
+        with pytest.raises(NotAModel, match="Rename it") as caught:
+            await refused
+        assert str(caught.value).encode()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.domain.errors import NotAModel
+from app.domain.models import ModelSource
 from app.library.headers import HeaderCache
-from app.library.listing import Listing, Places, list_models
+from app.library.listing import Listing, Places, list_models, models_at
 from app.library.provenance import Provenance, record_provenance
 from tests.library.gguf_maker import write_model
 
@@ -100,3 +103,17 @@ def test_odd_notes_and_links_of_a_folder_take_nothing_from_the_list(tmp_path: Pa
     found = listed(folders=(tmp_path / "models",), added=(loop,))
 
     assert {one.id: one.problem is None for one in found.models} == {"ember": True, "m": True, "loop": False}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its file systems take only text as names")
+def test_a_name_that_is_no_text_is_told_and_not_listed(tmp_path: Path, listed: Callable[..., Listing]) -> None:
+    sound = write_model(tmp_path / "models" / "sound.gguf")
+    odd = write_model(tmp_path / "models" / os.fsdecode(b"bad\xff") / "odd.gguf", seed=1)
+
+    found = listed(folders=(tmp_path / "models",), added=(odd,))
+
+    assert [model.path for model in found.models[1:]] == [sound]
+    assert all("Rename it." in trouble.reason and trouble.reason.encode() for trouble in found.troubles)
+    assert {trouble.source for trouble in found.troubles} == {ModelSource.LIBRARY, ModelSource.ADDED}
+    with pytest.raises(NotAModel, match="Rename it"):
+        models_at(odd)
