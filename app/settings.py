@@ -56,6 +56,16 @@ ReasoningBudget: TypeAlias = Annotated[int, Field(ge=-1)]
 AliasName: TypeAlias = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s\x00-\x1f](.*[^\s])?$")]
 
 
+def _expandable(path: Path) -> Path:
+    try:
+        path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no folder {path.parts[0]} on this computer") from error
+    if "\0" in str(path):
+        raise ValueError("no path holds a NUL")
+    return path
+
+
 def _sampler_steps(written: object) -> object:
     """By any of their names; as one text they are joined by ";"."""
     steps = written.split(";") if isinstance(written, str) else written
@@ -68,6 +78,7 @@ def _in_order(steps: tuple[SamplerStep, ...]) -> tuple[SamplerStep, ...]:
     return steps
 
 
+OwnPath: TypeAlias = Annotated[Path, AfterValidator(_expandable)]
 SamplerOrder: TypeAlias = Annotated[tuple[SamplerStep, ...], BeforeValidator(_sampler_steps), AfterValidator(_in_order)]
 Breakers: TypeAlias = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)]
 
@@ -215,14 +226,14 @@ class Settings(BaseModel):
     keep_alive_s: KeepAlive = 600.0
     # Models
     models: dict[str, ModelSettings] = Field(default_factory=dict)
-    models_folders: tuple[Path, ...] = ()
-    added_files: tuple[Path, ...] = ()
+    models_folders: tuple[OwnPath, ...] = ()
+    added_files: tuple[OwnPath, ...] = ()
     # Names of one's own for models.
     aliases: dict[AliasName, AliasName] = Field(default_factory=dict)
     # Answers requests for models that are not installed; "" has them refused.
     fallback_model: str = ""
     # Where downloads go; None is the usual place. `models_folders` are read besides.
-    models_folder: Path | None = None
+    models_folder: OwnPath | None = None
     # Whether models of other programs on this computer are listed too.
     other_stores: bool = True
     # The hub, or a mirror of it.

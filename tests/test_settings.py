@@ -29,6 +29,14 @@ def test_a_wrong_value_names_the_field_and_changes_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "settings.json").exists()
 
 
+@pytest.mark.parametrize("folder", ["~nobody-at-all/models", "/a\0b"])
+def test_a_folder_that_can_be_none_is_refused_with_the_settings_name(tmp_path: Path, folder: str) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"models_folder": folder}))
+    with pytest.raises(SettingsError, match="models_folder"):
+        SettingsStore(file)
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     file.write_text("{")

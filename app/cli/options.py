@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -24,7 +25,7 @@ VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help=
 
 def is_path(name: str) -> bool:
     """Whether a model's name is that of a file rather than of an installed model."""
-    return name.lower().endswith(".gguf") or Path(name).is_file()
+    return name.lower().endswith(".gguf") or os.path.isfile(name)
 
 
 def memory_size(size: int) -> str:

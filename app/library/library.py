@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.domain.errors import ModelNotFound, NotAModel, NotRemovable, NotRestorable, SettingsError
+from app.domain.errors import InvalidRequest, ModelNotFound, NotAModel, NotRemovable, NotRestorable, SettingsError
 from app.domain.models import InstalledModel, ModelSource, MovedFolder, Removal, Verification
 from app.domain.observable import Observable
 from app.library.catalogue import Catalogue
@@ -435,7 +435,11 @@ def own_folder(paths: Paths, settings: SettingsStore) -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    """Raises InvalidRequest for the folder of a person whom this computer does not know."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidRequest(f"There is no folder {path.parts[0]} on this computer.", param="path") from error
 
 
 def _all_there(model: InstalledModel) -> bool:

@@ -14,6 +14,7 @@ from app.domain.endpoints import OFFICIAL_HUB
 from app.domain.errors import AccessDenied, AppError, HubUnreachable, InvalidRequest, NotAModel, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.hub_access import HubAccess
+from app.library.hub_address import split_address
 from app.library.names import quantization_in, shard_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ _CONTENT_RANGE: Final = re.compile(r"bytes 0-3/(\d+)")
 
 
 def is_web_file(text: str, *, endpoint: str = OFFICIAL_HUB) -> bool:
-    """Whether it is the address of a GGUF file that is not on the hub."""
-    url = urlsplit(text.strip())
+    """Whether it is the address of a GGUF file that is not on the hub. Raises InvalidRequest for a wrong address."""
+    if "://" not in text:
+        return False
+    url = split_address(text.strip())
     on_hub = url.netloc.casefold() in _HUBS | {urlsplit(endpoint).netloc.casefold()}
     return url.scheme in ("http", "https") and bool(url.hostname) and not on_hub and url.path.casefold().endswith(".gguf")
 
@@ -40,7 +43,7 @@ async def web_file(access: HubAccess, address: str) -> tuple[RemoteRepository, R
     A few bytes of each are fetched to see what they are. Raises NotAModel, InvalidRequest and DownloadError kinds.
     """
     address = address.strip().partition("#")[0]
-    if urlsplit(address).username is not None:
+    if split_address(address).username is not None:
         raise InvalidRequest("The address must hold no user name or password.", param="url")
     addresses = _shards(address)
     client = await asyncio.to_thread(access.client, timeout=_TIMEOUT_S, keeps_connections=False)

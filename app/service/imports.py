@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from app.domain.errors import InvalidRequest, NotAModel
@@ -21,6 +20,7 @@ from app.domain.models import InstalledModel, ModelSource, RemoteFile, RemoteRep
 from app.library.choosing import choose, wanted_files
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
+from app.library.hub_address import split_address
 from app.library.library import ModelLibrary
 from app.library.listing import models_at
 from app.library.local_names import local_path
@@ -170,7 +170,7 @@ def named_path(text: str, *, here: Path | None = None) -> Path | None:
     """
     if not text or "\0" in text:
         raise InvalidRequest("Enter a file, a folder, a repository as owner/name, or its address.", param="path")
-    address = urlsplit(text) if text[:5].casefold() == "file:" else None
+    address = split_address(text) if text[:5].casefold() == "file:" else None
     try:
         path = Path(url2pathname(address.path) if address else text).expanduser()
     except RuntimeError as error:
@@ -186,8 +186,9 @@ def named_path(text: str, *, here: Path | None = None) -> Path | None:
         if not (Path(text).is_absolute() or address or is_file or text.startswith((".", "~"))):
             return None
         raise InvalidRequest(f"There is no file or folder {path}.", param="path") from None
-    except OSError as error:
-        raise InvalidRequest(f"{path} can't be read: {error.strerror or error}.", param="path") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "that is no path"
+        raise InvalidRequest(f"{str(path)[:200]} can't be read: {reason}.", param="path") from error
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise NotAModel(path, "it is neither a file nor a folder.")
     return path

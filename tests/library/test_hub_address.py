@@ -33,6 +33,12 @@ def test_names_and_addresses_are_understood(text: str, address: HubAddress) -> N
     assert parse_address(text, endpoint="https://mirror.example") == address
 
 
+@pytest.mark.parametrize("text", ["http://[x", "https://[x]/a/b", "https://huggingface.co:99999/org/repo"])
+def test_an_address_that_can_be_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="host or its port"):
+        parse_address(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -41,6 +41,12 @@ def test_addresses_of_files_elsewhere_are_known_from_others(text: str, yes: bool
     assert is_web_file(text, endpoint="https://mirror.example") is yes
 
 
+@pytest.mark.parametrize("text", ["http://[x.gguf", "https://[x]/a/b.gguf", "https://h:99999/x.gguf", "https://h:x/m.gguf"])
+def test_an_address_that_can_be_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="host or its port"):
+        is_web_file(text)
+
+
 async def test_the_server_says_how_large_the_file_is(fake: FakeHub) -> None:
     url = f"{fake.endpoint}/org/repo/resolve/main/m-Q8_0.gguf"
     repository, file = await web_file(Hub(endpoint=fake.endpoint).access, f" {url}#x ")

@@ -275,7 +275,17 @@ def test_what_is_a_path_and_what_is_not(tmp_path: Path) -> None:
     for text in ("org/name", "./org/name", "org/../org/name/", str(tmp_path / "org" / "name")):
         assert named_path(text, here=tmp_path) == tmp_path / "org" / "name"
     assert named_path("model.gguf", here=tmp_path) == tmp_path / "model.gguf"
-    for text in ("./nothing", "~/nothing", "~nobody-at-all/x", "other.gguf", "a/b/c.gguf", "file:///nothing"):
+    for text in (
+        "./nothing",
+        "~/nothing",
+        "~nobody-at-all/x",
+        "other.gguf",
+        "a/b/c.gguf",
+        "file:///nothing",
+        "file://[x",
+        "file:///%00",
+        "x" * 300,
+    ):
         with pytest.raises(InvalidRequest):
             named_path(text, here=tmp_path)
 
