@@ -31,6 +31,7 @@
     │       ├── AccessDenied         gated or private: a token or a licence is missing
     │       ├── NotEnoughSpace       the disk is too small
     │       ├── AlreadyDownloading   another program does it
+    │       ├── FolderMoving         the models folder is being brought elsewhere
     │       └── ChecksumMismatch     what arrived is not what the hub promised
     ├── StoreError                   the conversation database can't be read or written
     ├── SettingsError                the settings file, or a value for it, is wrong
@@ -60,6 +61,7 @@ __all__ = [
     "EngineCrashed",
     "EngineError",
     "EngineStopped",
+    "FolderMoving",
     "GenerationFailed",
     "HubBusy",
     "HubOffline",
@@ -329,6 +331,10 @@ class NotEnoughSpace(DownloadError):
 
 class AlreadyDownloading(DownloadError):
     """Another program of this profile writes the file."""
+
+
+class FolderMoving(DownloadError):
+    """Nothing may be put into the models folder until it is where a person wants it."""
 
 
 class ChecksumMismatch(DownloadError):

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from app.domain.errors import ChecksumMismatch, DownloadError
+from app.domain.errors import ChecksumMismatch, DownloadError, FolderMoving
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.disk_share import DiskShare
 from app.library.local_names import local_path
+from app.library.moving_mark import is_moving
 from app.library.part_file import Expected, PartFile, already_there
 from app.library.provenance import Provenance, provenance_of, record_provenance
 from app.library.undisturbed import undisturbed
@@ -148,11 +149,22 @@ class DownloadJob:
         return note is not None and note == self._provenance(item, note.sha256)
 
     async def _arrive(self, fetcher: Fetcher, part: PartFile, url: str, pause: Pause) -> None:
-        await undisturbed(part.open)
+        await undisturbed(self._open, part)
         self._verify(False)
         await fetcher.fill(self._repository, part, self._on_change, pause, url=url)
         self._verify(True)
         await undisturbed(part.verify)
+
+    def _open(self, part: PartFile) -> None:
+        """Raises AlreadyDownloading, FolderMoving."""
+        self._check_stays()
+        part.open()
+        # A move that begins from now on sees the open part, and does not move.
+        self._check_stays()
+
+    def _check_stays(self) -> None:
+        if is_moving(self._folder):
+            raise FolderMoving("The models folder is being moved. It goes on when that is done.")
 
     def _install(self) -> None:
         """All in one go, so that nobody cancels in between; the model's first file last: once it is there, all of it is."""

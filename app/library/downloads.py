@@ -12,13 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from app.domain.errors import AlreadyDownloading, DownloadError, InvalidRequest, NotEnoughSpace, RepositoryNotFound
+from app.domain.errors import (
+    AlreadyDownloading,
+    DownloadError,
+    FolderMoving,
+    InvalidRequest,
+    NotEnoughSpace,
+    RepositoryNotFound,
+)
 from app.domain.models import DownloadProgress, DownloadState, RemoteFile, RemoteRepository
 from app.domain.observable import Observable
 from app.library.disk_share import DiskShare, free_bytes
 from app.library.download_entry import DownloadEntry, Stop
 from app.library.download_records import DownloadRecord, DownloadRecords
 from app.library.hub import Hub
+from app.library.moving_mark import is_moving
 from app.library.retry_policy import RetryPolicy
 from app.library.turns import Turns
 from app.library.undisturbed import undisturbed
@@ -270,7 +278,7 @@ class DownloadManager:
             fetcher = await self._shared_fetcher()
             await entry.job.run(fetcher, partial(self._pause, entry), partial(self._stand_aside, entry))
             return True
-        except AlreadyDownloading as error:
+        except (AlreadyDownloading, FolderMoving) as error:
             obstacle: DownloadError = error
         except NotEnoughSpace as error:
             obstacle = error
@@ -302,6 +310,8 @@ class DownloadManager:
 
     async def _find_folder(self, entry: DownloadEntry) -> None:
         """What has arrived of it may have been moved to another folder; what has not begun goes where downloads go now."""
+        # Another program may have moved the models folder.
+        self._settings.reread()
         folder = self._folder()
         if folder != entry.folder and not await asyncio.to_thread(entry.job.on_disk_bytes):
             entry.folder = folder
@@ -346,6 +356,9 @@ class DownloadManager:
         return entry.hurry.is_set()
 
     async def _discard(self, entry: DownloadEntry) -> None:
+        while await asyncio.to_thread(is_moving, entry.folder):
+            await self._rest(entry, self._policy.busy_s)
+        await self._find_folder(entry)
         await entry.job.discard()
 
     async def _shared_fetcher(self) -> Fetcher:

@@ -26,7 +26,7 @@ from app.library.look import Look
 from app.library.model_names import ModelNames
 from app.library.placing import sweep_copies
 from app.library.provenance import provenance_of
-from app.library.relocation import Relocation, check_places
+from app.library.relocation import Relocation, check_places, holds_files, place_for
 from app.library.repair import Repair, plan_repair, repository_for
 from app.library.stores import NoteCache, Notes, Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
@@ -244,10 +244,12 @@ class ModelLibrary:
     async def move_folder(self, new: Path, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> MovedFolder:
         """Bring everything in our own folder to another place, which is our folder from then on; what was removed is gone.
 
+        Where other things lie in `new`, it becomes a folder of its own in there. Downloads wait until it is done.
         At any moment, also after a crash, each file is in a folder that is listed. `on_progress` gets bytes done and in all,
         here on the loop; while it copies, cancelling leaves all as it was. Raises NotMovable, NotEnoughSpace, SettingsError.
         """
-        old, new, stop = self.folder, _absolute(new), threading.Event()
+        old, stop = self.folder, threading.Event()
+        new = await asyncio.to_thread(place_for, old, _absolute(new))
         await asyncio.to_thread(check_places, old, new)
         self._removals.clear()
         await undisturbed(self._trash.empty)
@@ -275,7 +277,8 @@ class ModelLibrary:
                 await undisturbed(relocation.abandon)
                 raise
             left = await undisturbed(relocation.finish)
-            if not left:
+            # Also what was put there meanwhile is not to be lost from the list.
+            if not await asyncio.to_thread(holds_files, old):
                 self._settings.update(models_folders=others)
         return MovedFolder(new, left)
 

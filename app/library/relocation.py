@@ -16,14 +16,16 @@ from typing import Final
 from app.domain.errors import NotEnoughSpace, NotMovable
 from app.library.disk_share import free_bytes
 from app.library.file_lock import try_lock
+from app.library.moving_mark import MOVING_MARK, MovingMark
 from app.library.trash import TRASH_FOLDER
 
-__all__ = ["Relocation", "check_places"]
+__all__ = ["Relocation", "check_places", "holds_files", "place_for"]
 
 _STEP_BYTES: Final = 4 << 20
 # As downloads leave.
 _RESERVE_BYTES: Final = 200_000_000
 _COMING: Final = ".moving"
+_OWN_NAME: Final = "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Relocation:
         self._brought: list[_Item] = []
         self._were_there: list[_Item] = []
         self._to_rename: list[_Item] = []
+        self._mark = MovingMark(old)
 
     def bring(self, on_progress: Callable[[int, int], None], stop: threading.Event) -> bool:
         """False if it was stopped; then, and if it fails, nothing is left in the new place.
@@ -61,6 +64,7 @@ class Relocation:
         Raises NotMovable, NotEnoughSpace.
         """
         check_places(self._old, self._new)
+        self._mark.set()
         total = done = 0
         try:
             self._new.mkdir(parents=True, exist_ok=True)
@@ -93,6 +97,7 @@ class Relocation:
             with contextlib.suppress(OSError):
                 item.target.unlink(missing_ok=True)
         self._brought.clear()
+        self._mark.remove()
         _remove_empty(self._new)
 
     def finish(self) -> tuple[Path, ...]:
@@ -109,6 +114,7 @@ class Relocation:
                 item.source.rename(item.target)
             except OSError:
                 left.append(item.source)
+        self._mark.remove()
         _remove_empty(self._old)
         return tuple(left)
 
@@ -118,6 +124,8 @@ class Relocation:
             place = Path(folder)
             links = [name for name in folders if (place / name).is_symlink()]
             folders[:] = [name for name in folders if name not in links and not (place == self._old and name == TRASH_FOLDER)]
+            if place == self._old:
+                names[:] = [name for name in names if name != MOVING_MARK]
             for name in (*names, *links):
                 source = place / name
                 target = self._new / source.relative_to(self._old)
@@ -182,6 +190,25 @@ def check_places(old: Path, new: Path) -> None:
     here, there = old.resolve(), new.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise NotMovable(f"{new} and {old} are the same or lie within each other. Choose a folder beside it.")
+
+
+def place_for(old: Path, chosen: Path) -> Path:
+    """Where the files go if a person chooses a folder: into one of their own if other things lie there."""
+    ours = _visible(old)
+    # What an earlier move brought that was interrupted is no other thing.
+    others = {name for name in _visible(chosen) if name not in ours and name.removesuffix(_COMING) not in ours}
+    return chosen / _OWN_NAME if others else chosen
+
+
+def _visible(folder: Path) -> set[str]:
+    with contextlib.suppress(OSError):
+        return {name for name in os.listdir(folder) if not name.startswith(".")}
+    return set()
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether any are left there, however deep."""
+    return any(names for _, _, names in os.walk(folder))
 
 
 def _is_idle(part: Path) -> bool:

@@ -36,6 +36,7 @@ _EXAMPLES: list[errors.AppError] = [
     errors.NotRestorable("What was removed is deleted for good."),
     errors.NotMovable("The models folder can't be moved into itself."),
     errors.AlreadyDownloading("Another Hearth downloads it."),
+    errors.FolderMoving("The models folder is being moved."),
     errors.HubOffline(),
     errors.HubOffline(variable="HF_HUB_OFFLINE"),
     errors.HubBusy("huggingface.co", retry_after_s=55.0),

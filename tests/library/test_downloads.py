@@ -23,6 +23,7 @@ from app.domain.models import Capability, DownloadProgress, DownloadState, Remot
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
+from app.library.moving_mark import MovingMark
 from app.library.provenance import Provenance, provenance_of
 from app.library.web_file import web_file
 from app.paths import Paths
@@ -251,6 +252,45 @@ async def test_cancelling_a_finished_or_unknown_download_does_nothing(
     assert files_below(folder) == ["org/repo/mmproj-F16.gguf"]
     with pytest.raises(InvalidRequest):
         await manager.wait("none")
+
+
+async def test_while_the_models_folder_moves_a_download_waits_and_then_follows(fake: FakeHub, tmp_path: Path) -> None:
+    repository, file = await listing(fake), "m-Q4_K_M.gguf"
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    folder, mark = old, MovingMark(old)
+    manager = DownloadManager(Hub(endpoint=fake.endpoint), a_store(), lambda: folder, policy=AT_ONCE)
+    mark.set()
+
+    download_id = manager.start(repository, the(repository, file))
+    waiting = await state_of(manager, download_id, DownloadState.WAITING)
+    assert "being moved" in waiting.error
+    assert files_below(old) == [".moving"]
+    folder = new
+    mark.remove()
+    await manager.wait(download_id)
+    await manager.close()
+
+    assert files_below(new) == [f"org/repo/{file}"]
+    assert files_below(old) == []
+
+
+async def test_what_was_moved_with_the_folder_is_discarded_where_it_is(fake: FakeHub, tmp_path: Path) -> None:
+    repository = await listing(fake)
+    folder = tmp_path / "old"
+    manager = DownloadManager(Hub(endpoint=fake.endpoint), a_store(), lambda: folder, policy=AT_ONCE)
+    fake.faults.pause_after = 1_500_000
+    download_id = manager.start(repository, the(repository, "m-Q4_K_M.gguf"))
+    await arrived(manager, download_id, 1_000_000)
+    manager.pause(download_id)
+    await state_of(manager, download_id, DownloadState.PAUSED)
+    folder = folder.rename(tmp_path / "new")
+
+    manager.cancel(download_id)
+    await manager.wait(download_id)
+    await manager.close()
+
+    assert files_below(tmp_path / "new") == []
 
 
 async def test_two_run_and_the_third_waits_its_turn(fake: FakeHub, manager: DownloadManager) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from app.domain.models import ModelSource
 from app.library import relocation as moving
 from app.library.file_lock import try_lock
 from app.library.library import ModelLibrary
-from app.library.relocation import Relocation
+from app.library.moving_mark import MOVING_MARK, is_moving
+from app.library.relocation import Relocation, place_for
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.library.gguf_maker import write_model
@@ -27,7 +29,8 @@ def nothing(_done: int, _total: int) -> None:
 
 
 def contents(top: Path) -> dict[str, bytes]:
-    return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    files = (path for path in top.rglob("*") if path.is_file() and path.name != MOVING_MARK)
+    return {path.relative_to(top).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -90,7 +93,8 @@ def test_on_another_disk_everything_is_copied_with_its_times(old: Path, other_di
 
 def test_a_move_that_was_interrupted_is_taken_up_again(old: Path, other_disk: Path) -> None:
     before = contents(old)
-    bring(old, other_disk)
+    shutil.copytree(old, other_disk)
+    (old / MOVING_MARK).touch()
     (other_disk / "flat.gguf").unlink()
     (other_disk / "org" / "repo" / "m.gguf.moving").touch()
 
@@ -181,6 +185,34 @@ def test_without_hard_links_files_are_renamed_at_the_end(old: Path, tmp_path: Pa
     assert not old.exists()
 
 
+def test_a_folder_is_marked_while_it_moves_and_moves_once_at_a_time(old: Path, tmp_path: Path) -> None:
+    relocation = bring(old, tmp_path / "new")
+    assert is_moving(old)
+    with pytest.raises(NotMovable, match="already"):
+        bring(old, tmp_path / "other")
+    relocation.abandon()
+    assert not is_moving(old)
+
+    bring(old, tmp_path / "new").finish()
+
+    assert not old.exists()
+    assert not is_moving(tmp_path / "new")
+
+
+def test_models_get_a_folder_of_their_own_among_other_things(old: Path, tmp_path: Path) -> None:
+    home, empty, again = tmp_path / "home", tmp_path / "empty", tmp_path / "again"
+    for folder in (home, empty, again):
+        folder.mkdir()
+    (home / "letter.txt").touch()
+    (again / "flat.gguf").touch()
+    (again / "empty.gguf.moving").touch()
+
+    assert place_for(old, home) == home / "models"
+    assert place_for(old, empty) == empty
+    assert place_for(old, again) == again
+    assert place_for(old, tmp_path / "none") == tmp_path / "none"
+
+
 @pytest.fixture
 def settings() -> SettingsStore:
     return SettingsStore(Paths.of().settings_file)
@@ -239,6 +271,20 @@ async def test_an_old_folder_that_can_not_be_emptied_stays_listed(
     assert moved.left == (path,)
     assert settings.current.models_folders == (old,)
     assert [(model.id, model.source) for model in library.models[1:]] == [("m", ModelSource.LIBRARY)]
+
+
+@pytest.mark.anyio
+async def test_what_is_put_into_the_old_folder_meanwhile_stays_listed(
+    library: ModelLibrary, settings: SettingsStore, other_disk: Path
+) -> None:
+    old = library.folder
+    write_model(old / "m.gguf")
+    await library.refresh()
+
+    await library.move_folder(other_disk, lambda _done, _total: write_model(old / "late.gguf", name="Late") and None)
+
+    assert settings.current.models_folders == (old,)
+    assert {"m", "late"} <= {model.id for model in library.models}
 
 
 @pytest.mark.anyio
