@@ -184,7 +184,8 @@ class DownloadJob:
         return Provenance(
             repository="" if item.url else self._repository.id,
             revision=expected.revision,
-            name=item.url or expected.name,
+            # What follows may be the key to the file; everybody can read the note.
+            name=item.url.partition("?")[0] or expected.name,
             size_bytes=expected.size_bytes,
             sha256=sha256,
         )

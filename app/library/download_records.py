@@ -139,13 +139,18 @@ def _file(entry: dict[str, Any]) -> RemoteFile:
     return RemoteFile(**fields)
 
 
+def _for_us_alone(path: str, flags: int) -> int:
+    # An address of a file may hold a key to it.
+    return os.open(path, flags, 0o600)
+
+
 def _write(file: Path, records: Iterable[DownloadRecord]) -> None:
     entries = [{**asdict(record), "folder": str(record.folder)} for record in records]
     if not entries:
         file.unlink(missing_ok=True)
         return
     new = file.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as stream:
+    with open(new, "w", encoding="utf-8", opener=_for_us_alone) as stream:
         json.dump({"format": _FORMAT, "downloads": entries}, stream, indent=1)
         stream.flush()
         os.fsync(stream.fileno())

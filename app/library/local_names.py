@@ -11,9 +11,9 @@ __all__ = ["NO_TEXT", "local_path", "no_text_in"]
 
 NO_TEXT: Final = "Its name is not UTF-8. Rename it."
 
-_FORBIDDEN: Final = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
+_FORBIDDEN: Final = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f\ud800-\udfff]')
 _RESERVED: Final = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$", re.IGNORECASE)
-_MAX_NAME: Final = 200
+_MAX_BYTES: Final = 200
 
 
 def local_path(folder: Path, repository: str, name: str) -> Path:
@@ -37,4 +37,5 @@ def _safe(part: str) -> str:
     if _RESERVED.match(safe):
         safe = f"_{safe}"
     # Not beginning with a dot: such folders are not listed. The end of a name holds its suffix and shard number.
-    return f"_{safe}"[-_MAX_NAME:] if safe.startswith(".") else safe[-_MAX_NAME:]
+    whole = f"_{safe}" if safe.startswith(".") else safe
+    return whole.encode()[-_MAX_BYTES:].decode(errors="ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_the_next_program_finds_everything_as_it_was(program: NewProgram) -> Non
     first.close()
 
     assert program().take() == written
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such permissions here")
+def test_nobody_else_can_read_the_addresses(program: NewProgram, tmp_path: Path) -> None:
+    program().write([a_record("a")])
+
+    (file,) = (tmp_path / "downloads").glob("*.json")
+    assert file.stat().st_mode & 0o077 == 0
 
 
 def test_what_a_running_program_notes_is_its_own(program: NewProgram) -> None:

@@ -26,6 +26,8 @@ from app.library.local_names import local_path
         ("trailing. . ", "org/repo/trailing"),
         (".hidden.gguf", "org/repo/_.hidden.gguf"),
         ("x" * 300 + ".gguf", "org/repo/" + "x" * 195 + ".gguf"),
+        ("模型" * 50 + ".gguf", "org/repo/" + "型" + "模型" * 32 + ".gguf"),
+        ("lone\ud800.gguf", "org/repo/lone_.gguf"),
     ],
 )
 def test_names_become_plain_ones_inside_the_folder(name: str, expected: str) -> None:
