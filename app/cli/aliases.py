@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
+from app.cli.printable import cell
 from app.domain.errors import InvalidRequest
 from app.library.library import ModelLibrary
 from app.library.model_names import known_alias, plain_name
@@ -63,7 +63,7 @@ def _show(aliases: Mapping[str, str], *, as_json: bool) -> None:
         return
     table = Table("Name", "Model", box=None, pad_edge=False)
     for name, model in aliases.items():
-        table.add_row(escape(name), escape(model))
+        table.add_row(cell(name), cell(model))
     Console().print(table if aliases else "No names were given. Give one with: hearth alias NAME MODEL")
 
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption, is_path, memory_size
+from app.cli.printable import cell, printable
 from app.domain.errors import AppError, ModelNotFound
 from app.domain.fit import Fit, FitVerdict, shortage
 from app.domain.models import RemoteFile, RemoteRepository
@@ -166,25 +166,26 @@ def _show_one(told: _One) -> None:
     for need in plan.needs:
         parts = (need.weights_bytes, need.kv_bytes, need.compute_bytes, need.projector_bytes)
         sizes = (*parts, *((need.draft_bytes,) if drafts else ()), need.total_bytes, need.free_bytes)
-        table.add_row(escape(need.device), *map(memory_size, sizes))
+        table.add_row(cell(need.device), *map(memory_size, sizes))
     Console().print(table)
     if told.fits:
-        print(f"{told.name}, with a context of {plan.n_ctx} tokens: {_verdict(told.fit)}.{_reservation(told.fit)}")
+        verdict = f"{told.name}, with a context of {plan.n_ctx} tokens: {_verdict(told.fit)}"
     else:
-        print(f"{told.name} does not fit: {shortage(plan)}.{_reservation(told.fit)}")
+        verdict = f"{told.name} does not fit: {shortage(plan)}"
+    print(printable(f"{verdict}.{_reservation(told.fit)}"))
 
 
 def _show_many(told: _Many) -> None:
     table = Table("", "File", "Size", "Memory", "Context", "Fits", box=None, pad_edge=False)
     for file, fit in told.told:
         mark = "*" if file == told.recommended else ""
-        sizes = (mark, escape(file.label), decimal(file.size_bytes))
+        sizes = (mark, cell(file.label), decimal(file.size_bytes))
         match fit:
             case Fit():
                 memory = ("~" if fit.estimated else "") + memory_size(fit.plan.total_bytes)
                 table.add_row(*sizes, memory, str(fit.plan.n_ctx), _verdict(fit))
             case AppError():
-                table.add_row(*sizes, "?", "?", escape(str(fit)))
+                table.add_row(*sizes, "?", "?", cell(str(fit)))
     Console().print(table)
     if told.recommended is not None:
         print(f"* Recommended: hearth pull {told.repository.id}:{told.recommended.quantization}")

@@ -13,6 +13,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from app.cli.options import ProfileOption
+from app.cli.printable import printable
 from app.cli.pull import pull
 from app.domain.errors import InvalidRequest
 from app.library.downloads import DownloadManager
@@ -62,7 +63,7 @@ def import_models(
     if as_json:
         print(json.dumps({"models": ids}))
     else:
-        print("\n".join(f"{model_id} is installed." for model_id in ids))
+        print(printable("\n".join(f"{model_id} is installed." for model_id in ids)))
 
 
 async def _imported(path: Path, way: ImportWay, paths: Paths) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
+from app.cli.printable import cell
 from app.paths import Paths
 from app.service.api_keys import ApiKeys
 
@@ -43,7 +43,7 @@ def list_keys(
         return
     table = Table("Name", "Created", "Last used", box=None, pad_edge=False)
     for key in found:
-        table.add_row(escape(key.name), _minute(key.created), _minute(key.last_used))
+        table.add_row(cell(key.name), _minute(key.created), _minute(key.last_used))
     Console().print(table)
 
 

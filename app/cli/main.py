@@ -27,6 +27,7 @@ from app.cli import (
 )
 from app.cli import pull as pulling
 from app.cli.options import EngineOption, ProfileOption, VerboseOption
+from app.cli.printable import printable
 from app.domain.errors import (
     AccessDenied,
     AppError,
@@ -104,5 +105,5 @@ def main() -> None:
     try:
         cli()
     except AppError as error:
-        print(f"hearth: {error}", file=sys.stderr)
+        print(printable(f"hearth: {error}"), file=sys.stderr)
         sys.exit(next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1))

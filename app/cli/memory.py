@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import memory_size
+from app.cli.printable import cell
 from app.domain.memory import Device
 from app.engine.survey import survey
 
@@ -29,8 +29,8 @@ def list_devices(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     for device in devices:
         kind = device.kind.name.lower().replace("_", " ")
         table.add_row(
-            escape(device.name),
-            escape(device.description),
+            cell(device.name),
+            cell(device.description),
             kind,
             memory_size(device.free_bytes),
             memory_size(device.total_bytes),

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.byte_progress import byte_progress
 from app.cli.options import ProfileOption
+from app.cli.printable import cell, printable
 from app.domain.errors import ChecksumMismatch
 from app.domain.models import FileState, InstalledModel, MissingPart, ModelSource, PartKind, Removal, Verification
 from app.library.library import ModelLibrary
@@ -45,7 +45,7 @@ def list_models(
     installed = asyncio.run(library.refresh())
     aliases = {model.id: library.aliases_of(model) for model in installed}
     for trouble in library.troubles:
-        print(f"{trouble.source}: {trouble.reason}", file=sys.stderr)
+        print(printable(f"{trouble.source}: {trouble.reason}"), file=sys.stderr)
     if as_json:
         print(json.dumps([_as_json(model, aliases[model.id]) for model in installed], indent=2))
         return
@@ -58,7 +58,7 @@ def list_models(
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     Console().print(table)
 
 
@@ -93,7 +93,7 @@ def remove(
         files = [str(file) for file in removal.model.files if not file.exists()]
         print(json.dumps({"id": removal.model.id, "freed_bytes": removal.freed_bytes, "files": files}, indent=2))
         return
-    print(f"Removed {removal.model.id}; {decimal(removal.freed_bytes)} freed.")
+    print(printable(f"Removed {removal.model.id}; {decimal(removal.freed_bytes)} freed."))
 
 
 def verify(
@@ -123,7 +123,7 @@ def verify(
         print(json.dumps([_verification(item) for item in found], indent=2))
     for item in found if not as_json else ():
         for file in item.files:
-            print(f"{item.model.id}: {file.path.name} {_VERDICTS[file.state]}")
+            print(printable(f"{item.model.id}: {file.path.name} {_VERDICTS[file.state]}"))
     if not all(item.sound for item in found):
         spoilt = ", ".join(item.model.id for item in found if not item.sound)
         raise ChecksumMismatch(f"Not as it came: {spoilt}. Get it again with `hearth pull`.")

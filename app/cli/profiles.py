@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption
+from app.cli.printable import cell
 from app.domain.errors import InvalidRequest
 from app.domain.models import InstalledModel
 from app.library.library import ModelLibrary
@@ -60,11 +60,11 @@ def show_model(
         return
     facts = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _facts(found, aliases, origin):
-        facts.add_row(name, escape(value))
+        facts.add_row(name, cell(value))
     Console().print(facts)
     settings = Table("Setting", "Value", "", box=None, pad_edge=False)
     for one in values:
-        settings.add_row(one.name, escape(_text(one.value)), _SOURCES[one.source])
+        settings.add_row(one.name, cell(_text(one.value)), _SOURCES[one.source])
     Console().print("", settings)
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.options import ProfileOption, memory_size
+from app.cli.printable import cell
 from app.paths import Paths
 from app.settings import SettingsStore
 
@@ -48,9 +48,9 @@ def running_models(
     work = Table("ID", *_FIGURES, box=None, pad_edge=False)
     now = datetime.now(UTC)
     for model in loaded:
-        table.add_row(*map(escape, _in_memory(model, now)))
+        table.add_row(*map(cell, _in_memory(model, now)))
         if model.get("stats"):
-            work.add_row(escape(model["id"]), *_figures(model["stats"]))
+            work.add_row(cell(model["id"]), *_figures(model["stats"]))
     Console().print(table)
     if work.row_count:
         Console().print("", work)

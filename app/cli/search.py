@@ -12,12 +12,12 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from app.cli.fit import fit_tools
 from app.cli.hub import opened_hub
 from app.cli.options import ProfileOption
+from app.cli.printable import cell
 from app.domain.errors import InvalidRequest
 from app.domain.fit import FitVerdict
 from app.domain.hub import HubModel, HubQuery, HubSort
@@ -111,7 +111,7 @@ def _table(models: list[HubModel]) -> Table:
             f"{model.license or '?'}{' (gated)' if model.gated else ''}",
             ", ".join(sorted(model.capabilities - {Capability.COMPLETION})),
         )
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     return table
 
 

@@ -11,6 +11,7 @@ from app.paths import Paths
 from app.settings import SettingsStore
 from tests.cli.program import run_hearth
 from tests.fake_hub import FakeHub
+from tests.library.gguf_maker import write_model
 
 
 @pytest.fixture
@@ -102,3 +103,13 @@ def test_a_short_name_is_pulled_from_where_the_catalogue_says(profile: Path, emb
     assert listed["all-MiniLM-L6-v2.Q8_0"]["aliases"] == ["all-minilm", "all-minilm:22m"]
     assert "all-minilm:22m" in run_hearth("list").stdout
     assert run_hearth("rm", "all-minilm").stdout.startswith("Removed all-MiniLM-L6-v2.Q8_0; ")
+
+
+def test_a_file_name_gives_the_terminal_no_commands(profile: Path) -> None:
+    write_model(Paths.of(profile).models / "red\x1b[31m.gguf")
+
+    for command in ("list", "verify"):
+        shown = run_hearth(command)
+        assert shown.returncode == 0, shown.stderr
+        assert "red?[31m" in shown.stdout
+        assert "\x1b" not in shown.stdout + shown.stderr

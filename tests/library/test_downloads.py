@@ -23,6 +23,7 @@ from app.domain.models import Capability, DownloadProgress, DownloadState, Remot
 from app.library.downloads import DownloadManager
 from app.library.hub import Hub
 from app.library.library import ModelLibrary
+from app.library.local_names import local_path
 from app.library.moving_mark import MovingMark
 from app.library.provenance import Provenance, provenance_of
 from app.library.web_file import web_file
@@ -87,6 +88,20 @@ async def test_a_model_and_its_projector_arrive_whole(fake: FakeHub, manager: Do
     assert heard[-1] == last
     assert [progress.done_bytes for progress in heard] == sorted(progress.done_bytes for progress in heard)
     assert manager.downloads == (last,)
+
+
+async def test_the_note_beside_a_file_from_the_web_has_no_key_to_it(
+    fake: FakeHub, manager: DownloadManager, folder: Path
+) -> None:
+    url = f"{fake.endpoint}/org/repo/resolve/main/w-Q4_K_M.gguf"
+    fake.add("org/repo", {"w-Q4_K_M.gguf": b"GGUF" + MODEL})
+    repository, file = await web_file(Hub(endpoint=fake.endpoint).access, f"{url}?token=secret")
+
+    await manager.wait(manager.start(repository, file))
+
+    source = provenance_of(folder / local_path(Path(), repository.id, file.label))
+    assert source is not None
+    assert source.name == url
 
 
 async def test_shards_arrive_as_one_download(fake: FakeHub, manager: DownloadManager, folder: Path) -> None:
