@@ -7,14 +7,14 @@ import hashlib
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from app.domain.errors import AppError, DownloadError, NotAModel
+from app.domain.errors import AppError, DownloadError, HubUnreachable, NotAModel
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.gguf_container import HeaderCut, Tensor, read_container
 from app.library.gguf_types import TENSOR_TYPES
@@ -47,6 +47,14 @@ class RemoteOutline:
     estimated: bool = False
 
 
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class _First:
+    """The reading of the first header of a repository, for which the others wait; `failed` if it could not be had."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failed: HubUnreachable | None = None
+
+
 class RemoteHeaders:
     """Fetches headers by ranges that grow until they suffice, and no more of a file than that.
 
@@ -62,8 +70,7 @@ class RemoteHeaders:
         self._reader = reader or RangeReader(hub)
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._reading: dict[str, asyncio.Task[Path]] = {}
-        # Held while the first header of a repository is read, so that the others have a sibling.
-        self._firsts: WeakValueDictionary[tuple[str, str, bool], asyncio.Lock] = WeakValueDictionary()
+        self._firsts: WeakValueDictionary[tuple[str, str, bool], _First] = WeakValueDictionary()
         self._no_models: dict[str, str] = {}
 
     async def close(self) -> None:
@@ -106,11 +113,20 @@ class RemoteHeaders:
 
     async def _read(self, repository: RemoteRepository, file: RemoteFile, key: str) -> Path:
         kind = (repository.id, repository.revision, file.is_projector)
-        first = self._firsts.setdefault(kind, asyncio.Lock())
-        async with first:
+        first = self._firsts.setdefault(kind, _First())
+        waits = first.lock.locked()
+        async with first.lock:
             sibling = await asyncio.to_thread(self._sibling, repository, file)
             if sibling is None:
-                return await self._kept(key, await self._whole(repository, file))
+                if waits and first.failed is not None:
+                    # A server that stalls is waited for once, not for each file.
+                    raise first.failed
+                first.failed = None
+                try:
+                    return await self._kept(key, await self._whole(repository, file))
+                except HubUnreachable as error:
+                    first.failed = error
+                    raise
         async with self._connections:
             outline = await self._by_sibling(repository, file, sibling)
         return await self._kept(key, outline or await self._whole(repository, file))

@@ -243,6 +243,20 @@ async def test_who_leaves_does_not_stop_the_reading(bench: Bench, tmp_path: Path
     assert len(bench.fake.transfers) == n_transfers + 1
 
 
+async def test_a_server_in_trouble_is_waited_for_once_and_not_for_each_file(bench: Bench, tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d")
+    repository = await bench.publish(**{name: _model(tmp_path, n_tokens=10, name=name) for name in names})
+    bench.fake.faults.statuses = [503] * 20
+
+    told = await asyncio.gather(*(bench.outline(repository, file) for file in repository.models), return_exceptions=True)
+
+    assert [type(error) for error in told] == [HubUnreachable] * len(names)
+    assert len(bench.fake.transfers) == 2
+    # Whoever asks later has it tried again.
+    bench.fake.faults.statuses = []
+    assert (await bench.outline(repository)).tensors
+
+
 async def test_tokens_are_sent_to_the_hub_alone(hub: FakeHub, tmp_path: Path) -> None:
     hub.add("org/repo", {"m.gguf": _model(tmp_path, n_tokens=10)}, gated=True, token="hf_mine")
     mine = Hub(endpoint=hub.endpoint, token="hf_mine")
