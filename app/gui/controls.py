@@ -210,14 +210,24 @@ class EmptyState(QWidget):
 
 
 class ElidedLabel(QLabel):
-    """One line that ends in … where there is no room; the tooltip has all of it."""
+    """One line with … in it where there is no room; the tooltip has all of it."""
 
-    def __init__(self, text: str = "", role: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        text: str = "",
+        role: str = "",
+        parent: QWidget | None = None,
+        *,
+        elide: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle,
+        fills: bool = True,
+    ) -> None:
+        """`elide` says where the … goes. One that does not fill its place is no wider than its text."""
         super().__init__(parent)
         self._full = ""
+        self._mode = elide
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", role)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored if fills else QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.set_full_text(text)
 
     @property
@@ -229,13 +239,21 @@ class ElidedLabel(QLabel):
             self._full = text
             self.setAccessibleName(text)
             self._elide()
+            self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        # What is shown may be shorter only because there was no room.
+        return QSize(self.fontMetrics().horizontalAdvance(self._full) + 1, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._elide()
 
     def _elide(self) -> None:
-        shown = self.fontMetrics().elidedText(self._full, Qt.TextElideMode.ElideMiddle, self.width())
+        shown = self.fontMetrics().elidedText(self._full, self._mode, self.width())
         self.setText(shown)
         self.setToolTip(plain_tooltip(self._full) if shown != self._full else "")
 

@@ -288,6 +288,7 @@ class ModelsPage(QWidget):
         super().resizeEvent(event)
         narrow = event.size().width() < _NARROW
         self._splitter.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
+        self.get.downloads.leave_room_in(event.size().height())
 
     # What a person does
 

@@ -37,7 +37,7 @@ class DownloadRow(QWidget):
         self._progress: DownloadProgress | None = None
         self._role = ""
         self._can_rise = self._can_sink = False
-        self._name = label()
+        self._name = ElidedLabel(fills=False)
         self._repository = ElidedLabel(role="caption")
         self._bar = QProgressBar(textVisible=False, maximum=1000)
         self._text = label(role="caption", wrap=True)
@@ -85,7 +85,7 @@ class DownloadRow(QWidget):
 
     def _show_state(self, progress: DownloadProgress) -> None:
         name = PurePosixPath(progress.label).stem
-        self._name.setText(name)
+        self._name.set_full_text(name)
         self._repository.set_full_text(progress.repository)
         self._bar.setVisible(progress.state not in _OVER)
         self._bar.setAccessibleName(self.tr("Download of {0}").format(name))

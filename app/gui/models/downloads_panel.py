@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -16,6 +16,7 @@ from app.gui.theme import Theme
 __all__ = ["DownloadsPanel"]
 
 _MOST_HIGH = 232
+_PART = 4
 _SECOND_MS = 1000
 _STOPPED = (DownloadState.PAUSED,)
 _HIDDEN = (DownloadState.CANCELLED,)
@@ -44,7 +45,8 @@ class DownloadsPanel(QWidget):
         self._all_stopped = False
         self._clock = QTimer(self, interval=_SECOND_MS)
         self._clock.timeout.connect(self._tell_time)
-        self._summary = ElidedLabel(role="caption")
+        self._most_high = _MOST_HIGH
+        self._summary = ElidedLabel(role="caption", elide=Qt.TextElideMode.ElideRight)
         self.all_button = button(self.tr("Pause all"), kind="quiet")
         self.fold_button = tool_button("chevron-down", self.tr("Hide the downloads"))
         self.fold_button.setCheckable(True)
@@ -175,8 +177,13 @@ class DownloadsPanel(QWidget):
         super().resizeEvent(event)
         self._fit()
 
+    def leave_room_in(self, height: int) -> None:
+        """Take no more than a part of a page so high; the rows scroll then."""
+        self._most_high = min(_MOST_HIGH, height // _PART)
+        self._fit()
+
     def _fit(self) -> None:
         """As high as its rows, up to a limit."""
         self.setVisible(bool(self._rows))
         self._scroll.setVisible(not self.fold_button.isChecked())
-        self._scroll.setFixedHeight(min(self._body.sizeHint().height(), _MOST_HIGH))
+        self._scroll.setFixedHeight(min(self._body.sizeHint().height(), self._most_high))

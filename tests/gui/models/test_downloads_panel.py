@@ -150,3 +150,21 @@ def test_the_keyboard_stays_on_the_button_that_pauses_and_resumes(panel: Downloa
 def test_every_state_has_words(panel: DownloadsPanel, state: DownloadState) -> None:
     _show(panel, replace(_RUNNING, state=state, error="It failed." if state is DownloadState.FAILED else None))
     assert state is DownloadState.CANCELLED or len(_texts(panel).splitlines()) >= 3
+
+
+def test_with_a_long_name_and_little_room_all_its_buttons_can_be_reached(panel: DownloadsPanel) -> None:
+    label = f"{'A-very-long-name-of-a-model-' * 5}Q4_K_M.gguf"
+    _show(panel, replace(_RUNNING, label=label), replace(_RUNNING, id="d2", label=label, state=DownloadState.QUEUED))
+    panel.resize(400, 200)
+    panel.show()
+    panel.grab()
+    for made in panel.findChildren(QAbstractButton):
+        if made.isVisibleTo(panel):
+            assert panel.rect().contains(made.mapTo(panel, made.rect().bottomRight())), made.accessibleName()
+
+
+def test_on_a_low_page_it_is_low_and_scrolls(panel: DownloadsPanel) -> None:
+    _show(panel, *(replace(_RUNNING, id=f"d{number}") for number in range(8)))
+    high = panel.sizeHint().height()
+    panel.leave_room_in(400)
+    assert panel.sizeHint().height() < min(high, 150)
