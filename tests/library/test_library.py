@@ -284,7 +284,7 @@ async def test_removing_deletes_our_files_and_the_folders_this_empties(library: 
     assert (await library.remove("m")).freed_bytes == size_bytes
 
     assert ids(library) == ["ember"]
-    assert [entry.name for entry in paths.models.iterdir()] == [".trash"]
+    assert [entry.name for entry in paths.models.iterdir()] == [".hearth-trash"]
     await library.close()
     assert list(paths.models.iterdir()) == []
 
