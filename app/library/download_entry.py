@@ -25,11 +25,12 @@ _OVER: Final = frozenset({DownloadState.DONE, DownloadState.CANCELLED, DownloadS
 
 
 class Stop(enum.Enum):
-    """Why a download's task is cancelled."""
+    """Why a download's task is cancelled: `ANEW` deletes what has arrived, as `CANCEL` does, and begins again."""
 
     PAUSE = enum.auto()
     CANCEL = enum.auto()
     AGAIN = enum.auto()
+    ANEW = enum.auto()
 
 
 class DownloadEntry:

@@ -114,7 +114,9 @@ class DownloadManager:
         download_id = f"{repository.id}/{file.label}"
         known = self._entries.get(download_id)
         if known is not None and (known.working or known.state is DownloadState.PAUSED):
-            if not known.working:
+            if known.working and known.stop is Stop.CANCEL:
+                known.stop, known.forgotten = Stop.ANEW, False
+            if not known.working or known.stop is Stop.ANEW:
                 # The listing may be newer.
                 known.repository, known.files = repository, files
             self.resume(download_id)
@@ -129,7 +131,7 @@ class DownloadManager:
     def pause(self, download_id: str) -> None:
         """Stop, and keep what has arrived."""
         entry = self._entries.get(download_id)
-        if entry is not None and entry.working and entry.stop is not Stop.CANCEL:
+        if entry is not None and entry.working and entry.stop not in (Stop.CANCEL, Stop.ANEW):
             self._interrupt(entry, Stop.PAUSE)
 
     def resume(self, download_id: str) -> None:
@@ -368,12 +370,21 @@ class DownloadManager:
 
     def _finished(self, entry: DownloadEntry, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not entry.job.installed:
-            if not self._closing and entry.stop in (Stop.CANCEL, Stop.AGAIN):
-                self._begin(entry, self._discard(entry)) if entry.stop is Stop.CANCEL else self._launch(entry)
-                return
-            if entry.stop is Stop.PAUSE:
-                entry.tell(DownloadState.PAUSED)
-            # Otherwise the program is closing, and the next run goes on.
+            match entry.stop:
+                case Stop.PAUSE:
+                    entry.tell(DownloadState.PAUSED)
+                case _ if self._closing:
+                    # The next run goes on.
+                    pass
+                case Stop.CANCEL | Stop.ANEW:
+                    self._begin(entry, self._discard(entry))
+                    return
+                case Stop.AGAIN:
+                    self._launch(entry)
+                    return
+        elif entry.stop is Stop.ANEW and not entry.job.installed and not self._closing:
+            self._launch(entry)
+            return
         elif entry.forgotten:
             self._drop(entry)
         else:

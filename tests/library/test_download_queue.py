@@ -190,6 +190,38 @@ async def test_a_paused_or_queued_download_can_be_cancelled(
     assert not any("a.gguf" in name or "d.gguf" in name for name in files_below(folder))
 
 
+async def test_starting_what_was_just_cancelled_begins_anew(
+    fake: FakeHub, manager: DownloadManager, repository: RemoteRepository, folder: Path
+) -> None:
+    fake.faults.pause_after = 1_200_000
+    manager.start(repository, repository.models[0])
+    await arrived(manager, IDS[0], 1_000_000)
+
+    manager.cancel(IDS[0])
+    manager.start(repository, repository.models[0])
+    go_on(fake)
+    last = await manager.wait(IDS[0])
+
+    assert last.state is DownloadState.DONE
+    assert [request.headers.get("range") for request in fake.transfers] == [None, None]
+    assert (folder / "org" / "many" / "a.gguf").read_bytes() == FILES["a.gguf"]
+
+    # Also while what it left is being deleted.
+    fake.faults.pause_after = 1_200_000
+    fake.resume.clear()
+    manager.start(repository, repository.models[1])
+    await arrived(manager, IDS[1], 1_000_000)
+    manager.pause(IDS[1])
+    await manager.wait(IDS[1])
+    manager.cancel(IDS[1])
+    manager.start(repository, repository.models[1])
+    manager.cancel(IDS[1])
+    manager.start(repository, repository.models[1])
+    go_on(fake)
+
+    assert (await manager.wait(IDS[1])).state is DownloadState.DONE
+
+
 async def test_a_dropped_connection_shows_the_reason_and_when_it_goes_on(
     fake: FakeHub, folder: Path, repository: RemoteRepository
 ) -> None:
