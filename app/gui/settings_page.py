@@ -48,7 +48,6 @@ class SettingsPage(QScrollArea):
     ) -> None:
         super().__init__(parent)
         self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName(self.tr("Settings"))
         self._services = services
         self._bridge = bridge
@@ -83,7 +82,7 @@ class SettingsPage(QScrollArea):
         column.addWidget(self.banner)
         for card in (self._window_card(), self._models_card(), self._hub_card(), self._engine_card(), self._server_card()):
             column.addWidget(card)
-        column.addStretch()
+        column.addStretch(1)
         page.setMaximumWidth(Theme.PAGE)
         self.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.setWidget(page)

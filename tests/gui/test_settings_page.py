@@ -140,3 +140,11 @@ def test_a_change_from_elsewhere_is_shown(
 ) -> None:
     on_loop(lambda: services.settings.update(n_parallel=7))
     qtbot.waitUntil(lambda: _text_field(page, "n_parallel").edit.text() == "7")
+
+
+def test_in_a_narrow_window_nothing_is_cut_off(page: SettingsPage) -> None:
+    page.resize(422, 480)
+    page.grab()
+    assert page.widget().minimumSizeHint().width() <= page.viewport().width()
+    for field in page.fields.values():
+        assert field.mapTo(page.widget(), field.rect().bottomRight()).x() < page.viewport().width()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, Signal
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.domain.endpoints import hub_endpoint, proxy_address
 from app.gui.controls import Switch, button, label
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _FIELD_WIDTH = 220
+_LEAST_FIELD_WIDTH = 110
 _MOST_MB_S = 100_000
 
 
@@ -55,16 +56,18 @@ class TextField(QWidget):
         self.edit.setAccessibleName(name)
         self.edit.setAccessibleDescription(hint)
         if not wide:
-            self.edit.setFixedWidth(_FIELD_WIDTH)
+            self.edit.setMinimumWidth(_LEAST_FIELD_WIDTH)
+            self.edit.setMaximumWidth(_FIELD_WIDTH)
         self._error = label(role="error", wrap=True)
         self._error.hide()
-        title = label(name)
+        title = label(name, wrap=True)
         title.setBuddy(self.edit)
-        title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(Theme.ROOM)
         grid.setVerticalSpacing(2)
+        for cell in (0, 1):
+            grid.setColumnStretch(cell, 1)
         grid.addWidget(title, 0, 0)
         grid.addWidget(self.edit, *((1, 0, 1, 2) if wide else (0, 1)))
         grid.addWidget(label(hint, "caption", wrap=True), 2, 0, 1, 2)
@@ -123,16 +126,20 @@ class ChoiceField(QWidget):
         super().__init__()
         self._values = [value for value, _, _ in choices]
         self._group = QButtonGroup(self)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
         row.setSpacing(0)
-        row.addWidget(label(name), 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(Theme.TIGHT)
+        column.addWidget(label(name, wrap=True))
+        column.addLayout(row)
         for index, (_, text, icon_name) in enumerate(choices):
             made = button(text, icon_name, kind="segment", name=f"{name}: {text}")
             made.setCheckable(True)
             made.setProperty("place", "first" if index == 0 else "last" if index == len(choices) - 1 else "middle")
             self._group.addButton(made, index)
             row.addWidget(made)
+        row.addStretch()
         self._group.idClicked.connect(lambda index: self.changed.emit(self._values[index]))
 
     @property
@@ -153,7 +160,7 @@ class SwitchField(QWidget):
         self.switch = Switch(name)
         self.switch.setAccessibleDescription(hint)
         row = QHBoxLayout()
-        row.addWidget(label(name), 1)
+        row.addWidget(label(name, wrap=True), 1)
         row.addWidget(self.switch)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
