@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from app.domain.errors import DownloadError
+from app.domain.errors import AppError
 from app.domain.models import DownloadProgress, DownloadState, RemoteFile, RemoteRepository
 from app.library.disk_share import DiskShare
 from app.library.download_job import DownloadJob
@@ -58,7 +58,7 @@ class DownloadEntry:
         self._told_at = 0.0
         self.task: asyncio.Task[None] | None = None
         self.stop: Stop | None = None
-        self.error: DownloadError | None = None
+        self.error: AppError | None = None
         self.forgotten = False
         self.outdated = False
         self.settled = asyncio.Event()

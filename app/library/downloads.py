@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.domain.errors import (
     AlreadyDownloading,
+    AppError,
     DownloadError,
     FolderMoving,
     InvalidRequest,
@@ -197,7 +198,7 @@ class DownloadManager:
             self.resume(download_id)
 
     async def wait(self, download_id: str) -> DownloadProgress:
-        """Its state once it no longer goes on by itself. Raises the DownloadError that ended it."""
+        """Its state once it no longer goes on by itself. Raises the AppError that ended it."""
         entry = self._entries.get(download_id)
         if entry is None:
             raise InvalidRequest(f"There is no download '{download_id}'.", param="download_id")
@@ -398,7 +399,7 @@ class DownloadManager:
                 entry.tell(DownloadState.DONE)
             case None:
                 entry.tell(DownloadState.CANCELLED)
-            case DownloadError():
+            case AppError():
                 entry.error = error
                 entry.tell(DownloadState.FAILED, error=str(error))
             case _:

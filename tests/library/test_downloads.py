@@ -16,6 +16,7 @@ from app.domain.errors import (
     ChecksumMismatch,
     HubUnreachable,
     InvalidRequest,
+    NotAModel,
     NotEnoughSpace,
     RepositoryNotFound,
 )
@@ -460,3 +461,21 @@ async def test_a_file_without_a_hash_is_there_only_if_it_is_that_version(fake: F
 
     assert [(folder / name).read_bytes() for name in files_below(folder)] == [new]
     assert len(fake.transfers) == n_transfers
+
+
+async def test_a_file_elsewhere_that_is_no_model_by_now_is_told_as_that(fake: FakeHub, folder: Path) -> None:
+    fake.add("org/elsewhere", {"m.gguf": b"GGUF" + bytes(5000)})
+    found = await web_file(Hub(endpoint=fake.endpoint).access, f"{fake.endpoint}/org/elsewhere/resolve/main/m.gguf")
+    manager = new_manager(fake, folder)
+    fake.add("org/elsewhere", {"m.gguf": b"<html>" + bytes(6000)})
+    download_id = manager.start(*found)
+    await state_of(manager, download_id, DownloadState.FAILED)
+
+    manager.retry(download_id)
+    with pytest.raises(NotAModel):
+        await manager.wait(download_id)
+    (failed,) = manager.downloads
+    await manager.close()
+
+    assert failed.state is DownloadState.FAILED
+    assert "no GGUF file" in (failed.error or "")
