@@ -92,8 +92,9 @@ class GetPage(QStackedWidget):
         async def cancel() -> None:
             manager = self._services.downloads
             manager.cancel(download_id)
-            await manager.wait(download_id)
-            manager.forget(download_id)
+            # It may have been started again meanwhile.
+            if (await manager.wait(download_id)).state is DownloadState.CANCELLED:
+                manager.forget(download_id)
 
         task = self._bridge.submit(cancel(), self)
         task.failed.connect(self.failed)
