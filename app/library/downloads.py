@@ -79,6 +79,7 @@ class DownloadManager:
         self._closing = False
         self._unsubscribe = settings.changed.subscribe(self._settings_changed)
         self._offline = settings.current.hub_offline or hub.access.offline
+        self._way = (settings.current.hub_endpoint, settings.current.hub_proxy)
 
     @property
     def downloads(self) -> tuple[DownloadProgress, ...]:
@@ -423,9 +424,9 @@ class DownloadManager:
         return 0 if self._offline else self._settings.current.simultaneous_downloads
 
     def _settings_changed(self, settings: Settings) -> None:
-        offline = settings.hub_offline or self._hub.access.offline
-        if offline != self._offline:
-            self._offline = offline
+        offline, way = settings.hub_offline or self._hub.access.offline, (settings.hub_endpoint, settings.hub_proxy)
+        if (offline, way) != (self._offline, self._way):
+            self._offline, self._way = offline, way
             for entry in tuple(self._entries.values()):
                 if entry.working and entry.stop is None and not entry.settled.is_set():
                     self._interrupt(entry, Stop.AGAIN)

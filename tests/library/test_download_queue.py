@@ -13,6 +13,8 @@ import pytest
 from app.domain.errors import NotEnoughSpace, RepositoryNotFound
 from app.domain.models import DownloadState, RemoteRepository
 from app.library.downloads import DownloadManager
+from app.library.hub import Hub
+from app.library.hub_access import HubAccess
 from app.settings import SettingsStore
 from tests.fake_hub import FakeHub
 from tests.library.downloading import (
@@ -312,6 +314,27 @@ async def test_offline_nothing_runs_and_online_it_goes_on(
     await manager.wait(IDS[0])
 
     assert waiting.retry_at is None
+
+
+async def test_what_runs_goes_on_through_the_proxy_that_is_set_meanwhile(
+    fake: FakeHub, folder: Path, repository: RemoteRepository, settings: SettingsStore
+) -> None:
+    settings.update(hub_endpoint="http://hub.invalid", hub_proxy=fake.endpoint)
+    hub = Hub(HubAccess(lambda: settings.current))
+    manager = DownloadManager(hub, settings, lambda: folder, policy=AT_ONCE)
+    fake.faults.pause_after = 1_200_000
+    download_id = manager.start(repository, repository.models[0])
+    await arrived(manager, download_id, 1_000_000)
+
+    settings.update(hub_endpoint=fake.endpoint, hub_proxy="")
+    go_on(fake)
+    await manager.wait(download_id)
+    await manager.close()
+    await hub.close()
+
+    hosts = [request.headers["host"] for request in fake.requests if "/resolve/" in request.path]
+    assert hosts == ["hub.invalid", f"127.0.0.1:{fake.port}"]
+    assert (folder / "org" / "many" / "a.gguf").read_bytes() == FILES["a.gguf"]
 
 
 async def test_a_full_disk_pauses_and_room_goes_on(fake: FakeHub, folder: Path, repository: RemoteRepository) -> None:
