@@ -126,6 +126,9 @@ class DownloadJob:
             self._verify(True)
             if await asyncio.to_thread(self._is_there, item):
                 self._finished_bytes += expected.size_bytes
+                if expected.sha256:
+                    # Who installed it may have been killed before it was noted.
+                    await undisturbed(self._note, item, expected.sha256)
                 return
         part = PartFile(item.target, expected)
         self._parts.append(part)
@@ -170,14 +173,14 @@ class DownloadJob:
         """All in one go, so that nobody cancels in between; the model's first file last: once it is there, all of it is."""
         for part in reversed(self._parts):
             part.install()
-            self._note(part)
+            item = next(item for item in self._items if item.expected is part.expected)
+            self._note(item, part.expected.sha256 or part.sha256)
         self.installed = True
 
-    def _note(self, part: PartFile) -> None:
+    def _note(self, item: _Item, sha256: str) -> None:
         """Where the file came from. A model without the note is a model all the same."""
-        item = next(item for item in self._items if item.expected is part.expected)
         with contextlib.suppress(OSError):
-            record_provenance(part.target, self._provenance(item, part.expected.sha256 or part.sha256))
+            record_provenance(item.target, self._provenance(item, sha256))
 
     def _provenance(self, item: _Item, sha256: str) -> Provenance:
         expected = item.expected

@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from app.library.file_lock import try_lock
 
 __all__ = ["NOTE_NAME", "FolderNotes", "Provenance", "forget_provenance", "provenance_of", "record_provenance"]
 
 NOTE_NAME: Final = ".hearth.json"
 _FORMAT: Final = 1
+# A program that was stopped in the middle must not keep the others from going on.
+_PATIENCE_S: Final = 2.0
+_LOOK_S: Final = 0.005
+_WRITING: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +63,32 @@ class FolderNotes:
 
 def record_provenance(file: Path, provenance: Provenance) -> None:
     """Note where `file` came from. Raises OSError."""
-    _write(file.parent, {**_entries(file.parent), file.name: asdict(provenance)})
+    with _alone(file.parent):
+        _write(file.parent, {**_entries(file.parent), file.name: asdict(provenance)})
 
 
 def forget_provenance(file: Path) -> None:
     """Take `file` out of its folder's notes; the last one takes them along. Raises OSError."""
-    entries = {name: entry for name, entry in _entries(file.parent).items() if name != file.name}
-    if entries:
-        _write(file.parent, entries)
-    else:
-        (file.parent / NOTE_NAME).unlink(missing_ok=True)
+    with _alone(file.parent):
+        entries = {name: entry for name, entry in _entries(file.parent).items() if name != file.name}
+        if entries:
+            _write(file.parent, entries)
+        else:
+            (file.parent / NOTE_NAME).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While others, here and in other programs, wait with what they have to note."""
+    with _WRITING, contextlib.ExitStack() as held:
+        # Windows opens no folders: there two programs may still take notes from each other.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            until = time.monotonic() + _PATIENCE_S
+            while not try_lock(descriptor) and time.monotonic() < until:
+                time.sleep(_LOOK_S)
+        yield
 
 
 def _valid(entry: object) -> Provenance | None:

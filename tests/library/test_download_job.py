@@ -20,6 +20,7 @@ from app.library.downloads import DownloadManager
 from app.library.fetch import Fetcher
 from app.library.hub import Hub
 from app.library.part_file import PartFile
+from app.library.provenance import forget_provenance, provenance_of
 from app.library.retry_policy import RetryPolicy
 from app.paths import Paths
 from app.settings import SettingsStore
@@ -88,6 +89,19 @@ async def test_nothing_is_installed_until_every_file_is_right(
     assert names_in(tmp_path / "org") == ["a.gguf", "shared.gguf"]
     assert again.done_bytes == again.total_bytes == 400_000
     assert len(fake.transfers) == 4
+
+
+async def test_a_file_that_is_there_without_a_note_is_noted(fetcher: Fetcher, disk: DiskShare, tmp_path: Path) -> None:
+    await job(tmp_path, disk, "a.gguf").run(fetcher, at_once, patiently)
+    installed = tmp_path / "org" / "repo" / "a.gguf"
+    noted = provenance_of(installed)
+    assert noted is not None
+    # As after a kill between the file's renaming and its note.
+    forget_provenance(installed)
+
+    await job(tmp_path, disk, "a.gguf").run(fetcher, at_once, patiently)
+
+    assert provenance_of(installed) == noted
 
 
 async def test_a_cancel_during_the_installation_comes_too_late(
