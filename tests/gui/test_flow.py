@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.gui.flow import FlowLayout
@@ -47,3 +47,14 @@ def test_where_one_reads_from_right_to_left_it_begins_at_the_right(qtbot: QtBot)
     holder.resize(200, 40)
     holder.grab()
     assert _places(made) == [(150, 0), (90, 0)]
+
+
+def test_what_is_wider_than_the_line_is_cut_to_it(qtbot: QtBot) -> None:
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    made = QPushButton("a long text " * 20)
+    FlowLayout(holder).addWidget(made)
+    holder.resize(120, 40)
+    holder.grab()
+    assert holder.minimumSizeHint().width() <= 120
+    assert made.width() == 120

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QGridLayout,
-    QHBoxLayout,
     QLayout,
     QLineEdit,
     QPlainTextEdit,
@@ -56,8 +55,7 @@ class ModelDetail(QScrollArea):
         self._banner = Banner()
         self._name = label(role="heading", wrap=True)
         self._description = label(role="muted", wrap=True)
-        self._chips = QHBoxLayout()
-        self._chips.setSpacing(Theme.TIGHT)
+        self._chips = FlowLayout(gap=Theme.TIGHT)
         self._status = label(role="caption")
         self._progress = QProgressBar(textVisible=False, maximum=1000)
         self._progress.setAccessibleName(self.tr("Loading"))
@@ -113,13 +111,11 @@ class ModelDetail(QScrollArea):
         column = QVBoxLayout(body)
         column.setContentsMargins(Theme.ROOM, Theme.TIGHT, Theme.ROOM, Theme.ROOM)
         column.setSpacing(Theme.PAD)
-        actions, extras = QHBoxLayout(), QHBoxLayout()
+        actions, extras = FlowLayout(), FlowLayout()
         for made in (self.load_button, self.options_button, self.unload_button, self.chat_button, self.settings_button):
             actions.addWidget(made)
-        actions.addStretch()
         for made in (self.reveal_button, self.verify_button, self.remove_button):
             extras.addWidget(made)
-        extras.addStretch()
         column.addWidget(self._name)
         column.addLayout(self._chips)
         column.addWidget(self._description)
@@ -180,7 +176,7 @@ class ModelDetail(QScrollArea):
             self._show_note(note)
         clear(self._aliases)
         for name in aliases:
-            made = button(name, "close", kind="filter", name=self.tr("Take the name {0} away").format(name))
+            made = button(name.replace("&", "&&"), "close", kind="filter", name=self.tr("Take the name {0} away").format(name))
             made.clicked.connect(lambda _=False, name=name: self.alias_removed.emit(name))
             self._aliases.addWidget(made)
         for name in known:
@@ -261,7 +257,6 @@ class ModelDetail(QScrollArea):
             if model.can(capability):
                 role = "badge" if capability is Capability.VISION else "chip"
                 self._chips.addWidget(chip(capability_text(capability), role))
-        self._chips.addStretch()
 
     def _fill_facts(self, model: InstalledModel) -> None:
         clear(self._facts)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.domain.fit import Fit
@@ -102,3 +102,22 @@ def test_whether_a_model_fits_is_no_question_once_it_is_in_memory(detail: ModelD
     _show(detail, a_model("one"), ModelState.READY, n_ctx=8192)
     assert "Too large" not in _texts(detail)
     assert "8.4 GiB needed of 7.5 GiB" in _texts(detail)
+
+
+def test_in_a_narrow_window_it_does_not_move_sideways(detail: ModelDetail, qtbot: QtBot) -> None:
+    _show(detail, a_model("one", capabilities=frozenset(Capability)))
+    detail.show_settings("", ("a-name-that-goes-on-" * 10,), ())
+    detail.resize(330, 600)
+    qtbot.waitUntil(lambda: "Models folder" in _texts(detail))
+    detail.grab()
+    assert detail.horizontalScrollBar().maximum() == 0
+    for made in detail.findChildren(QPushButton):
+        if made.isVisibleTo(detail):
+            assert made.mapTo(detail.viewport(), made.rect().bottomRight()).x() < detail.viewport().width()
+
+
+def test_a_name_is_shown_as_it_is_written(detail: ModelDetail) -> None:
+    _show(detail, a_model("one"))
+    detail.show_settings("", ("this & that",), ())
+    made = next(one for one in detail.findChildren(QPushButton) if "that" in one.accessibleName())
+    assert made.text() == "this && that"
