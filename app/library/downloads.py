@@ -165,7 +165,7 @@ class DownloadManager:
         if entry.working:
             self._interrupt(entry, Stop.CANCEL)
         elif entry.state in (DownloadState.PAUSED, DownloadState.FAILED):
-            entry.stop = Stop.CANCEL
+            entry.stop, entry.error = Stop.CANCEL, None
             self._begin(entry, self._discard(entry))
 
     def forget(self, download_id: str) -> None:

@@ -192,6 +192,19 @@ async def test_a_paused_or_queued_download_can_be_cancelled(
     assert not any("a.gguf" in name or "d.gguf" in name for name in files_below(folder))
 
 
+async def test_a_failed_download_that_is_cancelled_has_failed_no_longer(
+    fake: FakeHub, manager: DownloadManager, repository: RemoteRepository, folder: Path
+) -> None:
+    fake.faults.drop_after = [100_000, 0, 0, 0]
+    manager.start(repository, repository.models[0])
+    await state_of(manager, IDS[0], DownloadState.FAILED)
+
+    manager.cancel(IDS[0])
+
+    assert (await manager.wait(IDS[0])).state is DownloadState.CANCELLED
+    assert files_below(folder) == []
+
+
 async def test_starting_what_was_just_cancelled_begins_anew(
     fake: FakeHub, manager: DownloadManager, repository: RemoteRepository, folder: Path
 ) -> None:
