@@ -26,7 +26,7 @@ from app.library.look import Look
 from app.library.model_names import ModelNames
 from app.library.placing import sweep_copies
 from app.library.provenance import provenance_of
-from app.library.relocation import Relocation, check_places, holds_files, place_for
+from app.library.relocation import Relocation, check_places, holds_files, place_for, sweep_move
 from app.library.repair import Repair, plan_repair, repository_for
 from app.library.stores import NoteCache, Notes, Store, StoreTrouble, Surroundings, find_stores
 from app.library.trash import Trash, check_ours, freed_bytes
@@ -300,6 +300,7 @@ class ModelLibrary:
                 self._swept.add(places.library)
                 await undisturbed(Trash.sweep, places.library)
                 await undisturbed(sweep_copies, places.library)
+                await undisturbed(sweep_move, places.library)
             begun = self._clock()
             listing = await undisturbed(list_models, places, self._headers)
             self._watch.note(places, listing.seen, self._clock() - begun)

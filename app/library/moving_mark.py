@@ -28,13 +28,13 @@ def is_moving(folder: Path) -> bool:
 
 
 class MovingMark:
-    """A locked file: it does not outlive its program."""
+    """A locked file: the lock does not outlive its program. It tells where everything is brought."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / MOVING_MARK
         self._descriptor: int | None = None
 
-    def set(self) -> None:
+    def set(self, new: Path) -> None:
         """Raises NotMovable if somebody else moves the folder. Where nothing can be written, nothing need be marked."""
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
@@ -44,6 +44,9 @@ class MovingMark:
             os.close(descriptor)
             raise NotMovable("The models folder is being moved already.")
         self._descriptor = descriptor
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, os.fsencode(new))
 
     def remove(self) -> None:
         if self._descriptor is None:

@@ -16,10 +16,10 @@ from typing import Final
 from app.domain.errors import NotEnoughSpace, NotMovable
 from app.library.disk_share import free_bytes
 from app.library.file_lock import try_lock
-from app.library.moving_mark import MOVING_MARK, MovingMark
+from app.library.moving_mark import MOVING_MARK, MovingMark, is_moving
 from app.library.trash import TRASH_FOLDER
 
-__all__ = ["Relocation", "check_places", "holds_files", "place_for"]
+__all__ = ["Relocation", "check_places", "holds_files", "place_for", "sweep_move"]
 
 _STEP_BYTES: Final = 4 << 20
 # As downloads leave.
@@ -64,7 +64,7 @@ class Relocation:
         Raises NotMovable, NotEnoughSpace.
         """
         check_places(self._old, self._new)
-        self._mark.set()
+        self._mark.set(self._new)
         total = done = 0
         try:
             self._new.mkdir(parents=True, exist_ok=True)
@@ -198,6 +198,23 @@ def place_for(old: Path, chosen: Path) -> Path:
     # What an earlier move brought that was interrupted is no other thing.
     others = {name for name in _visible(chosen) if name not in ours and name.removesuffix(_COMING) not in ours}
     return chosen / _OWN_NAME if others else chosen
+
+
+def sweep_move(ours: Path) -> None:
+    """Delete the unfinished copies of a killed move out of our own folder; the whole ones serve when it is moved again."""
+    if is_moving(ours):
+        return
+    with contextlib.suppress(OSError):
+        mark = ours / MOVING_MARK
+        told = mark.read_bytes()
+        new = Path(os.fsdecode(told))
+        # Its disk may be away.
+        if told and not new.is_dir():
+            return
+        for folder, _, names in os.walk(ours) if told else ():
+            for name in names:
+                (new / Path(folder).relative_to(ours) / f"{name}{_COMING}").unlink(missing_ok=True)
+        mark.unlink()
 
 
 def _visible(folder: Path) -> set[str]:

@@ -276,7 +276,7 @@ async def test_while_the_models_folder_moves_a_download_waits_and_then_follows(f
     old.mkdir()
     folder, mark = old, MovingMark(old)
     manager = DownloadManager(Hub(endpoint=fake.endpoint), a_store(), lambda: folder, policy=AT_ONCE)
-    mark.set()
+    mark.set(new)
 
     download_id = manager.start(repository, the(repository, file))
     waiting = await state_of(manager, download_id, DownloadState.WAITING)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from app.library import relocation as moving
 from app.library.file_lock import try_lock
 from app.library.library import ModelLibrary
 from app.library.moving_mark import MOVING_MARK, is_moving
-from app.library.relocation import Relocation, place_for
+from app.library.relocation import Relocation, place_for, sweep_move
 from app.paths import Paths
 from app.settings import SettingsStore
 from tests.library.gguf_maker import write_model
@@ -197,6 +199,27 @@ def test_a_folder_is_marked_while_it_moves_and_moves_once_at_a_time(old: Path, t
 
     assert not old.exists()
     assert not is_moving(tmp_path / "new")
+
+
+_KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from app.library.relocation import Relocation
+done = lambda copied, total: os.kill(os.getpid(), signal.SIGKILL) if copied else None
+Relocation(Path(sys.argv[1]), Path(sys.argv[2])).bring(done, threading.Event())
+"""
+
+
+def test_what_a_killed_move_left_half_done_is_swept(old: Path, other_disk: Path) -> None:
+    before = contents(old)
+    subprocess.run([sys.executable, "-c", _KILLED, str(old), str(other_disk)], check=False)
+    assert any(name.endswith(".moving") for name in contents(other_disk))
+
+    sweep_move(old)
+
+    assert contents(old) == before
+    assert not any(name.endswith(".moving") for name in contents(other_disk))
+    assert not (old / MOVING_MARK).exists()
 
 
 def test_models_get_a_folder_of_their_own_among_other_things(old: Path, tmp_path: Path) -> None:
