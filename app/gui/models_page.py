@@ -98,6 +98,8 @@ class ModelsPage(QWidget):
         made = QListView()
         made.setModel(self.filter)
         made.setItemDelegate(ModelRowDelegate(made))
+        # Each of hundreds would be asked for its size at every key otherwise.
+        made.setUniformItemSizes(True)
         made.setMouseTracking(True)
         made.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         made.setAccessibleName(self.tr("Models on this computer"))

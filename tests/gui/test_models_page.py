@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, QPointF, QSize, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QPlainTextEdit
+from PySide6.QtWidgets import QPlainTextEdit, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from app.domain.errors import ModelLoadFailed, NotAModel
@@ -24,7 +24,7 @@ from app.domain.models import (
     PartKind,
 )
 from app.gui.bridge import Bridge
-from app.gui.models.model_list import ModelRole
+from app.gui.models.model_list import ModelRole, ModelRowDelegate
 from app.gui.models_page import ModelsPage
 from app.service.imports import ImportWay
 from app.service.services import Services
@@ -394,3 +394,25 @@ def test_all_settings_of_a_model_are_one_click_away(page: ModelsPage, qtbot: QtB
     page.load_options.settings_button.click()
     assert page.profile.isVisible()
     assert not page.load_options.isVisible()
+
+
+class _CountingDelegate(ModelRowDelegate):
+    n_sizes = 0
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        self.n_sizes += 1
+        return super().sizeHint(option, index)
+
+
+def test_a_key_in_the_search_does_not_measure_every_row(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    delegate = _CountingDelegate(page.list)
+    page.list.setItemDelegate(delegate)
+    on_loop(lambda: library.put(*(a_model(f"model-{number}") for number in range(300))))
+    qtbot.waitUntil(lambda: page.filter.rowCount() == 300)
+    page.grab()
+    delegate.n_sizes = 0
+    page.search.setText("model")
+    page.grab()
+    assert delegate.n_sizes < 100
