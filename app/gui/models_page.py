@@ -163,7 +163,11 @@ class ModelsPage(QWidget):
         column.setSpacing(Theme.GAP)
         column.addWidget(self.search)
         column.addWidget(chips)
-        column.addWidget(self.list, 1)
+        nothing = EmptyState("search", self.tr("Nothing found"), self.tr("No model here is all of that."))
+        self._found = QStackedWidget()
+        self._found.addWidget(self.list)
+        self._found.addWidget(nothing)
+        column.addWidget(self._found, 1)
         self.troubles = TroubleNote(self._services, self._bridge)
         column.addWidget(self.troubles)
         return side
@@ -184,6 +188,8 @@ class ModelsPage(QWidget):
         self.add_button.clicked.connect(self._ask_for_file)
         self.folder_button.clicked.connect(self._open_folder)
         self.refresh_button.clicked.connect(self.refresh)
+        for changed in (self.filter.layoutChanged, self.filter.modelReset):
+            changed.connect(lambda *_: self._show_whether_found())
         # Invalid: what is shown was filtered out. It stays until something else is chosen.
         self.list.selectionModel().currentChanged.connect(lambda index: self._choose(index) if index.isValid() else None)
         self.list.activated.connect(lambda index: self._load_or_ask(index.data(ModelRole.MODEL).id))
@@ -221,15 +227,26 @@ class ModelsPage(QWidget):
         self._show_models(models)
 
     def _show_models(self, models: tuple[InstalledModel, ...]) -> None:
+        place = max(0, self.filter.mapFromSource(self._chosen()).row())
         with QSignalBlocker(self.list.selectionModel()):
             self.models.set_models(models)
         self._installed.setCurrentIndex(1 if models else 0)
-        row = self.models.row_of(self._chosen_id)
-        self._select(row if row is not None else 0)
+        index = self._chosen()
+        if not index.isValid():
+            # It is gone: what stands in its place now, as the list is filtered and sorted.
+            index = self.filter.mapToSource(self.filter.index(min(place, self.filter.rowCount() - 1), 0))
+        self._select(index)
 
-    def _select(self, row: int) -> None:
-        """Mark a row of `models`, if the filter lets it through, and show its model."""
-        index = self.models.index(row)
+    def _chosen(self) -> QModelIndex:
+        """Where the chosen model stands in `models`; invalid if it is not there."""
+        row = self.models.row_of(self._chosen_id)
+        return self.models.index(row) if row is not None else QModelIndex()
+
+    def _show_whether_found(self) -> None:
+        self._found.setCurrentIndex(0 if self.filter.rowCount() else 1)
+
+    def _select(self, index: QModelIndex) -> None:
+        """Mark a model of `models`, if the filter lets it through, and show it."""
         with QSignalBlocker(self.list.selectionModel()):
             self.list.setCurrentIndex(self.filter.mapFromSource(index))
         self._choose(index)
@@ -238,9 +255,9 @@ class ModelsPage(QWidget):
         """Show a model, now or as soon as it is listed."""
         self._chosen_id = model_id
         self.tabs.setCurrentIndex(0)
-        row = self.models.row_of(model_id)
-        if row is not None:
-            self._select(row)
+        index = self._chosen()
+        if index.isValid():
+            self._select(index)
 
     def _choose(self, index: QModelIndex) -> None:
         model: InstalledModel | None = index.data(ModelRole.MODEL)

@@ -24,6 +24,7 @@ from app.domain.models import (
     PartKind,
 )
 from app.gui.bridge import Bridge
+from app.gui.controls import EmptyState
 from app.gui.models.model_list import ModelRole, ModelRowDelegate
 from app.gui.models_page import ModelsPage
 from app.service.imports import ImportWay
@@ -416,3 +417,26 @@ def test_a_key_in_the_search_does_not_measure_every_row(
     page.search.setText("model")
     page.grab()
     assert delegate.n_sizes < 100
+
+
+def test_a_search_that_finds_nothing_says_so(page: ModelsPage) -> None:
+    page.search.setText("no model is called that")
+    assert not page.list.isVisible()
+    assert any("Nothing found" in one.text for one in page.findChildren(EmptyState) if one.isVisible())
+    page.search.clear()
+    assert page.list.isVisible()
+
+
+def test_when_the_chosen_model_goes_the_next_one_in_the_list_is_shown(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: library.put(*(a_model(name) for name in ("other", "fox-1", "fox-2", "fox-3"))))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 4)
+    page.search.setText("fox")
+    page.select("fox-2")
+    on_loop(lambda: library.put(*(a_model(name) for name in ("other", "fox-1", "fox-3"))))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 3)
+    assert _shown(page) == "fox-3"
+    on_loop(lambda: library.put(a_model("other")))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 1)
+    assert page.detail.model is None
