@@ -254,7 +254,7 @@ class LoadDialog(QDialog):
     def _show_fit(self, fit: Fit | None) -> None:
         self.bars.show_fit(fit)
         too_large = fit is not None and fit.verdict is FitVerdict.TOO_LARGE
-        self._verdict.setText(f"{fit_text(fit)}." if fit is not None else self.tr("Looking at what it takes…"))
+        self._verdict.setText(self._words(fit) if fit is not None else self.tr("Looking at what it takes…"))
         self._verdict.setProperty("role", "error" if too_large else "strong")
         self._verdict.style().polish(self._verdict)
         self.load_button.setText(self.tr("Try anyway") if too_large else self.tr("Load"))
@@ -265,6 +265,16 @@ class LoadDialog(QDialog):
             self._set_context(fit.plan.n_ctx)
         self._advise(fit)
         self._grow()
+
+    def _words(self, fit: Fit) -> str:
+        words = f"{fit_text(fit)}."
+        longest = self._chosen.longest
+        if longest and fit.plan.n_ctx > longest and fit.verdict is not FitVerdict.TOO_LARGE:
+            # Automatic counts what all requests share, the field what one of them can use.
+            words = self.tr("{0} Requests answered together share that; each can use up to {1}.").format(
+                words, context_text(longest)
+            )
+        return words
 
     def _grow(self) -> None:
         """Have room for what is shown; shrinking again would only be restless."""

@@ -26,10 +26,11 @@ class Growing(StandInFit):
     """8 GiB are free; a model takes 4, and one more for every 8,192 tokens. Automatic is what fits."""
 
     weights_gib = 4
+    automatic = 16384
 
     async def installed(self, model_id: str, *, n_ctx: int | None = None) -> Fit:
         self._said(model_id, n_ctx)
-        cells = n_ctx or 16384
+        cells = n_ctx or self.automatic
         need = DeviceNeed(HOST, self.weights_gib * GIB, cells * GIB // 8192, 0, free_bytes=8 * GIB, margin_bytes=GIB)
         return Fit.of(MemoryPlan(cells, 0, 33, (need,), wanted_ctx=cells))
 
@@ -195,3 +196,10 @@ def test_a_slider_stops_at_every_power_of_two_and_at_the_longest() -> None:
     assert {512, 1024, 4096, 32768, 40960} <= set(steps)
     assert steps == tuple(sorted(set(steps)))
     assert context_steps(400) == (400,)
+
+
+def test_room_for_more_than_one_request_can_use_is_told_apart(dialog: LoadDialog, qtbot: QtBot, fit: Growing) -> None:
+    fit.weights_gib, fit.automatic = 1, 40_960
+    _open(dialog, qtbot)
+    assert dialog.spin.value() == 32768
+    assert dialog.verdict.endswith("Requests answered together share that; each can use up to 32K tokens.")
