@@ -381,10 +381,10 @@ class ModelsPage(QWidget):
                 self._ask_where(plan)
 
     def _ask_where(self, plan: ImportFiles) -> None:
-        if plan.is_folder:
-            title = self.tr("Use the %n model(s) in this folder?", "", len(plan.models))
-        else:
+        if len(plan.models) == 1:
             title = self.tr("Use {0}?").format(plan.models[0].name)
+        else:
+            title = self.tr("Use the {0} models in this folder?").format(len(plan.models))
         details = self.tr("{0}, {1}. A link takes no space; a copy is Hearth's own.").format(
             plan.path, size_text(plan.size_bytes)
         )

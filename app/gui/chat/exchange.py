@@ -79,9 +79,12 @@ class Exchange(QObject):
         self._start(task)
 
     def _tell_taken(self, taken: Taken) -> None:
-        words = [self.tr("%n chat(s) imported.", "", taken.new)]
+        words = []
+        if taken.new or not taken.known:
+            words.append(self.tr("1 chat imported.") if taken.new == 1 else self.tr("{0} chats imported.").format(taken.new))
         if taken.known:
-            words.append(self.tr("%n of them were here already.", "", taken.known))
+            one, more = self.tr("1 chat was here already."), self.tr("{0} chats were here already.").format(taken.known)
+            words.append(one if taken.known == 1 else more)
         self.said.emit(" ".join(words))
 
     def _ask(self, name: str, kind: FileKind) -> Path | None:

@@ -87,14 +87,14 @@ def test_everything_goes_out_and_comes_in_again(
     assert len(json.loads(desktop.file.read_text("utf-8"))["conversations"]) == 1
     with qtbot.waitSignal(exchange.said) as told:
         exchange.bring_in()
-    assert told.args == ["0 chat(s) imported. 1 of them were here already."]
+    assert told.args == ["1 chat was here already."]
     body = json.loads(desktop.file.read_text("utf-8"))
     body["conversations"][0]["id"] = "b" * 32
     body["conversations"][0]["messages"][0]["id"] = "c" * 32
     desktop.file.write_text(json.dumps(body), "utf-8")
     with qtbot.waitSignal(exchange.said) as told:
         exchange.bring_in()
-    assert told.args == ["1 chat(s) imported."]
+    assert told.args == ["1 chat imported."]
     messages = bench.run(bench.services.conversations.read("b" * 32)).messages
     assert [(message.role, message.text) for message in messages] == [(Role.USER, "Tell me about **lighthouses**")]
 
