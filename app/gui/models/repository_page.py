@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.domain.errors import AccessDenied
+from app.domain.errors import AccessDenied, ModelLoadFailed
 from app.domain.fit import Fit, FitVerdict
 from app.domain.models import Capability, InstalledModel, RemoteFile, RemoteRepository
 from app.gui.bridge import Bridge
@@ -280,7 +280,14 @@ class RepositoryPage(QWidget):
     def _take_fit(self, file: RemoteFile, found: Fit | Exception) -> None:
         if isinstance(found, AccessDenied):
             self._tell_of_gate()
-        self.files.set_fit(file, found if isinstance(found, Fit) else sentence(found))
+        match found:
+            case Fit():
+                self.files.set_fit(file, found)
+            case ModelLoadFailed():
+                # Nothing was loaded, nor even downloaded.
+                self.files.set_fit(file, self.tr("Whether it fits can't be told: {0}").format(found.reason))
+            case _:
+                self.files.set_fit(file, sentence(found))
         self._show_choice()
 
     def _take_recommended(self, file: RemoteFile | None) -> None:

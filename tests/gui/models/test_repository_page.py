@@ -159,7 +159,7 @@ def test_where_it_cant_be_told_whether_a_file_fits_the_reason_is(page: Repositor
     fit.fits[_F16] = ModelLoadFailed("x", "its header is damaged.")
     _look_at(page, qtbot)
     page.table.selectRow(_row(page, "F16"))
-    assert "header is damaged" in _texts(page)
+    assert "can't be told: its header is damaged." in _texts(page)
 
 
 def test_what_is_installed_is_marked_as_soon_as_it_is(
