@@ -296,6 +296,22 @@ def test_a_removal_can_be_undone(page: ModelsPage, qtbot: QtBot) -> None:
     assert not page.undo.isVisible()
 
 
+def test_several_removals_are_undone_the_last_first(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    on_loop(lambda: library.put(*library.models, a_model("third")))
+    qtbot.waitUntil(lambda: page.models.rowCount() == 3)
+    for left, model_id in ((2, "third"), (1, "second-model")):
+        page.select(model_id)
+        page.detail.remove_button.click()
+        qtbot.waitUntil(lambda left=left: page.models.rowCount() == left)
+    qtbot.waitUntil(lambda: "8.7 GB" in page.undo.text)
+    page.undo.undo_button.click()
+    qtbot.waitUntil(lambda: page.models.rowCount() == 2)
+    assert page.undo.isVisible()
+    assert "4.4 GB" in page.undo.text
+
+
 def test_taking_an_added_file_off_the_list_says_that_it_stays(
     page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop, library: StandInLibrary, on_loop: OnLoop
 ) -> None:

@@ -1,8 +1,8 @@
-"""A model was removed: what that frees, and how to undo it."""
+"""Models were removed: what that frees, and how to undo it."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from app.domain.models import Removal
@@ -12,11 +12,12 @@ from app.gui.theme import Theme
 
 __all__ = ["UndoBar"]
 
-_SHOWN_MS = 30_000
-
 
 class UndoBar(QFrame):
-    """Goes away by itself after a while. `undo_asked` carries the id of the removal."""
+    """Stays for as long as something can be brought back, unless it is hidden; the last that went comes first.
+
+    `undo_asked` carries the id of the removal.
+    """
 
     undo_asked = Signal(str)
 
@@ -24,7 +25,7 @@ class UndoBar(QFrame):
         super().__init__(parent)
         self.setProperty("role", "notice")
         self.setAccessibleName(self.tr("Removed"))
-        self._removal_id = ""
+        self._removals: list[Removal] = []
         self._words = label(wrap=True)
         self.undo_button = button(self.tr("Undo"), kind="quiet", name=self.tr("Bring the model back"))
         self.undo_button.clicked.connect(self._undo)
@@ -35,8 +36,6 @@ class UndoBar(QFrame):
         row.addWidget(self._words, 1)
         row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignVCenter)
-        self._timer = QTimer(self, singleShot=True, interval=_SHOWN_MS)
-        self._timer.timeout.connect(self.hide)
         self.hide()
 
     @property
@@ -44,15 +43,21 @@ class UndoBar(QFrame):
         return self._words.text()
 
     def offer(self, removal: Removal) -> None:
-        self._removal_id = removal.id
-        text = self.tr("{0} was removed.").format(removal.model.name)
-        if removal.freed_bytes:
-            freed = self.tr("{0} are freed when Hearth closes.").format(size_text(removal.freed_bytes))
-            text = f"{text} {freed}"
-        self._words.setText(text)
-        self.show()
-        self._timer.start()
+        self._removals.append(removal)
+        self._show()
 
     def _undo(self) -> None:
-        self.hide()
-        self.undo_asked.emit(self._removal_id)
+        removal = self._removals.pop()
+        self._show()
+        self.undo_asked.emit(removal.id)
+
+    def _show(self) -> None:
+        self.setVisible(bool(self._removals))
+        if not self._removals:
+            return
+        names = ", ".join(removal.model.name for removal in self._removals)
+        text = self.tr("Removed: {0}.").format(names)
+        freed = sum(removal.freed_bytes for removal in self._removals)
+        if freed:
+            text = f"{text} {self.tr('{0} are freed when Hearth closes.').format(size_text(freed))}"
+        self._words.setText(text)
