@@ -121,9 +121,10 @@ class ImportService:
                 return Imported(models=await self._bring_in(plan, way, on_bytes))
 
     async def _bring_in(self, plan: ImportFiles, way: ImportWay, on_bytes: Callable[[int], None]) -> tuple[InstalledModel, ...]:
-        broken = next((model for model in plan.models if model.problem is not None), None)
-        if broken is not None and not plan.is_folder:
-            raise NotAModel(plan.path, f"{broken.problem[:1].lower()}{broken.problem[1:]}" if broken.problem else "")
+        problems = [model.problem for model in plan.models if model.problem is not None]
+        # A folder is read for what may come to be in it; what is linked or copied has to be there.
+        if len(problems) == len(plan.models) and not (plan.is_folder and way is ImportWay.USE):
+            raise NotAModel(plan.path, f"{problems[0][:1].lower()}{problems[0][1:]}")
         match way:
             case ImportWay.USE:
                 return await self._use(plan)

@@ -296,3 +296,13 @@ async def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     async with importing() as (service, _, _):
         with pytest.raises(NotAModel, match="neither a file nor a folder"):
             await service.plan(str(tmp_path / "pipe.gguf"))
+
+
+async def test_a_folder_of_nothing_but_broken_models_is_told(tmp_path: Path) -> None:
+    cut = write_model(tmp_path / "mine" / "cut.gguf")
+    cut.write_bytes(cut.read_bytes()[:-100])
+    async with importing() as (service, _, _):
+        plan = await service.plan(str(tmp_path / "mine"))
+        with pytest.raises(NotAModel, match="incomplete"):
+            await service.run(plan, ImportWay.COPY)
+        await service.run(plan, ImportWay.USE)

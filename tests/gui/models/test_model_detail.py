@@ -121,3 +121,14 @@ def test_a_name_is_shown_as_it_is_written(detail: ModelDetail) -> None:
     detail.show_settings("", ("this & that",), ())
     made = next(one for one in detail.findChildren(QPushButton) if "that" in one.accessibleName())
     assert made.text() == "this && that"
+
+
+def test_the_keyboard_stays_with_loading_and_unloading(detail: ModelDetail, qtbot: QtBot) -> None:
+    detail.show()
+    _show(detail, a_model("one"))
+    detail.load_button.setFocus()
+    qtbot.waitUntil(detail.load_button.hasFocus)
+    detail.show_state(LoadedModel("one", ModelState.LOADING))
+    qtbot.waitUntil(detail.unload_button.hasFocus)
+    detail.show_state(LoadedModel("one", ModelState.UNLOADED))
+    qtbot.waitUntil(detail.load_button.hasFocus)
