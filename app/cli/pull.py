@@ -65,30 +65,36 @@ async def _pulled(paths: Paths, model: str, file: str | None, shown: _Shown) -> 
         await tools.downloads.restore(lambda record: record.id == found.id)
         with shown(own_folder(paths, tools.settings)) as show:
             unsubscribe = tools.downloads.changed.subscribe(show)
+            download_id = tools.downloads.start(found.repository, found.file, found.projector)
             try:
-                await _downloaded(tools.downloads, found)
+                await _downloaded(tools.downloads, download_id)
+            except DownloadError:
+                # What is tidied up says nothing of how it ended.
+                unsubscribe()
+                await _give_up(tools.downloads, download_id)
+                raise
             finally:
                 unsubscribe()
         return found.file.label
 
 
-async def _downloaded(downloads: DownloadManager, found: _Found) -> None:
-    download_id = downloads.start(found.repository, found.file, found.projector)
+async def _downloaded(downloads: DownloadManager, download_id: str) -> None:
     try:
         await downloads.wait(download_id)
     except asyncio.CancelledError:
         downloads.pause(download_id)
         await _settled(downloads, download_id)
         raise
-    except DownloadError:
-        # A full disk is not waited for here; what never began is not kept on the list.
-        downloads.pause(download_id)
+
+
+async def _give_up(downloads: DownloadManager, download_id: str) -> None:
+    """A full disk is not waited for here; what never began is not kept on the list."""
+    downloads.pause(download_id)
+    await _settled(downloads, download_id)
+    if not any(progress.done_bytes for progress in downloads.downloads):
+        downloads.cancel(download_id)
         await _settled(downloads, download_id)
-        if not any(progress.done_bytes for progress in downloads.downloads):
-            downloads.cancel(download_id)
-            await _settled(downloads, download_id)
-            downloads.forget(download_id)
-        raise
+        downloads.forget(download_id)
 
 
 async def _settled(downloads: DownloadManager, download_id: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx2
 
 from app.domain.errors import AppError, ChecksumMismatch
-from app.library.hub_errors import retry_after_s
+from app.library.hub_errors import passes, retry_after_s, signed_link_ended
 from app.library.part_file import PartFile, PartWriter
 from app.library.retry_policy import RetryPolicy
 from app.library.throttle import Throttle
@@ -203,10 +203,12 @@ class Connection:
             raise FromStart(ignored=False)
         if asked.is_link and status in _ENDED_LINK:
             raise LinkEnded
-        # The next try gets a new link.
-        signed_link_ended = bool(response.history) and status in (400, 401, 403)
-        if signed_link_ended or status in (408, 425, 429) or status >= 500:
-            raise Setback(str(self._refusal(429 if status == 429 else 503)), retry_after_s(response.headers))
+        if signed_link_ended(status, redirected=bool(response.history)):
+            raise Setback(f"The link to {response.url.host} is over.")
+        if passes(status):
+            # Without advice to try again: that is what is done.
+            what = "asks to wait: too many requests" if status == 429 else f"answers with error {status}"
+            raise Setback(f"{response.url.host} {what}.", retry_after_s(response.headers))
         raise self._refusal(status)
 
     def _new_client(self) -> httpx2.Client:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from app.domain.errors import AccessDenied, AppError, HubBusy, HubUnreachable, RepositoryNotFound
 from app.library.hub_access import HubAccess
 
-__all__ = ["denied", "refusal", "retry_after_s", "token_refused"]
+__all__ = ["denied", "passes", "refusal", "retry_after_s", "signed_link_ended", "token_refused"]
 
 
 def refusal(access: HubAccess, repository: str, status: int, retry_after_s: float | None = None) -> AppError:
@@ -35,6 +35,16 @@ def denied(access: HubAccess, repository: str) -> AccessDenied:
 
 def token_refused(access: HubAccess) -> AccessDenied:
     return AccessDenied(f"{access.host} refuses the access token. Enter a valid one, or delete it.")
+
+
+def passes(status: int) -> bool:
+    """Whether the same request may well be answered a little later."""
+    return status in (408, 425, 429) or status >= 500
+
+
+def signed_link_ended(status: int, *, redirected: bool) -> bool:
+    """A link to the storage behind the hub lives for minutes; the next try gets a new one."""
+    return redirected and status in (400, 401, 403)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ import httpx2
 
 from app.domain.errors import AppError, ChecksumMismatch, HubUnreachable
 from app.library.hub import Hub
-from app.library.hub_errors import retry_after_s
+from app.library.hub_errors import passes, retry_after_s, signed_link_ended
 from app.library.retry_policy import RetryPolicy
 
 __all__ = ["RangeReader", "RemotePart"]
@@ -32,13 +32,13 @@ class _TryAgain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RemotePart:
-    """One file, as it was listed. `refusal` is the error that an HTTP status stands for where it lies."""
+    """One file, as it was listed. `refusal` is the error that an HTTP status stands for there, given how long to wait."""
 
     name: str
     size_bytes: int
     url: str
     on_hub: bool
-    refusal: Callable[[int], AppError]
+    refusal: Callable[[int, float | None], AppError]
 
 
 class RangeReader:
@@ -103,11 +103,11 @@ def _bytes_before(response: httpx2.Response, part: RemotePart, start: int) -> in
             return 0
         case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _changed(part)
-    # A link to the storage behind the hub lives for minutes; the next try gets a new one.
-    signed_link_ended = bool(response.history) and status in (400, 401, 403)
-    if signed_link_ended or status in (408, 425, 429) or status >= 500:
-        raise _TryAgain(part.refusal(503 if signed_link_ended else status), retry_after_s(response.headers))
-    raise part.refusal(status)
+    if signed_link_ended(status, redirected=bool(response.history)):
+        raise _TryAgain(_lost("The link to the file ended", part))
+    asked_s = retry_after_s(response.headers)
+    refusal = part.refusal(status, asked_s)
+    raise _TryAgain(refusal, asked_s) if passes(status) else refusal
 
 
 def _changed(part: RemotePart) -> ChecksumMismatch:

@@ -201,7 +201,7 @@ class RemoteHeaders:
             for name, size, url in zip(file.names, sizes, urls, strict=True)
         )
 
-    def _refusal(self, repository: RemoteRepository, url: str, *, elsewhere: bool) -> Callable[[int], AppError]:
+    def _refusal(self, repository: RemoteRepository, url: str, *, elsewhere: bool) -> Callable[[int, float | None], AppError]:
         return partial(web_refusal, urlsplit(url).netloc) if elsewhere else partial(self._hub.refusal, repository.id)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from app.domain.endpoints import OFFICIAL_HUB
-from app.domain.errors import AccessDenied, AppError, HubUnreachable, InvalidRequest, NotAModel, RepositoryNotFound
+from app.domain.errors import AccessDenied, AppError, HubBusy, HubUnreachable, InvalidRequest, NotAModel, RepositoryNotFound
 from app.domain.models import RemoteFile, RemoteRepository
 from app.library.hub_access import HubAccess
 from app.library.hub_address import split_address
@@ -64,7 +64,7 @@ async def web_file(access: HubAccess, address: str) -> tuple[RemoteRepository, R
     return RemoteRepository(repository, " ".join(facts.version for facts in found), (file,)), file
 
 
-def web_refusal(host: str, status: int) -> AppError:
+def web_refusal(host: str, status: int, retry_after_s: float | None = None) -> AppError:
     """The error that an HTTP status of a server elsewhere stands for."""
     match status:
         case 401 | 403:
@@ -72,7 +72,7 @@ def web_refusal(host: str, status: int) -> AppError:
         case 404 | 410:
             return RepositoryNotFound(f"{host} has no file at this address.")
         case 429:
-            return HubUnreachable(f"{host} asks to wait: too many requests. Try again in a few minutes.")
+            return HubBusy(host, retry_after_s=retry_after_s)
         case _:
             return HubUnreachable(f"{host} answers with error {status}. Try again later.")
 

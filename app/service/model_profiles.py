@@ -130,7 +130,10 @@ class ModelProfiles:
         settings, aliases = exported.get("settings"), exported.get("aliases", [])
         if exported.get("format") != _FORMAT or not isinstance(settings, Mapping) or not isinstance(aliases, list):
             raise InvalidRequest("This file holds no settings of a model. Hearth writes them with its export.", param="file")
-        if exported.get("version") != _VERSION:
+        version = exported.get("version")
+        if not isinstance(version, int) or version < _VERSION:
+            raise InvalidRequest(f"Hearth knows no version {version} of a model's settings.", param="file")
+        if version > _VERSION:
             raise InvalidRequest("A newer version of Hearth wrote these settings. Update Hearth.", param="file")
         self._settings.reread()
         current = self._settings.current

@@ -106,3 +106,12 @@ def test_wrong_bytes_end_with_a_status_of_their_own(hub: FakeHub) -> None:
 
     assert ended.returncode == 7
     assert "damaged" in ended.stderr
+
+
+def test_a_refused_download_ends_as_failed(hub: FakeHub) -> None:
+    hub.faults.statuses = [404]
+
+    refused = run_hearth("pull", "org/repo", "--json")
+
+    assert refused.returncode == 3
+    assert lines(refused.stdout)[-1]["status"] == "failed"

@@ -248,13 +248,31 @@ async def test_passing_errors_are_waited_out(
     part.verify()
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(429, "localhost asks to wait: too many requests."), (403, "The link to localhost is over.")],
+)
+async def test_the_list_says_why_it_waits_and_not_to_try_again(
+    fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile], status: int, said: str
+) -> None:
+    fake.faults.statuses, fake.faults.retry_after_s = [status], 7
+    heard: list[str] = []
+
+    async def note(reason: str, pause_s: float) -> None:
+        heard.append(reason)
+
+    await fetcher.fill(REPOSITORY, part_of(), lambda: None, note)
+
+    assert heard == [said]
+
+
 async def test_errors_without_end_are_told_and_what_arrived_stays(
     fake: FakeHub, fetcher: Fetcher, part_of: Callable[..., PartFile]
 ) -> None:
     fake.faults.statuses = [500] * 9
     part = part_of(have=DATA[:5000])
 
-    with pytest.raises(HubUnreachable, match=r"error 503.*taken up again later"):
+    with pytest.raises(HubUnreachable, match=r"localhost answers with error 500\. \S+ can be taken up again later"):
         await fetcher.fill(REPOSITORY, part, lambda: None, at_once)
 
     assert len(fake.transfers) == 3

@@ -162,6 +162,17 @@ async def test_a_broken_connection_is_tried_again(bench: Bench, tmp_path: Path) 
     assert (await bench.outline(repository)).tensors
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(500, "answers with error 500"), (429, "Try again in 7 seconds"), (403, "The link to the file ended")],
+)
+async def test_the_storage_s_own_trouble_is_told(bench: Bench, tmp_path: Path, status: int, said: str) -> None:
+    repository = await bench.publish(m=_model(tmp_path))
+    bench.fake.faults.statuses, bench.fake.faults.retry_after_s = [status] * 2, 7
+    with pytest.raises(HubUnreachable, match=said):
+        await bench.outline(repository)
+
+
 @pytest.mark.parametrize("status", [500, 503, 429, 403])
 async def test_trouble_of_the_storage_is_told_after_some_tries(bench: Bench, tmp_path: Path, status: int) -> None:
     repository = await bench.publish(m=_model(tmp_path))

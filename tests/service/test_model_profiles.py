@@ -140,6 +140,12 @@ async def test_what_is_no_export_is_refused(
     assert settings.current.models == {}
 
 
+@pytest.mark.parametrize(("version", "said"), [(2, "Update Hearth"), (0, "no version 0"), (None, "no version None")])
+async def test_versions_that_are_not_known_are_told_apart(profiles: ModelProfiles, version: int | None, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        profiles.take("ember", {**profiles.export("ember"), "version": version})
+
+
 async def test_the_longest_context_is_that_of_the_file_stretched_as_is_set(profiles: ModelProfiles) -> None:
     trained = profiles.longest_context("ember")
     assert trained > 0
