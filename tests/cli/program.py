@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Program", "hearth", "run_hearth"]
+__all__ = ["Program", "hearth", "interruptible", "run_hearth"]
 
 
 @dataclass
@@ -39,6 +40,24 @@ def run_hearth(*arguments: str, env: dict[str, str] | None = None, cwd: Path | N
     command = [sys.executable, "-m", "app", *arguments]
     env = (env or environment()) | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env, cwd=cwd)
+
+
+@contextmanager
+def interruptible(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that heeds SIGINT, also where the tests run in the background and ignore it; killed at the end."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @contextmanager

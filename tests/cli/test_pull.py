@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from app.paths import Paths
 from app.settings import SettingsStore
-from tests.cli.program import environment, run_hearth
+from tests.cli.program import interruptible, run_hearth
 from tests.fake_hub import FakeHub
 
 MODEL = b"GGUF" + os.urandom(4_000_000)
@@ -44,7 +43,7 @@ def test_each_step_is_a_line_of_json_and_the_last_says_where_it_is(hub: FakeHub,
 def test_what_was_interrupted_goes_on_where_it_was(hub: FakeHub, profile: Path) -> None:
     hub.faults.pause_after = 3_000_000
     command = [sys.executable, "-m", "app", "pull", "org/repo", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+    with interruptible(*command) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         next(line for line in process.stdout if json.loads(line)["completed_bytes"] >= 3_000_000)
