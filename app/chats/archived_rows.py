@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Final
 
 from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage
 from app.chats.records import NewPicture
@@ -14,32 +15,49 @@ from app.domain.generation import Finished
 __all__ = ["add_archived"]
 
 
+# What numbers, letters and values that SQLite does not hold raise.
+_UNKEEPABLE: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, UnicodeEncodeError, OverflowError, TypeError)
+
+
 def add_archived(
     connection: sqlite3.Connection, archived: ArchivedConversation, attach: Callable[[str, int, NewPicture], None]
-) -> None:
-    """Within a transaction. Raises InvalidRequest for messages that hang together in no way that can be kept."""
-    above: set[str | None] = {None}
+) -> bool:
+    """Within a transaction: whether it was not there yet. One that was deleted, but not purged, gives way to it.
+
+    Raises InvalidRequest for what can't be kept, such as messages that don't hang together.
+    """
     try:
-        connection.execute(
-            "INSERT INTO conversation (id, title, has_own_title, model, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                archived.id,
-                archived.title,
-                int(archived.has_own_title),
-                archived.model,
-                us_of(archived.created),
-                us_of(archived.updated),
-            ),
-        )
-        for message in archived.messages:
-            if message.parent_id not in above:
-                raise sqlite3.IntegrityError("a message follows one that is not there")
-            above.add(message.id)
-            _add(connection, archived.id, message)
-            for position, picture in enumerate(message.pictures):
-                attach(message.id, position, picture)
-    except (sqlite3.IntegrityError, UnicodeEncodeError, OverflowError) as error:
+        connection.execute("DELETE FROM conversation WHERE id = ? AND deleted IS NOT NULL", (archived.id,))
+        if connection.execute("SELECT 1 FROM conversation WHERE id = ?", (archived.id,)).fetchone():
+            return False
+        _add_whole(connection, archived, attach)
+    except _UNKEEPABLE as error:
         raise InvalidRequest(f"The conversation {archived.title!a} is damaged: {error}.", param="file") from error
+    return True
+
+
+def _add_whole(
+    connection: sqlite3.Connection, archived: ArchivedConversation, attach: Callable[[str, int, NewPicture], None]
+) -> None:
+    connection.execute(
+        "INSERT INTO conversation (id, title, has_own_title, model, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            archived.id,
+            archived.title,
+            int(archived.has_own_title),
+            archived.model,
+            us_of(archived.created),
+            us_of(archived.updated),
+        ),
+    )
+    above: set[str | None] = {None}
+    for message in archived.messages:
+        if message.parent_id not in above:
+            raise sqlite3.IntegrityError("a message follows one that is not there")
+        above.add(message.id)
+        _add(connection, archived.id, message)
+        for position, picture in enumerate(message.pictures):
+            attach(message.id, position, picture)
     # Among the alternatives of each place one is shown: where the file says nothing, the newest.
     connection.execute(
         "UPDATE message SET chosen = 1 WHERE number IN (SELECT max(number) FROM message WHERE conversation = ?"

@@ -143,10 +143,10 @@ class ChatStore:
     def take(self, archived: Sequence[ArchivedConversation]) -> tuple[Conversation | None, ...]:
         """Keep conversations that were exported, all or none; None for one whose id there is already.
 
-        One that was deleted, but not purged yet, gives way to it.
+        One that was deleted, but not purged yet, gives way to it. Raises InvalidRequest for what can't be kept.
         """
         with self._errors(), transaction(self._connection):
-            new = [self._take(one) for one in archived]
+            new = [add_archived(self._connection, one, self._attach) for one in archived]
         return tuple(self.conversation(one.id) if is_new else None for one, is_new in zip(archived, new, strict=True))
 
     # ------------------------------------------------------------------------------------------------------ messages
@@ -242,14 +242,6 @@ class ChatStore:
         return bytes(row["data"])
 
     # ------------------------------------------------------------------------------------------------------- private
-    def _take(self, archived: ArchivedConversation) -> bool:
-        """Within a transaction: whether it was not there yet."""
-        self._connection.execute("DELETE FROM conversation WHERE id = ? AND deleted IS NOT NULL", (archived.id,))
-        if self._connection.execute("SELECT 1 FROM conversation WHERE id = ?", (archived.id,)).fetchone():
-            return False
-        add_archived(self._connection, archived, self._attach)
-        return True
-
     def _archived(self, message: StoredMessage, chosen: bool) -> ArchivedMessage:
         return ArchivedMessage(
             id=message.id,

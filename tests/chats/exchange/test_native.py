@@ -92,6 +92,32 @@ def test_a_conversation_whose_messages_hang_in_the_air_leaves_nothing_behind(sto
     assert len(store.conversations()) == before
 
 
+@pytest.mark.parametrize(
+    ("of_conversation", "of_message"),
+    [
+        ({"id": "\ud83d"}, {}),
+        ({}, {"text": "half a \ud83d"}),
+        ({}, {"parent": {}}),
+        ({}, {"usage": {"prompt_tokens": 2**63, "completion_tokens": 1}}),
+        ({}, {"usage": {"prompt_tokens": [], "completion_tokens": 1}}),
+        ({}, {"timings": {"queue_s": {}, "prompt_s": 1, "generation_s": 1}}),
+    ],
+    ids=str,
+)
+def test_what_the_database_does_not_hold_is_refused(
+    store: ChatStore, tmp_path: Path, of_conversation: dict[str, object], of_message: dict[str, object]
+) -> None:
+    (body,) = json.loads(to_json([store.export(branched(store))]))["conversations"]
+    message = {**body["messages"][1], "id": "new", "parent": None, **of_message}
+    body |= {"id": "another", "messages": [message], **of_conversation}
+    file = tmp_path / "out.json"
+    file.write_text(json.dumps(json.loads(to_json([])) | {"conversations": [body]}))
+    archived = read_conversations(file)
+    with pytest.raises(InvalidRequest, match="'My shapes' is damaged"):
+        store.take(archived)
+    assert len(store.conversations()) == 1
+
+
 def test_a_conversation_that_was_deleted_comes_back_from_its_file(store: ChatStore, tmp_path: Path) -> None:
     conversation_id = branched(store)
     archived = store.export(conversation_id)
