@@ -20,6 +20,7 @@ from app.domain.messages import Message, Role
 from app.domain.observable import Observable
 from app.service.chat import ChatService
 from app.service.history import is_empty_failure, prompt_messages, title_of
+from app.service.whole_file import write_whole
 
 __all__ = ["AnswerOptions", "ConversationService", "OpenConversation", "Taken"]
 
@@ -110,7 +111,7 @@ class ConversationService:
     async def write_file(self, file: Path, data: bytes) -> None:
         """Write a file: all of it or nothing."""
         try:
-            await asyncio.to_thread(_replace, file, data)
+            await asyncio.to_thread(write_whole, file, data)
         except OSError as error:
             raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
 
@@ -378,15 +379,6 @@ class _Growth:
         self._timer = None
         message_id, text, reasoning = self._message_id, "".join(self._text), "".join(self._reasoning)
         self._save(lambda store: store.grow(message_id, text=text, reasoning=reasoning))
-
-
-def _replace(file: Path, data: bytes) -> None:
-    new = file.with_name(f"{file.name}.new")
-    try:
-        new.write_bytes(data)
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _cache_key(conversation_id: str) -> str:

@@ -18,6 +18,7 @@ from app.library.gguf_container import read_container
 from app.library.library import ModelLibrary
 from app.library.model_names import known_alias, plain_name
 from app.service.model_config import engine_config
+from app.service.whole_file import write_whole
 from app.settings import ModelSettings, SamplingSettings, Settings, SettingsStore
 
 __all__ = ["EffectiveValue", "ModelProfiles", "ValueSource"]
@@ -150,7 +151,7 @@ class ModelProfiles:
         """Write an export to a file, all of it or nothing. Raises ModelNotFound, SettingsError if it can't be written."""
         text = json.dumps(self.export(model_id), indent=2, ensure_ascii=False)
         try:
-            await asyncio.to_thread(_replace, file, text)
+            await asyncio.to_thread(write_whole, file, text.encode())
         except OSError as error:
             raise SettingsError(f"{file} can't be written: {error.strerror or error}.") from error
 
@@ -166,15 +167,6 @@ class ModelProfiles:
 
     def _keep(self, model_id: str, own: dict[str, Any]) -> None:
         self._settings.update(models={**_dumped(self._settings.current), model_id: own})
-
-
-def _replace(file: Path, text: str) -> None:
-    new = file.with_name(f"{file.name}.new")
-    try:
-        new.write_text(text, "utf-8")
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _dumped(settings: Settings) -> dict[str, Any]:
