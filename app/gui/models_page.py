@@ -209,6 +209,7 @@ class ModelsPage(QWidget):
     def _watch(self) -> None:
         """Follow changes first, then look at what there is, so that nothing falls in between."""
         self._bridge.watch(self._services.library.changed, self._show_models)
+        self._bridge.watch(self._services.library.changed, self._ask_what_can_be_undone)
         self._bridge.watch(self._services.models.changed, self._show_state)
         self._bridge.watch(self._services.fit.changed, self._ask_fit)
         self._bridge.watch(self._services.settings.changed, self._ask_about)
@@ -287,6 +288,11 @@ class ModelsPage(QWidget):
             return
         task = self._bridge.call(lambda: _about(self._services, model), self)
         task.succeeded.connect(lambda about: self.detail.show_settings(*about) if self.detail.model == model else None)
+        task.start()
+
+    def _ask_what_can_be_undone(self, _changed: object = None) -> None:
+        task = self._bridge.call(lambda: self._services.library.removals, self)
+        task.succeeded.connect(self.undo.show_removals)
         task.start()
 
     def _show_state(self, state: LoadedModel) -> None:
@@ -487,9 +493,7 @@ class ModelsPage(QWidget):
             details, action = f"{freed}\n{files}", self.tr("Remove")
         title, text = self.tr("Remove a model"), self.tr("Remove {0}?").format(model.name)
         if self._desktop.confirm(self, title=title, text=text, details=details, action=action):
-            task = self._bridge.submit(self._remove(model.id), self)
-            task.succeeded.connect(self.undo.offer)
-            self._run_task(task)
+            self._run_task(self._bridge.submit(self._remove(model.id), self))
 
     async def _remove(self, model_id: str) -> Removal:
         """On the service loop. A file in use can't be moved everywhere, so its model is unloaded first."""
@@ -500,6 +504,7 @@ class ModelsPage(QWidget):
     def _restore(self, removal_id: str) -> None:
         task = self._bridge.submit(self._services.library.restore(removal_id), self)
         task.succeeded.connect(lambda model: self.select(model.id))
+        task.failed.connect(self._ask_what_can_be_undone)
         self._run_task(task)
 
     def _open_folder(self) -> None:

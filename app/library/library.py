@@ -202,6 +202,11 @@ class ModelLibrary:
         await self.refresh()
         return removal
 
+    @property
+    def removals(self) -> tuple[Removal, ...]:
+        """What `restore` can bring back, the last one last."""
+        return tuple(forgotten.removal for forgotten in self._removals.values())
+
     async def restore(self, removal_id: str) -> InstalledModel:
         """Bring back what was removed, where it was. Raises NotRestorable."""
         forgotten = self._removals.get(removal_id)

@@ -106,6 +106,7 @@ class StandInLibrary:
         self.models: tuple[InstalledModel, ...] = models
         self.catalogue = Catalogue.read(resource("catalogue.json"))
         self.troubles: tuple[StoreTrouble, ...] = ()
+        self.removals: tuple[Removal, ...] = ()
         self.refreshes = 0
         self.fails: AppError | None = None
 
@@ -134,15 +135,19 @@ class StandInLibrary:
         return self.resolve(model_id).size_bytes
 
     async def remove(self, model_id: str) -> Removal:
-        self.removed = self.models
         model = self.resolve(model_id)
+        removal = Removal(f"removal of {model_id}", model, model.size_bytes)
+        self.removals += (removal,)
         self.put(*(other for other in self.models if other.id != model_id))
-        return Removal("removal", model, model.size_bytes)
+        return removal
 
     async def restore(self, removal_id: str) -> InstalledModel:
-        gone = next(model for model in self.removed if model not in self.models)
-        self.put(*self.removed)
-        return gone
+        if self.fails is not None:
+            raise self.fails
+        removal = next(one for one in self.removals if one.id == removal_id)
+        self.removals = tuple(one for one in self.removals if one is not removal)
+        self.put(*self.models, removal.model)
+        return removal.model
 
     async def verify(self, model_id: str, on_progress: Callable[[int, int], None]) -> Verification:
         on_progress(1, 2)

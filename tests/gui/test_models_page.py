@@ -10,7 +10,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QPlainTextEdit, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
-from app.domain.errors import ModelLoadFailed, NotAModel
+from app.domain.errors import ModelLoadFailed, NotAModel, NotRestorable
 from app.domain.fit import Fit
 from app.domain.memory import HOST, DeviceNeed, MemoryPlan
 from app.domain.models import (
@@ -310,6 +310,31 @@ def test_several_removals_are_undone_the_last_first(
     qtbot.waitUntil(lambda: page.models.rowCount() == 2)
     assert page.undo.isVisible()
     assert "4.4 GB" in page.undo.text
+
+
+def test_what_could_not_be_brought_back_is_offered_again(page: ModelsPage, qtbot: QtBot, library: StandInLibrary) -> None:
+    page.select("second-model")
+    page.detail.remove_button.click()
+    qtbot.waitUntil(page.undo.isVisible)
+    library.fails = NotRestorable("Its file is there again.")
+    page.undo.undo_button.click()
+    qtbot.waitUntil(page.banner.isVisible)
+    qtbot.waitUntil(page.undo.isVisible)
+    library.fails = None
+    page.undo.undo_button.click()
+    qtbot.waitUntil(lambda: page.models.rowCount() == 2)
+
+
+def test_what_is_deleted_for_good_is_offered_no_more(
+    page: ModelsPage, qtbot: QtBot, library: StandInLibrary, on_loop: OnLoop
+) -> None:
+    page.select("second-model")
+    page.detail.remove_button.click()
+    qtbot.waitUntil(page.undo.isVisible)
+    # As when the models folder is moved.
+    library.removals = ()
+    on_loop(lambda: library.put(*library.models))
+    qtbot.waitUntil(page.undo.isHidden)
 
 
 def test_taking_an_added_file_off_the_list_says_that_it_stays(

@@ -389,9 +389,11 @@ async def test_what_another_file_took_the_place_of_is_not_put_back_over_it(libra
 
     with pytest.raises(NotRestorable, match="is there again"):
         await library.restore(removal.id)
+    assert library.removals == (removal,)
 
     path.unlink()
     assert (await library.restore(removal.id)).name == "Before"
+    assert library.removals == ()
 
 
 async def test_the_models_folder_can_be_another(library: ModelLibrary, settings: SettingsStore, tmp_path: Path) -> None:

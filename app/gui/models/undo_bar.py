@@ -14,7 +14,7 @@ __all__ = ["UndoBar"]
 
 
 class UndoBar(QFrame):
-    """Stays for as long as something can be brought back, unless it is hidden; the last that went comes first.
+    """Stays for as long as something can be brought back, unless it is closed; the last that went comes first.
 
     `undo_asked` carries the id of the removal.
     """
@@ -25,7 +25,7 @@ class UndoBar(QFrame):
         super().__init__(parent)
         self.setProperty("role", "notice")
         self.setAccessibleName(self.tr("Removed"))
-        self._removals: list[Removal] = []
+        self._removals: tuple[Removal, ...] = ()
         self._words = label(wrap=True)
         self.undo_button = button(self.tr("Undo"), kind="quiet", name=self.tr("Bring the model back"))
         self.undo_button.clicked.connect(self._undo)
@@ -42,22 +42,23 @@ class UndoBar(QFrame):
     def text(self) -> str:
         return self._words.text()
 
-    def offer(self, removal: Removal) -> None:
-        self._removals.append(removal)
-        self._show()
-
-    def _undo(self) -> None:
-        removal = self._removals.pop()
-        self._show()
-        self.undo_asked.emit(removal.id)
-
-    def _show(self) -> None:
-        self.setVisible(bool(self._removals))
-        if not self._removals:
+    def show_removals(self, removals: tuple[Removal, ...]) -> None:
+        """Offer these; what was closed stays so until others can be brought back."""
+        if removals == self._removals:
             return
-        names = ", ".join(removal.model.name for removal in self._removals)
+        self._removals = removals
+        self.setVisible(bool(removals))
+        if not removals:
+            return
+        names = ", ".join(removal.model.name for removal in removals)
         text = self.tr("Removed: {0}.").format(names)
         freed = sum(removal.freed_bytes for removal in self._removals)
         if freed:
             text = f"{text} {self.tr('{0} are freed when Hearth closes.').format(size_text(freed))}"
         self._words.setText(text)
+
+    def _undo(self) -> None:
+        last = self._removals[-1]
+        # Not twice. What can't be brought back is offered again.
+        self.show_removals(self._removals[:-1])
+        self.undo_asked.emit(last.id)
