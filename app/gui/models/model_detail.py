@@ -230,14 +230,13 @@ class ModelDetail(QScrollArea):
         problem = self._model.problem or (state.error if state.state is ModelState.FAILED else None)
         self._banner.tell(problem or "", self.tr("Get it") if self._model.instead else "")
         loading = state.state is ModelState.LOADING
-        # Whoever presses one of these by the keyboard stays there: it gives way to the other.
+        # Whoever presses one of these by the keyboard stays there: it gives way to the other, and is never disabled meanwhile.
         had_focus = self.load_button.hasFocus() or self.unload_button.hasFocus()
         in_memory = state.state in (ModelState.READY, ModelState.LOADING, ModelState.UNLOADING)
         self.load_button.setVisible(not in_memory)
         self.load_button.setEnabled(not self._model.problem)
         self.options_button.setVisible(not in_memory and not self._model.problem)
         self.unload_button.setVisible(in_memory)
-        self.unload_button.setEnabled(state.state is not ModelState.UNLOADING)
         self.unload_button.setText(self.tr("Cancel") if loading else self.tr("Unload"))
         if had_focus:
             (self.unload_button if in_memory else self.load_button).setFocus()

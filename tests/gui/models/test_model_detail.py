@@ -130,5 +130,7 @@ def test_the_keyboard_stays_with_loading_and_unloading(detail: ModelDetail, qtbo
     qtbot.waitUntil(detail.load_button.hasFocus)
     detail.show_state(LoadedModel("one", ModelState.LOADING))
     qtbot.waitUntil(detail.unload_button.hasFocus)
+    detail.show_state(LoadedModel("one", ModelState.READY))
+    detail.show_state(LoadedModel("one", ModelState.UNLOADING))
     detail.show_state(LoadedModel("one", ModelState.UNLOADED))
     qtbot.waitUntil(detail.load_button.hasFocus)
