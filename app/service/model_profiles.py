@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.domain.errors import InvalidRequest, NotAModel, SettingsError
+from app.domain.errors import InvalidRequest, ModelNotFound, NotAModel, SettingsError
 from app.domain.generation import SamplingChoice, SamplingParams
 from app.domain.models import InstalledModel
 from app.engine.recommended_sampling import recommended_sampling
@@ -98,9 +98,9 @@ class ModelProfiles:
         if any(other.id.casefold() == plain_name(name) for other in self._library.models):
             raise InvalidRequest(f"{name} is an installed model. Choose another name.", param="name")
         known = known_alias(name, current.aliases)
-        if known is not None and current.aliases[known] != model.id:
-            said = f"{known} is another name of {current.aliases[known]} already. Take it away there first."
-            raise InvalidRequest(said, param="name")
+        holder = self._named(known) if known is not None else None
+        if holder is not None and holder.id != model.id:
+            raise InvalidRequest(f"{known} is another name of {holder.id} already. Take it away there first.", param="name")
         self._settings.update(aliases={**current.aliases, known or name: model.id})
 
     def remove_alias(self, name: str) -> None:
@@ -164,6 +164,12 @@ class ModelProfiles:
         except (ValueError, RecursionError):
             exported = None
         self.take(model_id, exported if isinstance(exported, Mapping) else {})
+
+    def _named(self, name: str) -> InstalledModel | None:
+        try:
+            return self._library.resolve(name)
+        except ModelNotFound:
+            return None
 
     def _keep(self, model_id: str, own: dict[str, Any]) -> None:
         self._settings.update(models={**_dumped(self._settings.current), model_id: own})

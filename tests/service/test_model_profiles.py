@@ -24,9 +24,14 @@ def settings() -> SettingsStore:
 
 
 @pytest.fixture
-async def profiles(settings: SettingsStore) -> ModelProfiles:
-    library = ModelLibrary(Paths.of(), settings)
-    await library.refresh()
+async def library(settings: SettingsStore) -> ModelLibrary:
+    made = ModelLibrary(Paths.of(), settings)
+    await made.refresh()
+    return made
+
+
+@pytest.fixture
+def profiles(library: ModelLibrary, settings: SettingsStore) -> ModelProfiles:
     return ModelProfiles(library, settings)
 
 
@@ -196,16 +201,25 @@ async def test_what_a_model_of_another_program_comes_with_is_told(settings: Sett
 
 
 async def test_a_name_is_given_to_one_model_and_never_taken_from_another(
-    profiles: ModelProfiles, settings: SettingsStore
+    profiles: ModelProfiles, library: ModelLibrary, settings: SettingsStore
 ) -> None:
     profiles.add_alias("ember", "fast")
     assert settings.current.aliases == {"fast": "ember"}
     profiles.add_alias("ember", "FAST")
     assert settings.current.aliases == {"fast": "ember"}
-    settings.update(aliases={"fast": "another"})
+    write_model(Paths.of().models / "another.gguf")
+    await library.refresh()
+    settings.update(aliases={"fast": "ANOTHER.gguf"})
     with pytest.raises(InvalidRequest, match="another name of another"):
         profiles.add_alias("ember", "Fast")
+    profiles.add_alias("another", "fast")
     with pytest.raises(InvalidRequest, match="installed model"):
         profiles.add_alias("ember", "Ember:latest")
     profiles.remove_alias("fast")
     assert settings.current.aliases == {}
+
+
+async def test_a_name_of_a_model_that_is_gone_is_free(profiles: ModelProfiles, settings: SettingsStore) -> None:
+    settings.update(aliases={"fast": "gone"})
+    profiles.add_alias("ember", "fast")
+    assert settings.current.aliases == {"fast": "ember"}
