@@ -21,7 +21,7 @@ from app.library.hub import Hub
 from app.library.hub_access import HubAccess
 from app.library.library import ModelLibrary
 from app.paths import Paths
-from app.service.imports import ImportFiles, ImportService, ImportWay, named_path
+from app.service.imports import Imported, ImportFiles, ImportService, ImportWay, named_path
 from app.settings import SettingsStore
 
 __all__ = ["import_models"]
@@ -74,10 +74,14 @@ async def _imported(path: Path, way: ImportWay, paths: Paths) -> list[str]:
     plan = await service.plan(str(path))
     if not isinstance(plan, ImportFiles):
         raise InvalidRequest(f"{path} is gone.", param="path")
-    if way is not ImportWay.COPY:
-        return [model.id for model in (await service.run(plan, way)).models]
+    imported = await (_copied(service, plan) if way is ImportWay.COPY else service.run(plan, way))
+    for model in plan.broken if way is not ImportWay.USE else ():
+        typer.echo(printable(f"{model.name} is left out: {model.problem}"), err=True)
+    return [model.id for model in imported.models]
+
+
+async def _copied(service: ImportService, plan: ImportFiles) -> Imported:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(f"Copying {decimal(plan.size_bytes)}", total=plan.size_bytes)
-        imported = await service.run(plan, way, on_bytes=lambda done: bar.update(task, completed=done))
-    return [model.id for model in imported.models]
+        return await service.run(plan, ImportWay.COPY, on_bytes=lambda done: bar.update(task, completed=done))

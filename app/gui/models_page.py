@@ -55,6 +55,7 @@ __all__ = ["ModelsPage", "verification_text"]
 
 _NARROW = 620
 _MOST_TEXT = 500
+_MOST_PROBLEMS = 5
 _FILTERED = (Capability.VISION, Capability.TOOLS, Capability.REASONING, Capability.EMBEDDING)
 
 
@@ -394,6 +395,10 @@ class ModelsPage(QWidget):
         details = self.tr("{0}, {1}. A link takes no space; a copy is Hearth's own.").format(
             plan.path, size_text(plan.size_bytes)
         )
+        if plan.broken:
+            problems = "\n".join(f"{model.name}: {model.problem}" for model in plan.broken[:_MOST_PROBLEMS])
+            more = "\n…" if len(plan.broken) > _MOST_PROBLEMS else ""
+            details = f"{details}\n\n{self.tr('Not linked or copied:')}\n{problems}{more}"
         ways = (ImportWay.USE, ImportWay.LINK, ImportWay.COPY)
         actions = (self.tr("Use it where it is"), self.tr("Link it"), self.tr("Copy it"))
         picked = self._choice(title, details, actions)

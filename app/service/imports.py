@@ -60,6 +60,11 @@ class ImportFiles:
     def size_bytes(self) -> int:
         return sum(model.size_bytes for model in self.models)
 
+    @property
+    def broken(self) -> tuple[InstalledModel, ...]:
+        """Those with a problem: they are neither linked nor copied."""
+        return tuple(model for model in self.models if model.problem is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class ImportDownload:
@@ -121,10 +126,10 @@ class ImportService:
                 return Imported(models=await self._bring_in(plan, way, on_bytes))
 
     async def _bring_in(self, plan: ImportFiles, way: ImportWay, on_bytes: Callable[[int], None]) -> tuple[InstalledModel, ...]:
-        problems = [model.problem for model in plan.models if model.problem is not None]
         # A folder is read for what may come to be in it; what is linked or copied has to be there.
-        if len(problems) == len(plan.models) and not (plan.is_folder and way is ImportWay.USE):
-            raise NotAModel(plan.path, f"{problems[0][:1].lower()}{problems[0][1:]}")
+        if len(plan.broken) == len(plan.models) and not (plan.is_folder and way is ImportWay.USE):
+            problem = plan.broken[0].problem or ""
+            raise NotAModel(plan.path, f"{problem[:1].lower()}{problem[1:]}")
         match way:
             case ImportWay.USE:
                 return await self._use(plan)

@@ -130,3 +130,13 @@ def test_a_file_is_imported(tmp_path: Path, how: str, source: str) -> None:
     assert json.loads(done.stdout) == {"models": ["Tiny-Q8_0"]}
     listed = {model["id"]: model for model in json.loads(run_hearth("list", "--json").stdout)}
     assert listed["Tiny-Q8_0"]["source"] == source
+
+
+@pytest.mark.parametrize(("how", "tells"), [("use", False), ("link", True), ("copy", True)])
+def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path, how: str, tells: bool) -> None:
+    write_model(tmp_path / "from" / "Whole-Q8_0.gguf")
+    cut = write_model(tmp_path / "from" / "Cut-Q8_0.gguf", seed=1)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    done = run_hearth("import", str(tmp_path / "from"), "--how", how, "--json")
+    assert done.returncode == 0, done.stderr
+    assert ("is left out: " in done.stderr) == tells

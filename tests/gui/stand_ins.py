@@ -165,6 +165,7 @@ class StandInImports:
     def __init__(self, library: StandInLibrary) -> None:
         self._library = library
         self.ways: list[ImportWay] = []
+        self.problem: str | None = None
 
     async def plan(self, text: str) -> ImportPlan:
         if self._library.fails is not None:
@@ -174,7 +175,7 @@ class StandInImports:
             return ImportDownload(repository, repository.models[0], repository.projectors[0])
         path = Path(text)
         known = tuple(model for model in self._library.models if model.path == path)
-        return ImportFiles(path, False, (a_model(path.stem, path=path),), known)
+        return ImportFiles(path, False, (a_model(path.stem, path=path, problem=self.problem),), known)
 
     async def run(self, plan: ImportFiles, way: ImportWay, *, on_bytes: Callable[[int], None]) -> Imported:
         self.ways.append(way)
@@ -436,7 +437,7 @@ class StandInDesktop(Desktop):
         return self.says_yes
 
     def choose(self, parent: object, *, title: str, text: str, details: str, actions: tuple[str, ...]) -> int | None:
-        self.asked.append(text)
+        self.asked.append(f"{text} {details}")
         return self.picks
 
     def tell(self, parent: object, *, title: str, text: str) -> None:

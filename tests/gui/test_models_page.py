@@ -241,6 +241,16 @@ def test_a_note_that_is_typed_is_kept(page: ModelsPage, qtbot: QtBot, services: 
     qtbot.waitUntil(lambda: field.toPlainText() == "mine still")
 
 
+def test_what_would_be_left_out_is_told_before_one_chooses(
+    page: ModelsPage, qtbot: QtBot, services: Services, desktop: StandInDesktop
+) -> None:
+    cast(StandInImports, services.imports).problem = "It is incomplete."
+    desktop.picks = None
+    page.bring_in("/somewhere/cut.gguf")
+    qtbot.waitUntil(lambda: bool(desktop.asked))
+    assert "Not linked or copied:\nCut: It is incomplete." in desktop.asked[0]
+
+
 def test_several_files_that_are_dropped_come_in_one_after_the_other(
     page: ModelsPage, qtbot: QtBot, services: Services, desktop: StandInDesktop
 ) -> None:
