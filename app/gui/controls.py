@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -32,6 +33,8 @@ __all__ = [
     "Switch",
     "button",
     "chip",
+    "clear",
+    "filter_chip",
     "label",
     "line",
     "tool_button",
@@ -57,6 +60,21 @@ def chip(text: str, role: str = "chip") -> QLabel:
     made = label(text, role)
     made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return made
+
+
+def filter_chip(text: str) -> QPushButton:
+    """A word in a rounded field that is switched on and off."""
+    made = button(text, kind="filter")
+    made.setCheckable(True)
+    return made
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout, for good."""
+    while (item := layout.takeAt(0)) is not None:
+        if (widget := item.widget()) is not None:
+            widget.hide()
+            widget.deleteLater()
 
 
 def line() -> QFrame:

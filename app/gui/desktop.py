@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Final
 
 from PySide6.QtCore import QProcess, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton, QWidget
 
-__all__ = ["Desktop"]
+__all__ = ["Desktop", "file_name"]
+
+_UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
+
+
+def file_name(text: str) -> str:
+    """What of `text` every file system takes; "" if nothing is left."""
+    return " ".join(_UNSAFE.sub(" ", text).split()).strip(".")
 
 
 class Desktop:

@@ -30,7 +30,7 @@ from app.domain.models import (
     Verification,
 )
 from app.gui.bridge import Bridge, Task
-from app.gui.controls import Banner, EmptyState, button, label, tool_button
+from app.gui.controls import Banner, EmptyState, button, filter_chip, label, tool_button
 from app.gui.desktop import Desktop
 from app.gui.errands import Errands
 from app.gui.errors import sentence
@@ -152,10 +152,10 @@ class ModelsPage(QWidget):
         row = FlowLayout(chips, gap=Theme.TIGHT)
         self.chips: dict[Capability, QPushButton] = {}
         for capability in _FILTERED:
-            made = self.chips[capability] = _chip(capability_text(capability))
+            made = self.chips[capability] = filter_chip(capability_text(capability))
             made.toggled.connect(self._filter_capabilities)
             row.addWidget(made)
-        self.others = _chip(self.tr("Other programs"))
+        self.others = filter_chip(self.tr("Other programs"))
         self.others.toggled.connect(lambda on: self.filter.set_owner(Owner.OTHERS if on else Owner.ALL))
         row.addWidget(self.others)
         side = QWidget()
@@ -540,12 +540,6 @@ def _dropped(data: QMimeData) -> list[str]:
         return [url.toLocalFile() if url.isLocalFile() else url.toString() for url in data.urls()]
     text = data.text().strip()
     return [text] if text and "\n" not in text and len(text) < _MOST_TEXT else []
-
-
-def _chip(text: str) -> QPushButton:
-    made = button(text, kind="filter")
-    made.setCheckable(True)
-    return made
 
 
 def _about(services: Services, model: InstalledModel) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

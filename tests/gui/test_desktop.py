@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.gui.desktop import Desktop
+from app.gui.desktop import Desktop, file_name
 
 
 @pytest.fixture
@@ -72,3 +72,10 @@ def test_what_must_not_be_overlooked_waits_until_it_is_read(parent: QWidget) -> 
     answer(take)
     Desktop().tell(parent, title="Hearth", text="It keeps running.")
     assert read == ["It keeps running."]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("What/is: this?", "What is this"), ("acme/tiny:Q4", "acme tiny Q4"), ("..", ""), ("a\0\nb", "a b")]
+)
+def test_a_name_is_one_that_every_file_system_takes(text: str, name: str) -> None:
+    assert file_name(text) == name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from app.chats import Conversation
 from app.chats.exchange import to_html, to_json, to_markdown
 from app.gui.bridge import Bridge, Task
-from app.gui.desktop import Desktop
+from app.gui.desktop import Desktop, file_name
 from app.gui.errors import sentence
 from app.gui.icons import icon
 from app.service.conversations import Taken
@@ -22,7 +21,6 @@ from app.service.services import Services
 
 __all__ = ["Exchange", "FileKind"]
 
-_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 _LONGEST_NAME = 80
 
 
@@ -137,7 +135,7 @@ class Exchange(QObject):
 
 
 def _file_name(title: str) -> str:
-    return " ".join(_UNSAFE.sub(" ", title).split()).strip(".")[:_LONGEST_NAME] or "chat"
+    return file_name(title)[:_LONGEST_NAME] or "chat"
 
 
 def _pdf(page: str) -> bytes:

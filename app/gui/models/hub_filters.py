@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from app.domain.hub import HubQuery, HubSort
 from app.domain.models import Capability
-from app.gui.controls import button
+from app.gui.controls import button, filter_chip
 from app.gui.figures import capability_text
 from app.gui.flow import FlowLayout
 
@@ -87,8 +87,8 @@ class HubFilters(QWidget):
             ),
             narrows=False,
         )
-        self.chips = {capability: _chip(capability_text(capability)) for capability in _CAPABILITIES}
-        self.fitting = _chip(self.tr("Fits this computer"))
+        self.chips = {capability: filter_chip(capability_text(capability)) for capability in _CAPABILITIES}
+        self.fitting = filter_chip(self.tr("Fits this computer"))
         self.parameters = MenuChoice(self.tr("Size"), self._sizes())
         self.license = MenuChoice(
             self.tr("Licence"),
@@ -161,9 +161,3 @@ class HubFilters(QWidget):
             *(((least * _BILLION, most * _BILLION), between.format(least, most)) for least, most in bounds),
             ((40 * _BILLION, 0), self.tr("over 40 billion parameters")),
         )
-
-
-def _chip(text: str) -> QPushButton:
-    made = button(text, kind="filter")
-    made.setCheckable(True)
-    return made

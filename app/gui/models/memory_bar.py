@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.domain.fit import Fit
 from app.domain.memory import HOST, DeviceNeed
-from app.gui.controls import label
+from app.gui.controls import clear, label
 from app.gui.figures import memory_text
 from app.gui.flow import FlowLayout
 from app.gui.theme import Theme, mix
@@ -47,10 +47,7 @@ class MemoryBars(QWidget):
 
     def show_fit(self, fit: Fit | None) -> None:
         """Show what a plan takes, or nothing."""
-        while (item := self._column.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._column)
         needs = [need for need in fit.plan.needs if need.total_bytes] if fit is not None else []
         for need in needs:
             made = _Device(need, legend=len(needs) <= _LEGENDS)

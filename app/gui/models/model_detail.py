@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QGridLayout,
-    QLayout,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
@@ -16,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from app.domain.fit import Fit, FitVerdict
 from app.domain.models import Capability, InstalledModel, LoadedModel, ModelSource, ModelState, PartKind
-from app.gui.controls import Banner, CopyButton, ElidedLabel, button, chip, label
+from app.gui.controls import Banner, CopyButton, ElidedLabel, button, chip, clear, label
 from app.gui.figures import capability_text, context_text, parameters_text, size_text, source_text
 from app.gui.flow import FlowLayout
 from app.gui.models.fit_words import fit_text
@@ -307,11 +306,3 @@ class FitCard(QWidget):
         self._words.setProperty("role", "error" if self.is_too_large else "")
         self._words.style().polish(self._words)
         self._bars.show_fit(fit)
-
-
-def clear(layout: QLayout) -> None:
-    """Take everything out of a layout, for good."""
-    while (item := layout.takeAt(0)) is not None:
-        if (widget := item.widget()) is not None:
-            widget.hide()
-            widget.deleteLater()

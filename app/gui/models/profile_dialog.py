@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
@@ -14,7 +13,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QScrollArea, QVBo
 from app.domain.models import InstalledModel
 from app.gui.bridge import Bridge, Task
 from app.gui.controls import Banner, Card, ElidedLabel, button, label
-from app.gui.desktop import Desktop
+from app.gui.desktop import Desktop, file_name
 from app.gui.errors import sentence
 from app.gui.icons import IconRole, icon
 from app.gui.models.profile_row import ProfileRow
@@ -25,7 +24,6 @@ from app.service.services import Services
 
 __all__ = ["ProfileDialog"]
 
-_UNSAFE: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 # A person's own words are not what "everything" means.
 _KEPT: Final = "note"
 _LEAST_WIDTH: Final = 480
@@ -223,7 +221,7 @@ class ProfileDialog(QDialog):
             self._start(self._bridge.call(lambda: self._services.profiles.update(model_id, changes), self))
 
     def _export(self) -> None:
-        name = f"{_UNSAFE.sub('-', self._model_id)}.json"
+        name = f"{file_name(self._model_id)}.json"
         file = self._desktop.new_file(self, title=self.tr("Export settings"), name=name, kind=self.tr("Settings of a model"))
         if file is not None:
             self._flush()

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.gui.controls import ElidedLabel, button, tool_button
+from app.gui.controls import ElidedLabel, button, clear, tool_button
 from app.gui.desktop import Desktop
 from app.gui.icons import IconRole, icon
 from app.gui.models.profile_values import Choice, Notation, Number, choice_text
@@ -212,10 +212,7 @@ class AdaptersEditor(Editor):
 
     def show_value(self, value: Any, otherwise: Any) -> None:
         self._adapters = otherwise if value is None else value
-        while (item := self._column.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._column)
         for index, adapter in enumerate(self._adapters):
             self._column.addWidget(self._row(index, adapter))
 

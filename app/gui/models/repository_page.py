@@ -24,7 +24,7 @@ from app.domain.errors import AccessDenied, ModelLoadFailed
 from app.domain.fit import Fit, FitVerdict
 from app.domain.models import Capability, InstalledModel, RemoteFile, RemoteRepository
 from app.gui.bridge import Bridge
-from app.gui.controls import Banner, CopyButton, ElidedLabel, EmptyState, button, chip, label, tool_button
+from app.gui.controls import Banner, CopyButton, ElidedLabel, EmptyState, button, chip, clear, label, tool_button
 from app.gui.desktop import Desktop
 from app.gui.errands import Errands
 from app.gui.errors import sentence
@@ -320,10 +320,7 @@ class RepositoryPage(QWidget):
         return "\u00a0\u00a0·  ".join(fact.replace(" ", "\u00a0") for fact in facts if fact)
 
     def _fill_chips(self, repository: RemoteRepository) -> None:
-        while (item := self._chips.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._chips)
         shown = [capability for capability in _SHOWN if capability in repository.capabilities]
         for capability in shown:
             self._chips.addWidget(chip(capability_text(capability), "badge" if capability is Capability.VISION else "chip"))

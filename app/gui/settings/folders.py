@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.gui.controls import ElidedLabel, button, label, tool_button
+from app.gui.controls import ElidedLabel, button, clear, label, tool_button
 from app.gui.desktop import Desktop
 from app.gui.theme import Theme
 
@@ -40,10 +40,7 @@ class FoldersField(QWidget):
 
     def set_value(self, folders: tuple[Path, ...]) -> None:
         self._folders = folders
-        while (item := self._rows.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._rows)
         for folder in folders:
             self._rows.addWidget(self._row(folder))
 
