@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ from app.chats.records import MessageState, NewPicture
 from app.domain.generation import FinishReason, Timings, Usage
 from app.domain.messages import Role
 
-__all__ = ["ArchivedConversation", "ArchivedMessage", "id_from", "text_of", "time_of"]
+__all__ = ["ArchivedConversation", "ArchivedMessage", "id_from", "text_of", "time_of", "upwards"]
 
 _NAMESPACE: Final = uuid.UUID("3d0a86ce-4a57-4f0c-9a70-3a4fd6a7a8d5")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,3 +77,12 @@ def time_of(value: Any) -> datetime:
 def text_of(parts: Iterable[Any], read: Callable[[Any], str]) -> str:
     """The texts of a message's parts, a blank line between them."""
     return "\n\n".join(text for part in parts if (text := read(part).strip()))
+
+
+def upwards(nodes: Mapping[str, dict[str, Any]], node_id: str | None, parent: str) -> Iterator[str]:
+    """A node's id and those above it, where `parent` is the key of the next; ends where there is none, or a circle closes."""
+    seen = set()
+    while node_id is not None and node_id in nodes and node_id not in seen:
+        seen.add(node_id)
+        yield node_id
+        node_id = nodes[node_id].get(parent)

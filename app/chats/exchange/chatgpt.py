@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage, id_from, text_of, time_of
+from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage, id_from, text_of, time_of, upwards
 from app.chats.records import NewPicture
 from app.domain.messages import Role
 
@@ -25,7 +25,7 @@ def read_chatgpt(content: dict[str, Any], asset: Asset) -> ArchivedConversation:
     """One conversation. Raises KeyError, TypeError, AttributeError for what is none."""
     mapping: dict[str, dict[str, Any]] = content["mapping"]
     conversation_id = id_from("chatgpt", str(content.get("conversation_id") or content.get("id") or content["create_time"]))
-    shown = set(_upwards(mapping, content.get("current_node")))
+    shown = set(upwards(mapping, content.get("current_node"), "parent"))
     messages: list[ArchivedMessage] = []
     kept: dict[str, str] = {}
     for node_id in _downwards(mapping):
@@ -37,7 +37,7 @@ def read_chatgpt(content: dict[str, Any], asset: Asset) -> ArchivedConversation:
         hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation", False)
         if role is None or hidden or not (text or pictures) or message.get("recipient", "all") != "all":
             continue
-        above = next((kept[one] for one in _upwards(mapping, mapping[node_id].get("parent")) if one in kept), None)
+        above = next((kept[one] for one in upwards(mapping, mapping[node_id].get("parent"), "parent") if one in kept), None)
         kept[node_id] = id_from("chatgpt", conversation_id, node_id)
         messages.append(
             ArchivedMessage(
@@ -61,14 +61,6 @@ def read_chatgpt(content: dict[str, Any], asset: Asset) -> ArchivedConversation:
         messages=tuple(messages),
         has_own_title=True,
     )
-
-
-def _upwards(mapping: dict[str, dict[str, Any]], node_id: str | None) -> Iterator[str]:
-    seen = set()
-    while node_id is not None and node_id in mapping and node_id not in seen:
-        seen.add(node_id)
-        yield node_id
-        node_id = mapping[node_id].get("parent")
 
 
 def _downwards(mapping: dict[str, dict[str, Any]]) -> Iterator[str]:

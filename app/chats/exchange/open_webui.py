@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Any
 
-from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage, id_from, time_of
+from app.chats.exchange.archive import ArchivedConversation, ArchivedMessage, id_from, time_of, upwards
 from app.chats.records import NewPicture
 from app.domain.messages import Role
 
@@ -22,7 +22,7 @@ def read_open_webui(content: dict[str, Any]) -> ArchivedConversation:
     history = chat["history"]
     nodes: dict[str, dict[str, Any]] = history["messages"]
     conversation_id = id_from("open-webui", str(content.get("id") or chat.get("id") or chat["timestamp"]))
-    shown = set(_upwards(nodes, history.get("currentId")))
+    shown = set(upwards(nodes, history.get("currentId"), "parentId"))
     messages = [
         ArchivedMessage(
             id=id_from("open-webui", conversation_id, node_id),
@@ -46,14 +46,6 @@ def read_open_webui(content: dict[str, Any]) -> ArchivedConversation:
         messages=tuple(messages),
         has_own_title=True,
     )
-
-
-def _upwards(nodes: dict[str, dict[str, Any]], node_id: str | None) -> Iterator[str]:
-    seen = set()
-    while node_id is not None and node_id in nodes and node_id not in seen:
-        seen.add(node_id)
-        yield node_id
-        node_id = nodes[node_id].get("parentId")
 
 
 def _downwards(nodes: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
