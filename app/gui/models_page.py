@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QMimeData, QModelIndex, QSignalBlocker, Qt, Signal
@@ -38,6 +37,7 @@ from app.gui.figures import capability_text, size_text
 from app.gui.flow import FlowLayout
 from app.gui.icons import icon
 from app.gui.models.get_page import GetPage
+from app.gui.models.importer import Importer
 from app.gui.models.load_dialog import LoadDialog
 from app.gui.models.model_detail import ModelDetail
 from app.gui.models.model_filter import ModelFilter, Owner
@@ -47,15 +47,13 @@ from app.gui.models.trouble_note import TroubleNote
 from app.gui.models.undo_bar import UndoBar
 from app.gui.models.work_bar import WorkBar
 from app.gui.theme import Theme
-from app.service.imports import ImportDownload, ImportFiles, ImportPlan, ImportWay
 from app.service.services import Services
 from app.settings import ModelSettings
 
-__all__ = ["ModelsPage", "verification_text"]
+__all__ = ["ModelsPage"]
 
 _NARROW = 620
 _MOST_TEXT = 500
-_MOST_PROBLEMS = 5
 _FILTERED = (Capability.VISION, Capability.TOOLS, Capability.REASONING, Capability.EMBEDDING)
 
 
@@ -75,10 +73,6 @@ class ModelsPage(QWidget):
         self._loads: dict[str, Task] = {}
         self.setAcceptDrops(True)
         self._errands = Errands(bridge, self)
-        self._work: Task | None = None
-        self._waiting: deque[tuple[Task, str]] = deque()
-        self._wanted: deque[str] = deque()
-        self._bringing = False
         self.models = ModelListModel(self)
         self.filter = ModelFilter(self)
         self.filter.setSourceModel(self.models)
@@ -87,6 +81,7 @@ class ModelsPage(QWidget):
         self.undo = UndoBar()
         self.work = WorkBar()
         self.get = GetPage(services, bridge, desktop=self._desktop)
+        self.importer = Importer(services, bridge, self, desktop=self._desktop, work=self.work)
         self.profile = ProfileDialog(services, bridge, self, desktop=self._desktop)
         self.load_options = LoadDialog(services, bridge, self)
         self.banner = Banner()
@@ -178,11 +173,10 @@ class ModelsPage(QWidget):
 
     def _connect(self) -> None:
         self.undo.undo_asked.connect(self._restore)
-        self.work.cancelled.connect(self._cancel_work)
         self.detail.settings_asked.connect(self._open_settings)
         self.detail.verify_asked.connect(self._verify)
         self.detail.repair_asked.connect(self._repair)
-        self.detail.instead_asked.connect(self.bring_in)
+        self.detail.instead_asked.connect(self.importer.bring_in)
         self.detail.note_changed.connect(lambda one, note: self._set(one, {"note": note or None}))
         self.detail.alias_added.connect(self._add_alias)
         self.detail.alias_removed.connect(self._remove_alias)
@@ -202,8 +196,11 @@ class ModelsPage(QWidget):
         self.detail.chat_asked.connect(self.chat_asked)
         self.detail.remove_asked.connect(self._ask_to_remove)
         self.detail.reveal_asked.connect(self._reveal)
-        self.get.began.connect(lambda: self.banner.tell(""))
-        self.get.failed.connect(self._fail)
+        for getting in (self.get, self.importer):
+            getting.began.connect(lambda: self.banner.tell(""))
+            getting.failed.connect(self._fail)
+        self.importer.imported.connect(self.select)
+        self.importer.download_asked.connect(lambda plan: self.get.download(plan.repository, plan.file, plan.projector))
         self.get.shown.connect(self.select)
         self.get.installed.connect(self.refresh)
 
@@ -350,95 +347,7 @@ class ModelsPage(QWidget):
     def _ask_for_file(self) -> None:
         file = self._desktop.model_file(self, title=self.tr("Add a model file"), kind=self.tr("GGUF models"))
         if file is not None:
-            self.bring_in(str(file))
-
-    def bring_in(self, *texts: str) -> None:
-        """Get the models that paths, folders, names or addresses lead to, after asking how: one after the other."""
-        self._wanted += texts
-        if not self._bringing:
-            self.banner.tell("")
-            self._bring_next()
-
-    def _bring_next(self) -> None:
-        self._bringing = bool(self._wanted)
-        if not self._wanted:
-            return
-        task = self._bridge.submit(self._services.imports.plan(self._wanted.popleft()), self)
-        task.succeeded.connect(self._ask_how)
-        task.failed.connect(self._fail_to_bring)
-        task.start()
-
-    def _fail_to_bring(self, error: Exception) -> None:
-        self._fail(error)
-        self._bring_next()
-
-    def _ask_how(self, plan: ImportPlan) -> None:
-        match plan:
-            case ImportDownload(repository, file, projector):
-                size = file.size_bytes + (projector.size_bytes if projector else 0)
-                details = self.tr("{0}, {1}").format(file.label, size_text(size))
-                actions: tuple[str, ...] = (self.tr("Download"),)
-                if self._choice(self.tr("Download {0}?").format(repository.id), details, actions) is not None:
-                    self.get.download(repository, file, projector)
-                self._bring_next()
-            case ImportFiles(known=known, models=models) if len(known) == len(models) and known:
-                self.select(known[0].id)
-                self._bring_next()
-            case ImportFiles():
-                self._ask_where(plan)
-
-    def _ask_where(self, plan: ImportFiles) -> None:
-        if len(plan.models) == 1:
-            title = self.tr("Use {0}?").format(plan.models[0].name)
-        else:
-            title = self.tr("Use the {0} models in this folder?").format(len(plan.models))
-        details = self.tr("{0}, {1}. A link takes no space; a copy is Hearth's own.").format(
-            plan.path, size_text(plan.size_bytes)
-        )
-        if plan.broken:
-            problems = "\n".join(f"{model.name}: {model.problem}" for model in plan.broken[:_MOST_PROBLEMS])
-            more = "\n…" if len(plan.broken) > _MOST_PROBLEMS else ""
-            details = f"{details}\n\n{self.tr('Not linked or copied:')}\n{problems}{more}"
-        ways = (ImportWay.USE, ImportWay.LINK, ImportWay.COPY)
-        actions = (self.tr("Use it where it is"), self.tr("Link it"), self.tr("Copy it"))
-        picked = self._choice(title, details, actions)
-        if picked is not None:
-            self._import(plan, ways[picked])
-        else:
-            self._bring_next()
-
-    def _choice(self, text: str, details: str, actions: tuple[str, ...]) -> int | None:
-        return self._desktop.choose(self, title=self.tr("Add a model"), text=text, details=details, actions=actions)
-
-    def _import(self, plan: ImportFiles, way: ImportWay) -> None:
-        task = self._bridge.follow(lambda tell: self._services.imports.run(plan, way, on_bytes=tell), self)
-        task.progressed.connect(lambda done: self.work.show_progress(done, plan.size_bytes))
-        task.succeeded.connect(lambda done: self.select(done.models[0].id) if done.models else None)
-        task.failed.connect(self._fail)
-        for ended in (task.succeeded, task.failed, task.cancelled):
-            ended.connect(lambda *_: self._bring_next())
-        self._start_work(task, self.tr("Copying") if way is ImportWay.COPY else self.tr("Adding"))
-
-    def _start_work(self, task: Task, words: str) -> None:
-        """After what is going on already, if anything is."""
-        self._waiting.append((task, words))
-        if self._work is None:
-            self._next_work()
-
-    def _next_work(self) -> None:
-        self._work = None
-        self.work.end()
-        if not self._waiting:
-            return
-        self._work, words = self._waiting.popleft()
-        self.work.begin(words)
-        for ended in (self._work.succeeded, self._work.failed, self._work.cancelled):
-            ended.connect(lambda *_: self._next_work())
-        self._work.start()
-
-    def _cancel_work(self) -> None:
-        if self._work is not None:
-            self._work.cancel()
+            self.importer.bring_in(str(file))
 
     def _verify(self, model_id: str) -> None:
         library = self._services.library
@@ -446,10 +355,10 @@ class ModelsPage(QWidget):
         task.progressed.connect(lambda told: self.work.show_progress(*told))
         task.succeeded.connect(self._tell_verified)
         task.failed.connect(self._fail)
-        self._start_work(task, self.tr("Checking files"))
+        self.work.run(task, self.tr("Checking files"))
 
     def _tell_verified(self, verification: Verification) -> None:
-        self._desktop.tell(self, title=self.tr("Check files"), text=verification_text(verification))
+        self._desktop.tell(self, title=self.tr("Check files"), text=_verification_text(verification))
 
     def _repair(self, model_id: str) -> None:
         model = self.detail.model
@@ -528,7 +437,7 @@ class ModelsPage(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self.bring_in(*_dropped(event.mimeData()))
+        self.importer.bring_in(*_dropped(event.mimeData()))
         # Whatever was proposed: a file that was moved would be deleted where it came from.
         event.setDropAction(Qt.DropAction.CopyAction)
         event.accept()
@@ -550,7 +459,7 @@ def _about(services: Services, model: InstalledModel) -> tuple[str, tuple[str, .
     return current.models.get(model.id, ModelSettings()).note, own, known
 
 
-def verification_text(verification: Verification) -> str:
+def _verification_text(verification: Verification) -> str:
     """What a check of files found, a line for each file."""
     words = {
         FileState.INTACT: _tr("unharmed"),

@@ -156,7 +156,7 @@ def test_whoever_backs_out_of_a_drop_gets_nothing(page: ModelsPage, qtbot: QtBot
 
 
 def test_a_file_that_is_listed_already_is_shown(page: ModelsPage, qtbot: QtBot, desktop: StandInDesktop) -> None:
-    page.bring_in("/models/second-model.gguf")
+    page.importer.bring_in("/models/second-model.gguf")
     qtbot.waitUntil(lambda: _shown(page) == "second-model")
     assert desktop.asked == []
 
@@ -246,7 +246,7 @@ def test_what_would_be_left_out_is_told_before_one_chooses(
 ) -> None:
     cast(StandInImports, services.imports).problem = "It is incomplete."
     desktop.picks = None
-    page.bring_in("/somewhere/cut.gguf")
+    page.importer.bring_in("/somewhere/cut.gguf")
     qtbot.waitUntil(lambda: bool(desktop.asked))
     assert "Not linked or copied:\nCut: It is incomplete." in desktop.asked[0]
 

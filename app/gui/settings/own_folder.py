@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.gui.bridge import Bridge, Task
+from app.gui.bridge import Bridge
 from app.gui.controls import ElidedLabel, button, label, tool_button
 from app.gui.desktop import Desktop
 from app.gui.errors import sentence
@@ -28,14 +28,12 @@ class OwnFolderField(QWidget):
         self._services = services
         self._bridge = bridge
         self._desktop = desktop
-        self._moving: Task | None = None
         self.path = ElidedLabel(str(services.paths.models))
         open_button = tool_button("folder", self.tr("Open Hearth's own models folder"))
         open_button.clicked.connect(lambda: desktop.open_folder(Path(self.path.full_text)))
         self.move_button = button(self.tr("Move…"), name=self.tr("Move Hearth's own models folder to another place"))
         self.move_button.clicked.connect(self._ask)
         self.work = WorkBar()
-        self.work.cancelled.connect(lambda: self._moving.cancel() if self._moving is not None else None)
         row = QHBoxLayout()
         row.addWidget(self.path, 1)
         row.addWidget(open_button)
@@ -61,13 +59,6 @@ class OwnFolderField(QWidget):
         task.progressed.connect(lambda told: self.work.show_progress(*told))
         task.failed.connect(lambda error: self.failed.emit(sentence(error)))
         for ended in (task.succeeded, task.failed, task.cancelled):
-            ended.connect(self._end)
-        self._moving = task
+            ended.connect(lambda *_: self.move_button.setEnabled(True))
         self.move_button.setEnabled(False)
-        self.work.begin(self.tr("Moving models"))
-        task.start()
-
-    def _end(self, _outcome: object = None) -> None:
-        self._moving = None
-        self.move_button.setEnabled(True)
-        self.work.end()
+        self.work.run(task, self.tr("Moving models"))
